@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import click
 
-from healthd.commands.asking import ask
+from healthd.commands.asking import ask, refuse_incomplete
 from healthd.commands.options import json_option
 from healthd.commands.terminal import plain
 from healthd.commands.values import Choice
@@ -96,11 +96,11 @@ def list_incidents(every: bool, as_json: bool) -> None:
     document = ask("GET", "/incidents", "incidents")
     shown = [it for it in document["incidents"] if every or it["state"] != "resolved"]
     if as_json:
-        click.echo(json.dumps({"incidents": shown}, indent=2))
-        return
-    for each in shown:
+        click.echo(json.dumps({**document, "incidents": shown}, indent=2))
+    for each in () if as_json else shown:
         click.echo(_line(each))
-    if not shown:
+    refuse_incomplete(document, "incidents")
+    if not (shown or as_json):
         click.echo("no incidents" if every else "no incident is open", err=True)
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import click
 
-from healthd.commands.asking import ask
+from healthd.commands.asking import ask, refuse_incomplete
 from healthd.commands.options import json_option
 from healthd.commands.terminal import plain
 from healthd.commands.values import Choice
@@ -74,11 +74,11 @@ def list_windows(as_json: bool) -> None:
     document = ask("GET", "/windows", "windows")
     if as_json:
         click.echo(json.dumps(document, indent=2))
-        return
-    for each in document["windows"]:
+    for each in () if as_json else document["windows"]:
         alone = " (not in the journal yet: on this replica alone)" if each.get("stored") is False else ""
         click.echo(f"{_line(each)}{alone}")
-    if not document["windows"]:
+    refuse_incomplete(document, "windows")
+    if not (document["windows"] or as_json):
         click.echo("no windows, but for those of the configuration", err=True)
 
 

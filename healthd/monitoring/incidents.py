@@ -50,6 +50,7 @@ class Incidents:
         self._clean_at = 0.0
         self._changes = 0
         self._read_at: datetime | None = None
+        self._is_read = False
         self._saving = asyncio.Lock()
         self._news = asyncio.Event()
 
@@ -71,6 +72,12 @@ class Incidents:
     def is_current(self) -> bool:
         """True if the journal was read of late."""
         return self._read_at is not None and self._clock.now() - self._read_at < timedelta(seconds=6 * _LOOK)
+
+    @property
+    def is_complete(self) -> bool:
+        """True if the journal was read since the start, or need not be; until then it may have incidents that are not
+        known here."""
+        return self._is_read or not self._wanted()
 
     @property
     def unsaved(self) -> int:
@@ -134,7 +141,7 @@ class Incidents:
             if self._changes == before:  # else one was stored meanwhile, which `known` may lack
                 self._known, self._mark = known, mark
                 self._arrange()
-        self._read_at = self._clock.now()
+        self._read_at, self._is_read = self._clock.now(), True
 
     async def _clean(self) -> None:
         """Delete what was over before the journal's retention began, and what was withdrawn a day ago, of which the

@@ -41,6 +41,7 @@ class Windows:
         self._audit: list[AuditEntry] = []
         self._written = 0  # of the entries above, those that are being stored
         self._changes = 0
+        self._is_read = False
         self._saving = asyncio.Lock()
         self._news = asyncio.Event()
 
@@ -59,6 +60,11 @@ class Windows:
     def unsaved(self) -> int:
         """Number of windows and ends that the journal does not have yet, and that hold on this replica alone."""
         return len(self._unsaved)
+
+    @property
+    def is_complete(self) -> bool:
+        """True if the journal was read since the start; until then it may have windows that are not known here."""
+        return self._is_read
 
     def is_unsaved(self, key: str) -> bool:
         return key in self._unsaved
@@ -157,6 +163,7 @@ class Windows:
     async def _load(self) -> None:
         before = self._changes
         known = await self._store.load()
+        self._is_read = True
         if self._changes == before and known != self._known:  # else one was saved meanwhile, which `known` may lack
             self._known = known
             self._board.add_windows(self.all())

@@ -38,7 +38,8 @@ class IncidentsApi:
         await self._guard.prepare(request)
         self._guard.require(request, "health:read")
         documents = [self._document(it) for it in self._incidents.all()]
-        return web.json_response({"incidents": documents}, headers=_NO_STORE)
+        complete = self._incidents.is_complete
+        return web.json_response({"incidents": documents, "complete": complete}, headers=_NO_STORE)
 
     async def _open(self, request: web.Request) -> web.Response:
         await self._guard.prepare(request)

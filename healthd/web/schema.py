@@ -97,6 +97,8 @@ class WindowsAnswer(_Answered):
     """Windows that are in force, or will be, the first to end first."""
 
     windows: list[WindowAnswer]
+    complete: bool
+    """False until the journal was read since the start: it may have others."""
 
 
 class IncidentUpdateAnswer(_Answered):
@@ -132,6 +134,8 @@ class IncidentsAnswer(_Answered):
     """Incidents, those that are open first, then the latest."""
 
     incidents: list[IncidentAnswer]
+    complete: bool
+    """False until the journal was read since the start: it may have others."""
 
 
 class NamedCheckAnswer(CheckAnswer):

@@ -20,7 +20,7 @@ from healthd.runtime.clock import Clock
 from healthd.units import Duration, Names, Time, stamp
 from healthd.web.auth import Caller, Guard
 from healthd.web.bodies import invalid, read_body
-from healthd.web.problems import Problem, answering_problems
+from healthd.web.problems import Problem, answering_problems, not_known_yet
 
 _LONGEST = timedelta(days=366)
 _MOST = 1000
@@ -79,7 +79,8 @@ class WindowsApi:
         """Answer with the windows that are not over, the first to end first."""
         await self._guard.prepare(request)
         self._guard.require(request, "health:read")
-        return web.json_response({"windows": [self._document(it) for it in self._windows.all()]}, headers=_NO_STORE)
+        documents, complete = [self._document(it) for it in self._windows.all()], self._windows.is_complete
+        return web.json_response({"windows": documents, "complete": complete}, headers=_NO_STORE)
 
     async def _add(self, request: web.Request) -> web.Response:
         """Put a window in force."""
@@ -125,6 +126,8 @@ class WindowsApi:
         found = [it for it in self._windows.all() if it.id.startswith(key)]
         if len(found) > 1 and key not in [it.id for it in found]:
             raise Problem(409, "Several windows", f"{', '.join(it.id for it in found[:10])} begin with {key[:64]}")
+        if not found and not self._windows.is_complete:
+            raise not_known_yet("windows")
         if not found:
             told = f"no window {key[:64]!r} is in force or to come: it has ended, or there was none"
             raise Problem(404, "No such window", f"{told}; `healthd window list` and GET /windows show them")

@@ -19,7 +19,7 @@ from healthd.nearest import not_under
 from healthd.runtime.clock import Clock
 from healthd.units import Names
 from healthd.web.auth import Caller
-from healthd.web.problems import Problem
+from healthd.web.problems import Problem, not_known_yet
 from healthd.web.public.membership import Memberships
 
 _MOST_INCIDENTS, _MOST_UPDATES = 500, 100
@@ -123,6 +123,8 @@ class Writing:
     def meant(self, key: str) -> Incident:
         """Return the incident of an id, or of the beginning of one that no other has."""
         found = self._incidents.find(key)
+        if not found and not self._incidents.is_complete:
+            raise not_known_yet("incidents")
         if not found:
             told = f"no incident has the id {key[:64]!r}; `healthd incident list` and GET /incidents show them"
             raise Problem(404, "No such incident", told)

@@ -106,6 +106,7 @@ class Site(Stage):
             self.heartbeats, self.suite, self.board, guard, self.in_force, self.clock, self.redact
         )
         self.incidents = Incidents(IncidentStore(database, self.clock), self.clock, lambda: 90 * 86400)
+        self.windows._is_read = self.incidents._is_read = True  # the journal went down after they were read
         memberships = Memberships(self.in_force)
         self.public_past = PublicPast(Past(database), self.board, self.in_force, self.clock, memberships)
         self.public_pages = PublicPages(

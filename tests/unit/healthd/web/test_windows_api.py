@@ -215,3 +215,20 @@ async def test_a_run_of_a_paused_check_says_that_it_is_paused(open_site: Open) -
     await post(client, {**SILENCE, "kind": "pause"})
     ran = await (await client.post("/checks/db/run", headers=bearer("runner"))).json()
     assert (ran["paused"]["reason"], "maintenance" in ran) == ("restoring", False)
+
+
+async def test_what_the_journal_has_is_not_known_before_it_was_read(
+    open_site: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list that may lack windows is not told as none, nor an id that may be one as unknown."""
+    site, client = await open_site()
+    site.windows._is_read = site.incidents._is_read = False
+    monkeypatch.setenv("HEALTHD_URL", str(client.make_url("")))
+    monkeypatch.setenv("HEALTHD_TOKEN", "root-token")
+    listed = await client.get("/windows", headers=bearer("root"))
+    assert await listed.json() == {"windows": [], "complete": False}
+    for words in (["window", "list"], ["window", "end", "5f0c"], ["incident", "list"]):
+        told = await asyncio.to_thread(CliRunner().invoke, main, words)
+        assert told.exit_code == 3, words
+        assert "journal could not be read since" in told.output
+        assert "that are not known here" in told.output
