@@ -23,6 +23,7 @@ LOG_BYTES = PAGES * 4096
 """Size that a log which is begun anew may keep."""
 _LONG = 10 * PAGES
 _PAUSE_SECONDS = 60.0
+_WAIT_SECONDS = 0.25  # for readers: those of healthd take milliseconds, a backup or a replication may read for long
 
 
 class Checkpoints:
@@ -46,10 +47,17 @@ class Checkpoints:
 
     async def after_write(self, driver: Any, pages: int) -> None:
         """Empty a log of so many pages if that is long, once a minute at most. This keeps other writes waiting until
-        those have ended that read now: they are fast, and whoever reads after that no longer needs the log."""
-        if pages >= _LONG and self._clock.steady() >= self._again_at:
-            self._again_at = self._clock.steady() + _PAUSE_SECONDS
+        those have ended that read now, but briefly: they are fast, and whoever reads after that no longer needs the
+        log."""
+        if pages < _LONG or self._clock.steady() < self._again_at:
+            return
+        self._again_at = self._clock.steady() + _PAUSE_SECONDS
+        ((usual,),) = await driver.execute_fetchall("PRAGMA busy_timeout")
+        await driver.execute_fetchall(f"PRAGMA busy_timeout={round(_WAIT_SECONDS * 1000)}")
+        try:
             await self._copy(driver, "TRUNCATE")
+        finally:
+            await driver.execute_fetchall(f"PRAGMA busy_timeout={usual}")
 
     async def _copy(self, driver: Any, mode: str) -> bool:
         """Return whether all of the log is in the file."""

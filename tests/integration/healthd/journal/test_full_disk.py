@@ -116,3 +116,19 @@ async def test_a_log_that_readers_kept_is_emptied_as_soon_as_they_let_go(
         await write
         assert log_bytes(tmp_path) == 0
         await change(database, "after that")
+
+
+async def test_a_reader_that_stays_keeps_no_write_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backup of a large journal, or a program that replicates it, reads for minutes, or for ever."""
+    monkeypatch.setattr("healthd.journal.engines.BUSY_SECONDS", 30)
+    monkeypatch.setattr("healthd.journal.checkpoints._LONG", 1)
+    async with opened(tmp_path) as database:
+        reader = sqlite3.connect(tmp_path / "j.db", isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM healthd_audit").fetchall()
+        async with asyncio.timeout(10):
+            await note(database)
+        async with database.write() as connection:
+            usual = (await connection.exec_driver_sql("PRAGMA busy_timeout")).scalar_one()
+        reader.close()
+    assert usual == 30_000
