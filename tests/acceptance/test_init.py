@@ -1,13 +1,15 @@
-"""`healthd init` beside a real NGINX: the file that it writes is valid, and its source sees the requests."""
+"""`healthd init` beside a real NGINX, PM2 and MariaDB: the file that it writes is valid, its source sees the requests,
+and its checks the processes and the database."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from urllib.request import urlopen
 
-from tests.servers import nginx
+from tests.servers import mariadb, nginx, pm2
 from tests.servers.command import healthd
-from tests.servers.ports import HOST
+from tests.servers.pm2 import Pm2
+from tests.servers.ports import HOST, free_port
 from tests.servers.waiting import until_now
 
 _REQUESTS = 20
@@ -36,3 +38,23 @@ def test_from_the_host_to_a_source_that_sees(tmp_path: Path) -> None:
             words = ("--version", "1.0", "--target", "live", "--for", "1", "--json", "-c", "healthd.yaml")
             seen = healthd("source", "test", "shop", *words, cwd=tmp_path).json()
             assert (seen["able"], seen["refused"]) == (True, [])
+
+
+def test_from_what_runs_to_checks_that_are_healthy(tmp_path: Path) -> None:
+    """PM2's applications, a worker without a port among them, each as one look found it; MySQL by a query."""
+    (tmp_path / "stays.js").write_text("setInterval(() => {}, 1000)")
+    with pm2.running() as manager, mariadb.running() as database:
+        manager.run("start", str(tmp_path / "stays.js"), "--name", "mail worker", "-i", "2")
+        api = Pm2({**manager.env, "PORT": str(free_port())})
+        api.run("start", str(tmp_path / "stays.js"), "--name", "api")
+        env = {**manager.env, "SHOP_DB": database.uri()}
+        done = healthd("init", "--yes", cwd=tmp_path, env=env)
+        assert (done.code, done.err) == (0, "")
+        file = (tmp_path / "healthd.yaml").read_text()
+        assert "instances: 2} # tried, 2 of 2 online" in file
+        assert database.uri() not in file + done.out
+        names = ("mail-worker-processes", "api-processes", "mysql")
+        checked = healthd("check", *names, "-c", "healthd.yaml", cwd=tmp_path, env=env)
+        assert checked.code == 0, checked.out + checked.err
+        manager.run("stop", "mail worker")
+        assert healthd("check", names[0], "-c", "healthd.yaml", cwd=tmp_path, env=env).code == 1

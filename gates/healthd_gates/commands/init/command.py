@@ -18,7 +18,7 @@ from healthd.commands.options import REFUSED, reason
 from healthd.commands.values import WholeNumber
 from healthd.config.file import ConfigError, parse
 from healthd.nearest import did_you_mean
-from healthd_gates.commands.init import nginx_conf, pages
+from healthd_gates.commands.init import nginx_conf, pages, pm2
 from healthd_gates.commands.init.plan import Plan, Proposal, as_name, choose, proposals
 from healthd_gates.commands.init.render import checks, render
 from healthd_gates.commands.init.survey import Host, survey
@@ -108,7 +108,8 @@ def init(
     host = survey(os.environ, env_file, nginx_conf.PLACES if nginx is None else (nginx,))
     chosen = _service(host, service, targets, ask=not yes)
     plan = Plan(host) if chosen is None else asyncio.run(choose(host, chosen, log, pages.get))
-    plan = replace(plan, journal=_journal_beside(file, host))
+    looked = asyncio.run(pm2.tried_pm2(host.steady_apps, os.environ, plan.left_out))
+    plan = replace(plan, journal=_journal_beside(file, host), pm2=looked)
     if chosen is None:
         plan.left_out.append(
             "a service, and with it a gate: name where it answers, as in --target live=http://127.0.0.1:3000"
@@ -164,7 +165,7 @@ def _service(host: Host, name: str | None, targets: Mapping[str, tuple[str, ...]
 
 def _picked(host: Host, found: Sequence[Proposal]) -> Proposal | None:
     """Return the likeliest service. Where nothing but ports was seen, several are none."""
-    ports_alone = not host.sites and not host.apps
+    ports_alone = not host.sites and all(app.port is None for app in host.apps)
     if ports_alone and len(found) > 1:
         return None
     return found[0]

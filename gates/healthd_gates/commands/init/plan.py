@@ -13,6 +13,7 @@ from typing import Any
 from healthd_gates.commands.init import pages
 from healthd_gates.commands.init.log_tail import Tried, newest_lines, tried
 from healthd_gates.commands.init.nginx_conf import Site
+from healthd_gates.commands.init.pm2 import Pm2Tried
 from healthd_gates.commands.init.survey import LOGS, Host
 from healthd_gates.sources.access_log.formats import COMBINED
 
@@ -54,6 +55,8 @@ class Plan:
     health: str | None = None
     left_out: list[str] = field(default_factory=list)
     journal: Path | None = None
+    pm2: Mapping[str, Pm2Tried] = field(default_factory=dict)
+    """Checks of what PM2 runs, by its name there."""
 
 
 async def proposals(host: Host, ask: pages.Get) -> list[Proposal]:
@@ -70,6 +73,8 @@ async def proposals(host: Host, ask: pages.Get) -> list[Proposal]:
             found.append(Proposal(as_name(site.name), {"live": urls}, site))
             taken |= set(urls)
     for app in host.apps:
+        if app.port is None:
+            continue
         url = f"http://127.0.0.1:{app.port}"
         if url not in taken:
             found.append(Proposal(as_name(app.name), {"live": (url,)}))

@@ -8,8 +8,14 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from healthd_gates.commands.init.plan import Plan, Source
+from healthd_gates.commands.init.plan import Plan, Source, as_name
 
+_BY_QUERY = {
+    "mysql": (
+        "kind: sql, query: SELECT 1, unhealthy: {below: 1}",
+        " # whether it answers a query; one of yours can hold a number to bounds",
+    )
+}
 _NO_HASH = "sha256:" + "0" * 64
 _FIRST_PORT = 8080
 _PLAIN = re.compile(r"/?[A-Za-z][A-Za-z0-9_./-]*")
@@ -82,7 +88,8 @@ def checks(plan: Plan) -> dict[str, str]:
     found: dict[str, str] = {}
     for each in plan.host.dependencies:
         name = each.kind if each.kind not in found else each.variable.lower().replace("_", "-")
-        found[name] = f'{{kind: {each.kind}, uri: "${{{each.variable}}}", critical: true}}'
+        kind, why = _BY_QUERY.get(each.kind, (f"kind: {each.kind}", ""))
+        found[name] = f'{{{kind}, uri: "${{{each.variable}}}", critical: true}}{why}'
     if plan.host.aws_region is not None:
         found["aws"] = f'{{kind: aws, region: "${{{plan.host.aws_region}}}"}}'
     if plan.service is not None and plan.health is not None and len(plan.service.targets) == 1:
@@ -91,6 +98,9 @@ def checks(plan: Plan) -> dict[str, str]:
             found[name if name not in found else f"{name}-http"] = (
                 f"{{kind: http, url: {literal(url.rstrip('/') + plan.health)}, critical: true}}"
             )
+    for app, tried in plan.pm2.items():
+        name = as_name(app[:54]) + "-processes"
+        found[name if name not in found else f"{name}-{len(found)}"] = f"{literal(tried.options)} # {tried.said}"
     return {**found, "memory": "{kind: memory}", "disk": "{kind: disk}", "process": "{kind: process, critical: true}"}
 
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from healthd_gates.commands.init import nginx_conf, processes, variables
+from healthd_gates.commands.init import nginx_conf, pm2, processes, variables
 from healthd_gates.commands.init.nginx_conf import Site
-from healthd_gates.commands.init.processes import Listening, Pm2App
+from healthd_gates.commands.init.pm2 import Pm2App
+from healthd_gates.commands.init.processes import Listening
 from healthd_gates.commands.init.variables import Dependency
 
 LOGS = tuple(map(Path, ("/var/log/nginx/access.log", "/var/log/apache2/access.log", "/var/log/haproxy.log")))
@@ -33,11 +34,19 @@ class Host:
     left_out: Sequence[str] = field(default_factory=list)
 
     @property
+    def steady_apps(self) -> list[str]:
+        """Names of what PM2 runs, without services in two colours: one of those may be stopped on purpose."""
+        names = dict.fromkeys(app.name for app in self.apps)
+        return [
+            name for name in names if (match := _COLOUR.fullmatch(name)) is None or match["name"] not in self.colours
+        ]
+
+    @property
     def colours(self) -> dict[str, dict[str, str]]:
         """Services that PM2 runs in two colours: the address of each, by the service's name."""
         found: dict[str, dict[str, str]] = {}
         for app in self.apps:
-            if (match := _COLOUR.fullmatch(app.name)) is not None:
+            if app.port is not None and (match := _COLOUR.fullmatch(app.name)) is not None:
                 found.setdefault(match["name"], {})[match["colour"]] = f"http://127.0.0.1:{app.port}"
         return {name: dict(sorted(places.items())) for name, places in found.items() if len(places) == 2}
 
@@ -47,7 +56,7 @@ def survey(
     env_file: Path,
     nginx: Sequence[Path] = nginx_conf.PLACES,
     ports: Callable[[], Sequence[Listening]] = processes.listening,
-    pm2: Callable[[Mapping[str, str]], Sequence[Pm2App]] = processes.pm2_apps,
+    apps: Callable[[Mapping[str, str]], Sequence[Pm2App]] = pm2.pm2_apps,
     account: Path = variables.SERVICE_ACCOUNT,
 ) -> Host:
     """Look at this host."""
@@ -64,7 +73,7 @@ def survey(
         region,
         variables.kubernetes_namespace(account),
         _sites(nginx, left_out),
-        pm2(environ),
+        apps(environ),
         _ports(ports, left_out),
         bool(whole.get("PROMETHEUS_URL")),
         left_out,

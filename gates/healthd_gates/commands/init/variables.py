@@ -15,13 +15,15 @@ _ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+]*)://\S+", re.IGNORECASE)
 _KINDS = {
     "mongodb": "mongodb",
     "mongodb+srv": "mongodb",
+    "mysql": "mysql",
+    "mariadb": "mysql",
     "postgres": "postgresql",
     "postgresql": "postgresql",
     "redis": "redis",
     "rediss": "redis",
 }
-_NO_KIND = ("mysql", "mysql2", "mariadb", "amqp", "amqps", "mssql", "sqlserver", "kafka", "nats", "memcached")
-_BY_QUERY = ("mysql", "mysql2", "mariadb")
+_NO_KIND = ("amqp", "amqps", "mssql", "sqlserver", "kafka", "nats", "memcached")
+_OF_A_LIBRARY = re.compile(r"(?P<scheme>mysql|mariadb|postgres|postgresql)(?:2|\+\w+)")
 _AWS = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
 _AWS_ALSO = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_PROFILE")
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
@@ -29,7 +31,7 @@ _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """A database that a variable has the address of."""
+    """A database that a variable has the address of. `kind` is the check's, or `mysql`, which `sql` asks."""
 
     kind: str
     variable: str
@@ -65,8 +67,12 @@ def dependencies(environ: Mapping[str, str]) -> tuple[list[Dependency], list[str
     found, without, addresses = list[Dependency](), list[str](), set[str]()
     for name, scheme, address in _addresses(environ):
         if scheme in _NO_KIND:
-            asks = "; kind sql asks it a query of yours" if scheme in _BY_QUERY else ""
-            without.append(f"{name}: there is no check for {scheme}; kind tcp looks whether its port answers{asks}")
+            without.append(f"{name}: there is no check for {scheme}; kind tcp looks whether its port answers")
+        elif (own := _OF_A_LIBRARY.fullmatch(scheme)) is not None:
+            plain = own["scheme"]
+            without.append(
+                f"{name}: {scheme}:// is a library's own; with {plain}:// in a variable of its own it is checked"
+            )
         elif (kind := _KINDS.get(scheme)) is not None and address not in addresses:
             addresses.add(address)
             found.append(Dependency(kind, name))

@@ -15,7 +15,8 @@ from healthd.cli import main
 from healthd.config.file import load
 from healthd_gates.commands.init import command
 from healthd_gates.commands.init.nginx_conf import Site
-from healthd_gates.commands.init.processes import Listening, Pm2App
+from healthd_gates.commands.init.pm2 import Pm2App
+from healthd_gates.commands.init.processes import Listening
 from healthd_gates.commands.init.survey import Host
 from healthd_gates.commands.init.variables import Dependency
 from healthd_gates.config.settings import Config
@@ -70,6 +71,7 @@ def measured() -> Iterator[int]:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder on a host where nothing is found."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PM2_HOME", str(tmp_path / "no-pm2"))
     monkeypatch.setenv("SHOP_DB", f"mongodb://u:{SECRET}@127.0.0.1:1/shop")
     monkeypatch.setattr("healthd_gates.commands.init.plan._PROMETHEUS", "http://127.0.0.1:1")
     monkeypatch.setattr("healthd_gates.commands.init.plan.LOGS", ())
@@ -211,6 +213,36 @@ def test_a_check_that_would_be_refused_is_left_out(monkeypatch: pytest.MonkeyPat
     assert (done.exit_code, SECRET in done.output) == (0, False), done.output
     assert "left out: check mongodb" in done.output
     assert "mongodb" not in written().checks
+
+
+def test_mysql_is_asked_a_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no check of its own; without its driver that is said, and the file is valid."""
+    monkeypatch.setenv("SHOP_DB", f"mysql://u:{SECRET}@127.0.0.1:1/shop")
+    found(monkeypatch, Host([Dependency("mysql", "SHOP_DB")]))
+    assert init("--yes", "with.yaml").exit_code == 0
+    assert written("with.yaml").checks["mysql"].kind == "sql"
+    monkeypatch.setattr("healthd.checks.sql_database.find_spec", lambda _name: None)
+    done = init("--yes", "without.yaml")
+    assert "left out: check mysql: names MySQL, which needs aiomysql: install healthd[mysql]" in done.output
+    assert (done.exit_code, SECRET in done.output, "mysql" in written("without.yaml").checks) == (0, False, False)
+
+
+def test_a_pm2_that_the_check_could_not_ask_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list of processes may come from a PM2 that ends in between, or that the check's short PATH has no Node.js
+    for: what its look said is told."""
+    found(monkeypatch, Host(apps=[Pm2App("api", 1), Pm2App("worker")]))
+    done = init("--yes")
+    assert done.exit_code == 0, done.output
+    for name in ("api", "worker"):
+        assert f"left out: check of PM2's {name}: PM2 does not run: there is no " in done.output
+    assert not any(check.kind == "pm2" for check in written().checks.values())
+
+
+def test_a_worker_of_pm2_is_no_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a port it has no address to send traffic to, and no say in which service is meant."""
+    found(monkeypatch, Host(apps=[Pm2App("worker")]))
+    done = init("--yes")
+    assert (done.exit_code, [*written().services]) == (0, []), done.output
 
 
 def test_variables_of_the_file_are_for_the_environment(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,8 @@ def test_dot_env(line: str, values: dict[str, str], unquoted: tuple[str, ...]) -
     [
         ({"DATABASE_URL": "postgres://u:p@db/shop"}, [Dependency("postgresql", "DATABASE_URL")]),
         ({"DATABASE_URL": "mongodb+srv://u:p@db/shop"}, [Dependency("mongodb", "DATABASE_URL")]),
+        ({"DB": "mysql://u:p@db/shop"}, [Dependency("mysql", "DB")]),
+        ({"DB": "mariadb://u:p@db/shop"}, [Dependency("mysql", "DB")]),
         ({"CACHE": "rediss://db:6380"}, [Dependency("redis", "CACHE")]),
         ({"A_URI": "redis://db", "B_URI": "redis://db"}, [Dependency("redis", "A_URI")]),
         ({"A_URI": "redis://a", "B_URI": "redis://b"}, [Dependency("redis", "A_URI"), Dependency("redis", "B_URI")]),
@@ -45,12 +47,19 @@ def test_dependencies(environ: dict[str, str], found: list[Dependency]) -> None:
     assert dependencies(environ) == (found, [])
 
 
-def test_a_database_without_a_check_is_told_without_its_address() -> None:
+@pytest.mark.parametrize(
+    ("scheme", "says"),
+    [
+        ("amqp", "there is no check for amqp; kind tcp looks whether its port answers"),
+        ("mysql2", "mysql2:// is a library's own; with mysql:// in a variable of its own it is checked"),
+        ("mysql+pymysql", "mysql+pymysql:// is a library's own; with mysql:// in a variable of its own it is checked"),
+        ("postgresql+asyncpg", "postgresql+asyncpg:// is a library's own; with postgresql:// in a variable of its"),
+    ],
+)
+def test_a_database_without_a_check_is_told_without_its_address(scheme: str, says: str) -> None:
     """What cannot be checked is said, by the variable's name."""
-    assert dependencies({"DB": "mysql://u:s3cret@db/x"}) == (
-        [],
-        ["DB: there is no check for mysql; kind tcp looks whether its port answers; kind sql asks it a query of yours"],
-    )
+    found, (told,) = dependencies({"DB": f"{scheme}://u:s3cret@db/x"})
+    assert (found, told.startswith(f"DB: {says}"), "s3cret" in told) == ([], True, False)
 
 
 @pytest.mark.parametrize(
