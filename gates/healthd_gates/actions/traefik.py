@@ -45,7 +45,7 @@ class Traefik:
     async def execute(self, order: ActionRequest) -> ActionResult:
         weights, gaining = self._wanted(order)
         try:
-            await self._divider.divide(weights, gaining)
+            await self._divider.divide(weights, gaining, goes_back=not order.share)
         except NoneUp as down:
             return ActionResult(Ending.RETRY if order.share else Ending.NO_BASELINE, str(down))
         except Impossible as refused:

@@ -98,18 +98,35 @@ class Divider:
     async def look(self, services: Weights, gaining: str) -> None:
         """Check that the traffic could be divided between these services. Raises NotDivided."""
         await self._at_file(self.file.look())
-        await self._able(services, gaining)
+        for api in self._options.apis:
+            await self._able(api, services, gaining)
 
-    async def divide(self, weights: Weights, gaining: str, *, even_if_down: bool = False) -> None:
+    async def divide(
+        self, weights: Weights, gaining: str, *, even_if_down: bool = False, goes_back: bool = False
+    ) -> None:
         """Replace the file as a whole, and return once every Traefik has its weights: no moment in between has others
         than those before or those after. Raises NotDivided.
 
-        `gaining` is the service that must be able to take what it is to get, unless `even_if_down`.
+        `gaining` is the service that must be able to take what it is to get, unless `even_if_down`. What `goes_back`
+        does not wait for a Traefik that does not answer, if another one does: those that live take it at once.
         """
-        await self._able(weights, None if even_if_down else gaining)
-        await self._at_file(self.file.write(weights))
+        able, unasked = list[str](), list[NotDivided]()
         for api in self._options.apis:
+            try:
+                await self._able(api, weights, None if even_if_down else gaining)
+            except (Impossible, NoneUp):
+                raise
+            except NotDivided as failed:
+                unasked.append(failed)
+            else:
+                able.append(api)
+        if unasked and not (goes_back and able):
+            raise unasked[0]
+        await self._at_file(self.file.write(weights))
+        for api in able:
             await self._taken_up(api, weights)
+        if unasked:
+            raise unasked[0]
 
     async def close(self) -> None:
         """End the connections."""
@@ -124,16 +141,15 @@ class Divider:
         except OSError as error:
             raise NotDivided(f"{self._options.file} cannot be written: {error.strerror or error}") from None
 
-    async def _able(self, services: Weights, gaining: str | None) -> None:
+    async def _able(self, api: str, services: Weights, gaining: str | None) -> None:
         """Raise NotDivided where a Traefik does not know a service, or sees no server of the one that gains up."""
-        for api in self._options.apis:
-            for service in services:
-                found = await self._asked(api, service)
-                if found is None:
-                    raise Impossible(f"Traefik at {_place(api)} has no service {_full(service)}")
-                servers = found.get("serverStatus") or {}
-                if service == gaining and servers and "UP" not in servers.values():
-                    raise NoneUp(f"no server of {service} is up, as Traefik at {_place(api)} sees it")
+        for service in services:
+            found = await self._asked(api, service)
+            if found is None:
+                raise Impossible(f"Traefik at {_place(api)} has no service {_full(service)}")
+            servers = found.get("serverStatus") or {}
+            if service == gaining and servers and "UP" not in servers.values():
+                raise NoneUp(f"no server of {service} is up, as Traefik at {_place(api)} sees it")
 
     async def _taken_up(self, api: str, weights: Weights) -> None:
         """Wait until a Traefik has the weights in force. Raises NotDivided if it has not."""

@@ -84,6 +84,17 @@ async def test_what_cannot_take_the_traffic_gets_none(balancer: Traefik) -> None
     assert await answers(f"{balancer.url}/shop", 20) == {"1.0": 20}
 
 
+async def test_what_goes_back_does_not_wait_for_a_traefik_that_is_gone(balancer: Traefik) -> None:
+    """The one that lives takes it at once, and the gone one is tried again; nothing goes forward meanwhile."""
+    assert (await tried(action(balancer), ramp(1.0))).ending is Ending.DONE
+    some_gone = action(balancer, apis=[f"http://127.0.0.1:{free_port()}", balancer.url])
+    back = await tried(some_gone, order())
+    assert (back.ending, "refused the connection" in back.detail) == (Ending.RETRY, True), back
+    assert await answers(f"{balancer.url}/shop", 20) == {"1.0": 20}
+    assert (await tried(some_gone, ramp(1.0))).ending is Ending.RETRY
+    assert await answers(f"{balancer.url}/shop", 20) == {"1.0": 20}
+
+
 async def test_mistakes_are_told_with_their_cure(balancer: Traefik, tmp_path: Path) -> None:
     """A service that is not there, an address that is not the API, a folder that nobody watches, a file of others."""
     nameless = await tried(action(balancer, services={"blue": "blue", "green": "gren"}), ramp(0.5))
