@@ -226,6 +226,7 @@ class Rest:
             await self.journal.flush()
             await self.heartbeats.flush()
             await self.incidents.flush()
+            await self.ended_sessions.flush()
             await self.spread.leave()  # last: where it fails, the others notice within a lease
         finally:
             await self.database.close()

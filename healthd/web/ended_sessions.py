@@ -63,6 +63,10 @@ class EndedSessions:
                 _log.exception("ended sessions not exchanged with the journal")
             await asyncio.sleep(_LOOK)
 
+    async def flush(self) -> None:
+        """Store what is left, at the end. Raises JournalError."""
+        await self._save()
+
     async def _load(self) -> None:
         loaded = await self._store.load()
         now = self._clock.now()

@@ -23,5 +23,6 @@ async def test_what_the_replicas_share_keeps_nothing_else_from_the_journal() -> 
     rest.spread, rest.journal = SimpleNamespace(leave=step("leave")), SimpleNamespace(flush=step("transitions"))
     rest.heartbeats, rest.database = SimpleNamespace(flush=step("heartbeats")), SimpleNamespace(close=step("close"))
     rest.incidents = SimpleNamespace(flush=step("incidents"))
+    rest.ended_sessions = SimpleNamespace(flush=step("ended sessions"))
     await rest.close(None)
-    assert done == ["transitions", "heartbeats", "incidents", "leave", "close"]
+    assert done == ["transitions", "heartbeats", "incidents", "ended sessions", "leave", "close"]

@@ -54,6 +54,20 @@ async def test_a_journal_that_is_away_delays_the_others_alone(database: Database
     assert "a" in await EndedSessionStore(database, clock).load()
 
 
+async def test_what_could_not_be_stored_is_at_the_end(database: Database) -> None:
+    """Otherwise a copy of the cookie would count again after the restart."""
+    clock = HandClock()
+    one = EndedSessions(
+        EndedSessionStore(Database("sqlite:////nowhere/journal.db", clock, (tables.BRANCH,)), clock),
+        clock,
+        lambda: True,
+    )
+    await one.add("a")
+    one._store = EndedSessionStore(database, clock)
+    await one.flush()
+    assert "a" in await EndedSessionStore(database, clock).load()
+
+
 async def test_they_are_remembered_for_as_long_as_a_session_can_be_and_no_longer(database: Database) -> None:
     clock = HandClock()
     one = replica(database, clock)
