@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from healthd.config.model import Reason
 from healthd.cron import Cron, Zone, next_time, trigger
@@ -17,10 +17,12 @@ from healthd.units import Duration, Names, Time, stamp
 
 if TYPE_CHECKING:
     from apscheduler.triggers.cron import CronTrigger
+    from pydantic_core import InitErrorDetails
 
 WindowKind = Literal["maintenance", "silence", "pause", "acknowledgement", "freeze"]
 Labelled = Mapping[str, Names]
 _MINUTE = timedelta(minutes=1)
+_NO_REASON = [("missing", ("reason",))]
 
 
 class Times(BaseModel):
@@ -43,17 +45,40 @@ class Times(BaseModel):
     """Reason, shown beside what the window covers and to a caller that is refused."""
 
     @model_validator(mode="after")
-    def _is_one_of_the_two(self) -> Self:
+    def _has_no_fault(self) -> Self:
+        if faults := list(self._faults()):
+            raise ValueError("; ".join(faults))
+        return self
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _tells_all(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """A reason that is missing hides no other fault of the window, which only a whole one is looked at for."""
+        try:
+            return handler(given)
+        except ValidationError as error:
+            found = error.errors()
+            if not isinstance(given, dict) or [(each["type"], each["loc"]) for each in found] != _NO_REASON:
+                raise
+            try:
+                handler({**given, "reason": "missing"})
+            except ValidationError as other:
+                both = [*found, *other.errors()]
+            else:
+                raise
+        raise ValidationError.from_exception_data(cls.__name__, cast("list[InitErrorDetails]", both))
+
+    def _faults(self) -> Iterator[str]:
+        """Yield what is wrong with options that are each right."""
         recurring = self.cron is not None and self.lasts is not None
         once = self.start is not None and self.end is not None
         given = sum(value is not None for value in (self.cron, self.lasts, self.start, self.end))
         if given != 2 or recurring == once:
-            raise ValueError("write either cron and for, or from and to")
+            yield "write either cron and for, or from and to"
         if self.start and self.end and self.end <= self.start:
-            raise ValueError("to must be later than from")
+            yield "to must be later than from"
         if self.lasts is not None and self.lasts > 366 * 86400:
-            raise ValueError("for must not be longer than a year")
-        return self
+            yield "for must not be longer than a year"
 
     def until(self, moment: datetime) -> datetime | None:
         """Return the end of the window that covers this moment; None if none does."""
@@ -85,16 +110,15 @@ class CheckWindow(Times):
     labels: Labelled = {}
     """Labels that a check must have, each with one of these values; `*` matches any text."""
 
-    @model_validator(mode="after")
-    def _names_something(self) -> Self:
+    def _faults(self) -> Iterator[str]:
+        yield from super()._faults()
         subjects = self._subjects()
         if surplus := [
             name for name in ("checks", "groups", "services") if getattr(self, name, ()) and name not in subjects
         ]:
-            raise ValueError(f"has nothing to do with {' and '.join(surplus)}: leave that out")
+            yield f"has nothing to do with {' and '.join(surplus)}: leave that out"
         if not any(getattr(self, name) for name in subjects):
-            raise ValueError(f"names nothing: write {', '.join(subjects[:-1])} or labels; `{subjects[0]}: '*'` are all")
-        return self
+            yield f"names nothing: write {', '.join(subjects[:-1])} or labels; `{subjects[0]}: '*'` are all"
 
     @property
     def window_kind(self) -> WindowKind:
