@@ -105,13 +105,17 @@ class HAProxy:
         weights = weights_of(order.share, len(candidate), len(baseline))
         if weights is None:
             return ActionResult(Ending.REFUSED, self._too_small(order.share, candidate, baseline))
+        first: ActionResult | None = None
         for socket in self._config.sockets:
             try:
                 problem = await self._set(socket, weights, candidate, baseline)
             except (OSError, TimeoutError) as error:
-                return ActionResult(Ending.RETRY, f"{socket}: {getattr(error, 'strerror', None) or 'no answer'}")
-            if problem is not None:
-                return problem
+                problem = ActionResult(Ending.RETRY, f"{socket}: {getattr(error, 'strerror', None) or 'no answer'}")
+            first = first or problem
+            if problem is not None and order.share:  # what goes back does so wherever it can
+                break
+        if first is not None:
+            return first
         told = f"{self._config.backend}: weight {weights.candidate} for {', '.join(candidate)}"
         return ActionResult(Ending.DONE, f"{told}, {weights.baseline} for {', '.join(baseline)}", seen=True)
 

@@ -70,6 +70,15 @@ async def test_what_cannot_take_the_traffic_gets_none(balancer: HAProxy) -> None
     assert await answers(balancer.url, 20) == {"1.0": 20}
 
 
+async def test_what_goes_back_does_not_wait_for_an_haproxy_that_is_gone(balancer: HAProxy) -> None:
+    """The one that lives takes it at once, and the gone one is tried again."""
+    assert (await tried(action(balancer), ramp(1.0))).ending is Ending.DONE
+    some_gone = action(balancer, sockets=[f"{balancer.stats}-not", str(balancer.stats)])
+    back = await tried(some_gone, order())
+    assert (back.ending, f"{balancer.stats}-not" in back.detail) == (Ending.RETRY, True), back
+    assert await answers(balancer.url, 20) == {"1.0": 20}
+
+
 async def test_mistakes_are_told_with_their_cure(balancer: HAProxy) -> None:
     """A backend or server that is not there, a share that is too small, a socket that nobody listens on."""
     backend = await tried(action(balancer, backend="api"), ramp(0.5))
