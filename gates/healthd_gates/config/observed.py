@@ -30,6 +30,24 @@ class ReadSource:
         """Return what the source gets when it is built: with what is read from it."""
         return replace(context, series=self.series, by=self.by)
 
+    def blind_to(self, arms: Arms) -> Blindness:
+        """Return the numbers that are the same ones for both of the arms."""
+        apart = self.config.tells_apart(arms)
+        shared = [
+            each.stream
+            for each in self.series
+            if not self.config.tells_series_apart(each) or not (apart or any("$" in it for it in each.parts.values()))
+        ]
+        return Blindness(not apart, frozenset(shared))
+
+
+@dataclass(frozen=True, slots=True)
+class Blindness:
+    """Numbers of a source that are the same ones for both versions: its `counts`, and `streams` of criteria."""
+
+    counts: bool = False
+    streams: frozenset[str] = frozenset()
+
 
 def sources_of(policy: Policy, service: Service) -> tuple[ReadSource, ...]:
     """Return the sources that the criteria read, each once; the service's first one is the first."""

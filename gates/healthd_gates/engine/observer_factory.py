@@ -12,7 +12,7 @@ import aiohttp
 
 from healthd.monitoring.board import Board
 from healthd.runtime.clock import Clock
-from healthd_gates.config.observed import ReadSource, arms_of
+from healthd_gates.config.observed import Blindness, ReadSource, arms_of
 from healthd_gates.config.service import Service
 from healthd_gates.config.unanswerable import unanswerable
 from healthd_gates.criteria.contract import CriterionContext, ObservedCriterion
@@ -104,7 +104,11 @@ def _readers(
         raise NotObservable(problem)
     return SourceReaders(
         [
-            Opened(one, _traffic(gate, spec, one, arms, observer_context, cursor_of(kept, one.name)))
+            Opened(
+                one,
+                _traffic(gate, spec, one, arms, observer_context, cursor_of(kept, one.name)),
+                one.blind_to(arms) if arms.baseline is not None else Blindness(),
+            )
             for one in spec.sources
         ]
     )

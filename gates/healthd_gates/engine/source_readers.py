@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from healthd_gates.config.observed import ReadSource
-from healthd_gates.domain.evidence import Evidence, Stream
+from healthd_gates.config.observed import Blindness, ReadSource
+from healthd_gates.domain.evidence import Evidence, Lives, Stream
 from healthd_gates.engine.observer import Traffic
 from healthd_gates.sources.contract import Cursor, HistoricalSource, Look, Source
 
@@ -19,6 +19,7 @@ class Opened:
 
     what: ReadSource
     traffic: Traffic
+    blind: Blindness = field(default_factory=Blindness)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +67,28 @@ class SourceReaders:
             for each, look in zip(self._opened, looks, strict=True)
             for note in look.notes
         ]
-        found = [(each.what, look.evidence) for each, look in zip(self._opened, looks, strict=True) if look.evidence]
+        found = [
+            (each.what, without_shared(look.evidence, each.blind))
+            for each, look in zip(self._opened, looks, strict=True)
+            if look.evidence
+        ]
         started = any(look.cursor for look in looks)
         return Look(together(found), {"started": True} if started else {}, tuple(notes))
 
     async def close(self) -> None:
         await asyncio.gather(*(each.traffic.close() for each in self._opened))
+
+
+def without_shared(evidence: Evidence, blind: Blindness) -> Evidence:
+    """Return the evidence without a baseline where its numbers are the candidate's own, as of two versions at one
+    address: what the candidate does would count as trouble of both."""
+    streams = {
+        name: replace(stream, baseline=None) if name in blind.streams else stream
+        for name, stream in evidence.streams.items()
+    }
+    if blind.counts:
+        evidence = replace(evidence, baseline=None, baseline_lives=Lives())
+    return replace(evidence, streams=streams)
 
 
 def together(found: Sequence[tuple[ReadSource, Evidence]]) -> Evidence | None:
