@@ -16,8 +16,9 @@ SLOW_PROOFS = $(addprefix --ignore=tests/unit/gates/judge/test_, false_rollback.
 
 .PHONY: run test quick coverage demo unit lint install docs lock bench build release site clean
 
+# In the shell's place: make hands SIGTERM on to what it has started, and a shell would keep it.
 run: $(VENV)/.run
-	PYTHONPATH=$(CURDIR)/gates:$(CURDIR)/deploy $(BIN)/python -m healthd run
+	export PYTHONPATH=$(CURDIR)/gates:$(CURDIR)/deploy; exec $(BIN)/python -m healthd run
 
 # In the order that tests/conftest.py gives, the long files first: by number of tests, the longest would come last and
 # alone. Many tests wait most of their time: two processors bear four workers.
@@ -27,7 +28,7 @@ test: install
 
 # A good deploy and a bad one, with everything on loopback; ends by itself.
 demo: $(VENV)/.run
-	PYTHONPATH=$(CURDIR)/gates:$(CURDIR)/deploy $(BIN)/python -m deploy.demo $(ARGS)
+	export PYTHONPATH=$(CURDIR)/gates:$(CURDIR)/deploy; exec $(BIN)/python -m deploy.demo $(ARGS)
 
 unit: install
 	$(BIN)/pytest -q -n $(WORKERS) tests/unit

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -41,6 +42,37 @@ async def ready(session: aiohttp.ClientSession, server: Daemon) -> None:
         return await code(session, server) == 200
 
     await until(is_ready, "ready")
+
+
+async def test_sigterm_to_make_ends_the_daemon(tmp_path: Path) -> None:
+    """It would else keep its port while nobody knows of it."""
+    port = free_port()
+    file = tmp_path / "healthd.yaml"
+    file.write_text(json.dumps({"http": {"listen": f"{HOST}:{port}", "drain": "100ms"}}))
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    for name in ("bin/python", ".run"):  # so that make installs nothing
+        (tmp_path / "venv" / name).touch()
+    make = await asyncio.create_subprocess_exec(
+        *("make", "run", f"VENV={tmp_path}/venv", f"BIN={Path(sys.executable).parent}"),
+        env={**os.environ, "HEALTHD_CONFIG": str(file)}, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    async with aiohttp.ClientSession() as session:
+
+        async def answers() -> bool:
+            try:
+                async with session.get(f"http://{HOST}:{port}/health/live") as response:
+                    return response.status == 200
+            except aiohttp.ClientConnectionError:
+                return False
+
+        await until(answers, "the daemon")
+        make.terminate()
+        await make.wait()
+
+        async def is_gone() -> bool:
+            return not await answers()
+
+        await until(is_gone, "the end of the daemon")
 
 
 async def test_sigterm_drains(base: Config) -> None:
