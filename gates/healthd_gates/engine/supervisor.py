@@ -162,10 +162,11 @@ class Supervisor:
                 self._tools.inherited(gate)
 
     async def seize(self, gate_id: str) -> Owned | None:
-        """Take over a gate for the caller, wherever it ran; it does not run until it is adopted. Raises
-        JournalError."""
+        """Take over a gate for the caller, wherever it ran; it does not run until it is adopted. Raises JournalError: a
+        gate that runs here then goes on, with what it has seen and not stored yet."""
+        owned = await self._leases.seize(gate_id)
         await self._stop(gate_id)
-        return await self._leases.seize(gate_id)
+        return owned
 
     async def drop_watches(self, service: str) -> None:
         """Stop the watches of a service, which are no longer this replica's."""

@@ -282,6 +282,28 @@ async def test_harm_is_proven_however_long_the_journal_is_away(
         assert max(each.seconds for each in kept) < 10
 
 
+async def test_a_person_who_is_refused_while_the_journal_is_away_costs_no_evidence(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gate goes on with what it has seen: the order to cancel it, which could not be stored, had ended it here."""
+    monkeypatch.setattr("healthd.journal.engines.BUSY_SECONDS", 0.05)
+    Script.act = Counting(47, 0.293)
+    quick = {"initial_delay": "5s", "observe": {"min": "30s", "max": "1m"}}
+    async with replica(file, config(policy=quick)) as running:
+        gate = await running.keeper.start(request(), caller="ci")
+        await running.keeper.wait(gate.id, 7)
+        with locked_away(file, monkeypatch):
+            await asyncio.sleep(20)
+            with pytest.raises(refusals.JournalUnavailable):
+                await running.keeper.cancel(gate.id, caller="ann", reason="it takes so long")
+            assert gate.id in running.gates._supervisor
+            await asyncio.sleep(5)
+        decided = await running.keeper.wait(gate.id, 60)
+        assert decided.decision is not None
+        assert decided.decision.verdict is Verdict.FAIL, decided.decision.sentence
+        assert decided.decision.at <= gate.created_at + timedelta(seconds=35), "with what it saw meanwhile"
+
+
 async def test_a_healthy_version_passes_as_if_the_journal_had_not_been_away(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
