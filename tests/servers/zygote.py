@@ -37,7 +37,7 @@ _MODULES = (
         f"healthd_deploy.{platform}.command"
         for platform in ("aws", "host", "kubernetes", "migrate", "nginx", "traefik")
     ),
-    *("asyncpg", "pymongo", "redis.asyncio"),
+    *("asyncpg", "redis.asyncio"),
 )
 _PROGRAMS = {
     "healthd": ("healthd.__main__", "main"),
