@@ -30,6 +30,11 @@ _USERINFO = re.compile(r"(?<=[a-z0-9+.-])://[^\s/@\"'<>]*@", re.IGNORECASE)
 _NAMED = re.compile(
     rf"(?P<name>{_SENSITIVE}\b[\"']?\s*[=:]\s*[\"']?)(?:(?:bearer|basic)\s+)?[^\s\"',;&)}}\]]+", re.IGNORECASE
 )
+# Keys that say by their beginning what they are: healthd's own tokens, Stripe's, SendGrid's, GitHub's and Slack's.
+_KEYS = re.compile(
+    r"\b(?:hd_[\w-]{40,}|[sr]k_(?:live|test)_\w{16,}|SG\.[\w-]{16,}\.[\w-]{16,}|gh[oprsu]_\w{30,}|xox[abprs]-[\w-]{10,})",
+    re.ASCII,
+)
 _OPTION = re.compile(rf"--?(?:[\w-]*[-_])?{_SENSITIVE}", re.IGNORECASE)
 # Options after which, or in the same word, programs take a password; their names begin with the key.
 _SHORT_OPTIONS = {
@@ -69,7 +74,7 @@ class Redactor:
         if not text:
             return text
         text = _USERINFO.sub(f"://{MASK}@", self.known(_CONTROLS.sub("", text)))
-        return _NAMED.sub(rf"\g<name>{MASK}", text)
+        return _KEYS.sub(MASK, _NAMED.sub(rf"\g<name>{MASK}", text))
 
     def known(self, text: str) -> str:
         """Replace only known secrets, in a text of our own."""

@@ -145,7 +145,7 @@ class Writing:
         await self._refuse_beyond_reach(caller, update.pages, update.components)
         for name, text in (("title", update.title), ("text", update.text)):
             if self._redact(text) != text:
-                raise Problem(422, "Invalid incident", f"{name}: contains a secret of the configuration: leave it out")
+                raise Problem(422, "Invalid incident", f"{name}: contains a secret: leave it out")
         await self._incidents.add(update, action)
         return next(iter(self._incidents.find(update.incident)), Incident((update,)))
 

@@ -41,8 +41,26 @@ def test_what_looks_like_a_credential(text: str, clean: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "key",
+    [
+        "hd" + "_" + "Ab1_-" * 8 + "xyz",
+        "sk" + "_live_" + "a1" * 12,
+        "rk" + "_test_" + "a1" * 12,
+        "SG" + ".abcdefghijklmnopqrstuv.abcdefghijklmnopqrstuv-wxyz",
+        "ghp" + "_" + "a1" * 18,
+        "xoxb" + "-123456789012-abcdef",
+    ],
+)
+def test_what_is_a_key_by_its_beginning(key: str) -> None:
+    """Wherever it stands, such as in the title of an incident into which somebody pasted a command."""
+    assert Redactor()(f"leak {key}, of Search") == f"leak {MASK}, of Search"
+    assert Redactor()(f"curl -H 'x: {key}'") == f"curl -H 'x: {MASK}'"
+
+
+@pytest.mark.parametrize(
     "text",
     [
+        "hd_gate and sk_live_1 are names",
         "no answer within 2 s",
         "https://api.stripe.com/v1/balance answered 500",
         "mail admin@platform.io",

@@ -76,7 +76,8 @@ async def test_an_incident_from_its_beginning_to_its_end(open_site: Open, tmp_pa
         ({"impact": "bad"}, "impact: must be 'none', 'degraded' or 'outage'"),
         ({"state": "done"}, "state: must be 'investigating', 'identified', 'monitoring' or 'resolved'"),
         ({"tilte": "x"}, "tilte: no such option"),
-        ({"text": "the token is reader-token"}, "text: contains a secret of the configuration: leave it out"),
+        ({"text": "the token is reader-token"}, "text: contains a secret: leave it out"),
+        ({"title": "leak hd_" + "Ab1_-" * 8 + "xyz"}, "title: contains a secret: leave it out"),
     ],
 )
 async def test_refusals(open_site: Open, change: dict[str, Any], detail: str) -> None:
