@@ -23,6 +23,8 @@ def nearest(word: str, known: Iterable[str], alike: float = _ALIKE) -> str | Non
     if not found and alike <= _ALIKE:  # a slip seldom is in the first letter, and seldom changes the length much
         like = [each for each in plain if each[:1] == written[:1] and abs(len(each) - len(written)) <= 1]
         found = get_close_matches(written, like, n=1, cutoff=_SHORT)
+    if not found and len(written) < _ABBREVIATION:  # such as v2 for 2
+        found = get_close_matches(written, plain, n=1, cutoff=alike)
     return plain[found[0]] if found else None
 
 

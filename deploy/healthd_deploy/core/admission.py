@@ -13,8 +13,6 @@ from healthd_deploy.core.steps import Steps
 from healthd_gates.client.client import GateClient
 from healthd_gates.client.transport import Refused, Unreachable
 
-_BUSY = "urn:healthd:service-busy"
-
 
 class GateAdmission:
     """Asks about the gates of one deploy of a service, named by its key. Starts none."""
@@ -56,17 +54,10 @@ class GateAdmission:
             try:
                 await self._client.could_start(request)
             except Refused as refusal:
-                if not await self._is_own(refusal):
+                if not await self._earlier.is_busy_with_own(refusal):
                     raise CouldNotAsk(str(refusal)) from refusal
             except Unreachable as error:
                 raise CouldNotAsk(str(error)) from error
-
-    async def _is_own(self, refusal: Refused) -> bool:
-        """True if a gate of this deploy has the service: it is joined."""
-        gate_id = refusal.problem.get("gate_id")
-        if refusal.problem.get("type") != _BUSY or gate_id is None:
-            return False
-        return self._earlier.is_own(await asked(self._client.gate(str(gate_id))))
 
     async def rehearse(self, request: Mapping[str, Any], *, ramps: bool) -> None:
         """Have healthd say whether it would start this gate. Raises CouldNotAsk, such as for an unknown policy."""

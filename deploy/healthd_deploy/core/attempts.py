@@ -20,19 +20,24 @@ async def begun(
     client: GateClient, earlier: EarlierGates, request: Mapping[str, Any], key: str, *, joins_passed: bool
 ) -> GateDocument:
     """Start a gate, or join the one of this idempotency key that runs. One that is over is of an attempt that was
-    undone, and says nothing of what is deployed now; but a pass stands with `joins_passed`, where nothing is deployed.
+    undone, and says nothing of what is deployed now; but a pass stands with `joins_passed`, where nothing is deployed,
+    and where a later gate of this deploy runs, so that its attempt goes on.
 
     Raises CouldNotAsk, Refused or Unreachable.
     """
+    passed: GateDocument | None = None
     for attempt in range(1, _MOST + 1):
         try:
             gate = await client.verify(request, key=key if attempt == 1 else f"{key}:{attempt}")
         except Refused as refusal:
+            if passed is not None and await earlier.is_busy_with_own(refusal):
+                return passed
             if not await _is_of_an_attempt(refusal, client, earlier):
                 raise
             continue
         if not gate.is_answered or (joins_passed and gate.may_stay):
             return gate
+        passed = gate if gate.may_stay else None
     raise CouldNotAsk(f"{key} has had {_MOST} gates: deploy with a new key")
 
 

@@ -8,8 +8,10 @@ from healthd_deploy.core.asked import asked
 from healthd_deploy.core.exit import CouldNotAsk
 from healthd_deploy.core.gate_request import Arm
 from healthd_gates.client.client import GateClient
+from healthd_gates.client.transport import Refused
 from healthd_gates.schema.gate import GateDocument
 
+_BUSY = "urn:healthd:service-busy"
 _RECENT = 50  # gates of a service that are searched for one of a version
 
 
@@ -27,6 +29,13 @@ class EarlierGates:
     def is_own(self, gate: GateDocument) -> bool:
         """True if this deploy started it, in this run or in an earlier one."""
         return gate.deployment.id == self._key
+
+    async def is_busy_with_own(self, refusal: Refused) -> bool:
+        """True if a gate is refused because one of this deploy has the service. Raises CouldNotAsk."""
+        gate_id = refusal.problem.get("gate_id")
+        if refusal.problem.get("type") != _BUSY or gate_id is None:
+            return False
+        return self.is_own(await asked(self._client.gate(str(gate_id))))
 
     async def latest(self, policies: Collection[str], candidate: Arm) -> GateDocument | None:
         """Return the newest gate of some policies about a candidate, of any deploy. Raises CouldNotAsk."""

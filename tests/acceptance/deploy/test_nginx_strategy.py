@@ -75,7 +75,9 @@ async def test_a_killed_tool_is_joined_and_a_cancelled_ramp_stays_where_it_is(tm
             assert second.stderr is not None
             said = ""
             while "let healthd move" not in said:
-                said += (await asyncio.wait_for(second.stderr.readline(), 60)).decode()
+                line = (await asyncio.wait_for(second.stderr.readline(), 60)).decode()
+                assert line, said
+                said += line
             (gate,) = [gate for gate in await stage.gates() if gate["policy"] == "gradual"]
             await client.cancel(gate["id"], "the new schema does not bear the old version")
             outcome = await ended(second)

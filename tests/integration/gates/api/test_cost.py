@@ -172,9 +172,10 @@ async def app(tmp_path: Path) -> AsyncIterator[web.Application]:
     gate_page = GatePage(histories, guard, clock, renderer, streams)
     acts = GateActs(replica.keeper, api.reach, guard, renderer)
     KNOWN["shown"] = (await replica.keeper.start(request("api-0", policy="endless"), caller="ci")).id
+    kept = Windows(replica.board, WindowStore(replica.database, clock), clock)
+    await kept._load()  # an unknown id is 503 until then
     windows = WindowsApi(
-        Windows(replica.board, WindowStore(replica.database, clock), clock),
-        replica.board, guard, clock, lambda: {name: service.labels for name, service in config.services.items()},
+        kept, replica.board, guard, clock, lambda: {name: service.labels for name, service in config.services.items()},
     )  # fmt: skip
     heartbeats = HeartbeatsApi(
         Heartbeats(records, HeartbeatStore(replica.database, clock), clock, lambda: ["job"]),

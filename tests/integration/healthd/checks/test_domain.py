@@ -78,7 +78,7 @@ async def test_truth_table(registry: Peer, answer: Any, status: Status, kind: Fa
     assert said in result.message
     if kind is None:
         assert result.observed["domainDaysLeft"] == pytest.approx(200, abs=0.1)
-        assert result.measures[0].value == pytest.approx(200 * 86400, abs=600)
+        assert result.measures[0].value == pytest.approx(200 * 86400, abs=7200)  # since the tests were collected
 
 
 async def test_the_earlier_end_counts(registry: Peer) -> None:

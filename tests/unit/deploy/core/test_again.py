@@ -140,3 +140,27 @@ async def test_a_verdict_of_long_ago_is_none_of_this_attempt() -> None:
     assert (code, refused.traffic) == (3, "green")
     assert "It is of yesterday" in session.report.reason
     assert (await run(Daemon(Verdict.PASS, others, own), Killed()))[0] == 3
+
+
+class Busy(Daemon):
+    """Refuses a new gate while one that runs has the service, as the daemon does."""
+
+    async def verify(self, request: Mapping[str, Any], *, key: str) -> GateDocument:
+        running = next((gate for gate in self._gates if not GateDocument.of(gate).is_answered), None)
+        if running is not None and key not in self._keys:
+            raise Refused(409, {"type": "urn:healthd:service-busy", "detail": "It is busy.", "gate_id": running.id})
+        return await super().verify(request, key=key)
+
+
+@pytest.mark.parametrize(("key", "code"), [("run-1", 0), ("run-7", 3)])
+async def test_a_pass_stands_while_a_later_gate_of_the_deploy_runs(key: str, code: int) -> None:
+    """The tool was killed at its gate: what it asked before the switch is not asked again. Another deploy's gate is in
+    the way, whatever passed before."""
+    passed = replace(attempted(PASSED), id="first", policy="preflight")
+    daemon = Busy(Verdict.PASS, replace(of(RUNNING, key), candidate=BLUE), passed)
+    config = DeployConfig.model_validate({"service": "shop", "rollback_patience": "0s"})
+    steps, platform = Steps(quiet=True), Targets("0.9")
+    session = GateSession(cast("GateClient", daemon), config, "run-1", steps)
+    deploy = BlueGreen(platform, session, steps, config.gates, None)
+    assert await carried_out(lambda: deploy.deploy("2.0"), session, steps) == code
+    assert platform.traffic == ("blue" if code == 0 else "green")

@@ -240,7 +240,7 @@ def _tampered(provider: Provider) -> Callable[[dict[str, Any]], str]:
         ({"iss": "https://evil.example"}, "it does not hold: Invalid issuer"),
         ({"exp": int(time.time()) - 60}, "it has expired"),
         ({"exp": None}, "Token is missing the &#34;exp&#34; claim"),
-        ({"iat": int(time.time()) + 600}, "not yet valid"),
+        ({"iat": int(time.time()) + 86400}, "not yet valid"),
         ({"sub": None}, "Token is missing the &#34;sub&#34; claim"),
         (lambda _: _unsigned, "it does not hold"),
         (_confused, "it does not hold"),
