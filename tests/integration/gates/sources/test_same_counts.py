@@ -63,7 +63,9 @@ async def test_prometheus_and_scrape_count_what_was_sent() -> None:
                 desk({"kind": "scrape", **COUNTED}, **arms),
             ]
             candidate, baseline = Load(), Load()
-            await Load().send(new, good=40, bad=2)  # before the gate: not evidence
+            await asyncio.gather(
+                Load().send(new, good=40, bad=2), Load().send(old, good=1)
+            )  # before the gate: no evidence
             await up(server)
             for gate in gates:
                 await gate.look()
@@ -87,7 +89,7 @@ async def up(server: prometheus.Prometheus) -> None:
 
     async def seen() -> bool:
         found = await server.query("shop_requests_total")
-        return sum(float(series["value"][1]) for series in found) == 42
+        return sum(float(series["value"][1]) for series in found) == 43
 
     await until(seen, "the first scrapes")
 
