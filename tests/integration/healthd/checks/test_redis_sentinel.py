@@ -79,6 +79,6 @@ async def test_a_night_of_losses() -> None:
             for one in watchers[1:]:
                 one.kill()
             await until(lambda: has(Status.DEGRADED, "no failover is possible"), "the quorum is lost")
-            assert results[-1].message.startswith("2 of 3 Sentinels cannot be asked: ")
+            assert "2 of 3 Sentinels cannot be asked: " in results[-1].message  # the last failover may not be over yet
             replica.kill()
             await until(lambda: has(Status.UNHEALTHY, "no Sentinel that answers reaches"), "nobody is left")
