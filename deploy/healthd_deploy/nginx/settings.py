@@ -49,8 +49,11 @@ class Upstream(Model):
     """Command with which NGINX checks its configuration, before it is reloaded."""
     reload: Annotated[tuple[str, ...], Field(min_length=1)] = ("nginx", "-s", "reload")
     """Command that reloads NGINX."""
+    pid: Path = Path("/run/nginx.pid")
+    """File of NGINX's `pid` directive, by which the tool sees when a reload has taken effect. Without such a file NGINX
+    runs in another container or on another host: the reload command must then wait itself."""
     timeout: Duration = 30.0
-    """Timeout of each of the two."""
+    """Timeout of each of the two, and of the workers' change after a reload."""
 
     @field_validator("targets")
     @classmethod

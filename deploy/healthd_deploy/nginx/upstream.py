@@ -13,6 +13,7 @@ from math import gcd
 from healthd_deploy.core import program
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.nginx.able import refuse_dead
+from healthd_deploy.nginx.reloaded import until_reloaded, workers
 from healthd_deploy.nginx.settings import Upstream
 
 _MARK = "# healthd-deploy "
@@ -103,7 +104,10 @@ class UpstreamFile:
                 raise StepFailed(await self._taken_back(target, before, str(failure))) from None
 
     async def _reload(self) -> None:
+        """Reload NGINX; return once its new workers alone take connections."""
+        before = workers(self._config.pid)
         await program.run(self._config.reload, within=self._config.timeout)
+        await until_reloaded(self._config.pid, before, within=self._config.timeout)
 
     async def _taken_back(self, target: str, before: bytes | None, failure: str) -> str:
         """Put the file back after a failed reload. Return what became of it, for people.

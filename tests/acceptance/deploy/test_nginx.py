@@ -136,6 +136,7 @@ async def staged(
                         "options": [],
                         "test": [*own, "-t", "-q"],
                         "reload": [*own, "-s", "reload"],
+                        "pid": str(balancer.file.parent / "pid"),
                     },
                     "release": {"argv": hosts.argv, "timeout": "20s"},
                 }

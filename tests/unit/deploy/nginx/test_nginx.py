@@ -21,6 +21,7 @@ TARGETS = {"blue": ["127.0.0.1:1"], "green": ["unix:/run/green.sock", "[::1]:300
 
 def upstream(folder: Path, **changes: Any) -> Upstream:
     said = {"file": folder / "api.conf", "name": "api", "targets": TARGETS, "test": ["true"], "reload": ["true"]}
+    said["pid"] = folder / "pid"  # never the machine's own NGINX
     return Upstream.model_validate({**said, **changes})
 
 
@@ -78,7 +79,7 @@ async def test_the_way_back_asks_nothing_of_the_candidate(tmp_path: Path, monkey
 async def test_nothing_is_released_to_a_target_that_has_a_part(tmp_path: Path) -> None:
     """Only what is there already."""
     config = {"service": "api", "gates": {"after": "gradual"}, "release": {"argv": ["false"]}}
-    said = {"file": tmp_path / "api.conf", "name": "api", "targets": TARGETS, "test": ["true"], "reload": ["true"]}
+    said = upstream(tmp_path).model_dump()
     platform = NginxPlatform(NginxConfig.model_validate({**config, "upstream": said}))
     file = UpstreamFile(upstream(tmp_path))
     await file.switch("blue", even_if_dead=True)

@@ -1,0 +1,63 @@
+"""Wait until NGINX has taken a reload: `nginx -s reload` returns as soon as the master process has its signal.
+
+The master reads the configuration, starts new workers, and only then asks the old ones to shut down gracefully; until
+they are asked, they take connections as before. If it cannot apply the configuration, it keeps the old workers.
+Source: "Controlling nginx" at nginx.org/en/docs/control.html; a worker that takes no connections any more has the title
+"worker process is shutting down".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.core.steps import wait_until
+
+_EVERY = 0.02  # seconds between two looks at the processes
+_ACCEPTS = re.compile(r"\S+: worker process$")
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Workers of one master process that take connections, by process id, with the time at which each started."""
+
+    master: int
+    started: Mapping[int, float]
+
+
+def workers(pid_file: Path) -> Workers | None:
+    """Return the workers of the NGINX whose `pid` directive names the file, None where this process cannot see any: in
+    another container, on another host, or without a master process."""
+    with suppress(OSError, ValueError, psutil.Error):
+        master = psutil.Process(int(pid_file.read_text(encoding="ascii")))
+        started = {}
+        for child in master.children():
+            with suppress(psutil.Error):
+                if _ACCEPTS.match(" ".join(child.cmdline()).strip()):
+                    started[child.pid] = child.create_time()
+        return Workers(master.pid, started) if started else None
+    return None
+
+
+async def until_reloaded(pid_file: Path, before: Workers | None, *, within: float) -> None:
+    """Wait until none of the workers of `before` takes connections, and others do; return at once without `before`.
+    Raises StepFailed after `within` seconds."""
+    if before is None:
+        return
+
+    async def replaced() -> bool:
+        now = workers(pid_file)
+        return now is not None and not (now.started.items() & before.started.items())
+
+    try:
+        await wait_until(replaced, within=within, every=_EVERY, what="NGINX")
+    except StepFailed:
+        kept = f"NGINX (process {before.master} of {pid_file}) has its old workers {within:g} s after the reload"
+        why = "it has not taken the configuration, and its error log says why"
+        raise StepFailed(f"{kept}: {why}, or upstream.pid names another NGINX than the one that was reloaded") from None

@@ -1,0 +1,70 @@
+"""A reload of a real NGINX: over when its new workers alone take connections, failed where it keeps the old ones."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import psutil
+import pytest
+
+from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.nginx.reloaded import workers
+from healthd_deploy.nginx.settings import Upstream
+from healthd_deploy.nginx.upstream import UpstreamFile
+from tests.servers import nginx
+from tests.servers.ports import HOST, held_port
+from tests.servers.waiting import until
+
+_HTTP = "server { listen @LISTEN@; return 200 one; }"
+
+
+def switched(balancer: nginx.Nginx, folder: Path, **changes: str) -> UpstreamFile:
+    own = ["nginx", "-e", "stderr", "-p", str(balancer.file.parent), "-c", str(balancer.file)]
+    said = {
+        "file": str(folder / "api.conf"),
+        "name": "api",
+        "targets": {"blue": [f"{HOST}:1"], "green": [f"{HOST}:2"]},
+        "test": ["true"],
+        "reload": [*own, "-s", "reload"],
+        "pid": str(balancer.file.parent / "pid"),
+        **changes,
+    }
+    return UpstreamFile(Upstream.model_validate_json(json.dumps(said)))
+
+
+async def test_the_switch_waits_for_an_old_worker(tmp_path: Path) -> None:
+    """One that has not yet heard that it is to shut down would send requests to the old target."""
+    with nginx.running(_HTTP) as balancer:
+        pid = balancer.file.parent / "pid"
+        await until(lambda: workers(pid) is not None, "the worker")
+        seen = workers(pid)
+        assert seen is not None
+        (old,) = (psutil.Process(pid) for pid in seen.started)
+        old.suspend()
+        try:
+            switch = asyncio.create_task(switched(balancer, tmp_path).switch("green", even_if_dead=True))
+            new = psutil.Process(seen.master)
+            await until(lambda: len(new.children()) == 2, "the new worker")
+            await asyncio.sleep(0.2)
+            assert not switch.done()
+        finally:
+            old.resume()
+        await switch
+        assert not old.is_running() or "shutting down" in " ".join(old.cmdline()) or not old.cmdline()
+
+
+async def test_a_configuration_that_is_not_taken(tmp_path: Path) -> None:
+    """`nginx -s reload` ends well where the master then cannot bind an address: nothing was switched."""
+    with nginx.running(_HTTP) as balancer, held_port() as taken:
+        text = balancer.file.read_text()
+        balancer.file.write_text(text.replace("server {", f"server {{ listen {HOST}:{taken};"))
+        file = switched(balancer, tmp_path, timeout="300ms")
+        with pytest.raises(StepFailed, match=r"has its old workers 0\.3 s after the reload: it has not taken"):
+            await file.switch("green", even_if_dead=True)
+
+
+async def test_an_nginx_that_is_not_seen(tmp_path: Path) -> None:
+    """Without its file there is nothing to wait for: the reload command's end is all that is known."""
+    with nginx.running(_HTTP) as balancer:
+        for pid in (str(tmp_path / "none"), str(balancer.file)):
+            await switched(balancer, tmp_path, pid=pid).switch("green", even_if_dead=True)
