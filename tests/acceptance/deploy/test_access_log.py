@@ -34,7 +34,8 @@ def written(folder: Path, text: str, balancer: nginx.Nginx) -> None:
     name = next((name for mark, name in _FILES.items() if text.startswith(mark)), "release.sh")
     if name == "blue-green.yaml":
         own = ["nginx", "-e", "stderr", "-p", str(balancer.file.parent), "-c", str(balancer.file)]
-        commands = f"  test: {json.dumps([*own, '-t', '-q'])}\n  reload: {json.dumps([*own, '-s', 'reload'])}\n"
+        said = {"test": [*own, "-t", "-q"], "reload": [*own, "-s", "reload"], "pid": str(balancer.file.parent / "pid")}
+        commands = "".join(f"  {key}: {json.dumps(value)}\n" for key, value in said.items())
         text = text.replace("upstream:\n", f"upstream:\n{commands}")
     (folder / name).write_text(text, encoding="utf-8")
 
