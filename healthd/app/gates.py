@@ -43,7 +43,7 @@ class GatePart:
         gate_service = self.gates.gate_service
         self._api = GateApi(gate_service, self.gates.runs, health.guard, health.clock)
         histories = GateHistories(gate_service, self.gates.gate_store, self.gates.outbox)
-        self._page = GatePage(histories, health.guard, health.clock, rest.renderer, rest.streams)
+        self._page = GatePage(histories, self._api.reach, health.guard, health.clock, rest.renderer, rest.streams)
         self._acts = GateActs(gate_service, self._api.reach, health.guard, rest.renderer, self._page.renew)
         gate_service.freezes = rest.windows.freezes
         gate_service.outage = self._page.outage = lambda: rest.database.outage

@@ -52,5 +52,5 @@ def check_notice(
         facts=facts,
         labels=state.config.labels,
         link=state.config.runbook_url,
-        page=f"{external_url}/#check-{state.name}" if external_url else None,
+        page=f"{external_url}/checks/{state.name}" if external_url else None,
     )

@@ -33,9 +33,14 @@ class ChecksApi:
 
 def refuse_beyond_reach(board: Board, caller: Caller, name: str) -> None:
     """Raise Problem 403 for a check that the caller's token is not bound to."""
-    labels, groups = board.check(name).config.labels, board.groups_of(name)
-    if caller.reach is not None and not caller.reach.check(name, labels, groups):
+    if not reaches(board, caller, name):
         raise caller.beyond_reach(f"the check {name}")
+
+
+def reaches(board: Board, caller: Caller, name: str) -> bool:
+    """Return True if a caller may change a check, where the scope allows it."""
+    labels, groups = board.check(name).config.labels, board.groups_of(name)
+    return caller.reach is None or caller.reach.check(name, labels, groups)
 
 
 async def probed(suite: Suite, board: Board, name: str) -> web.Response:

@@ -21,6 +21,7 @@ from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.service import GateService
 
+SCOPES_OF_BUTTONS = ("gates:verify", "gates:rollback")
 _LONGEST_REASON = 500
 _Act = Callable[[str, str, str], Awaitable[Gate]]
 

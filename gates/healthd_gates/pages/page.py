@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial, wraps
@@ -13,18 +13,20 @@ from aiohttp import web
 from healthd.journal.database import JournalError
 from healthd.journal.outage import Outage
 from healthd.runtime.clock import Clock
-from healthd.web.auth import Guard
+from healthd.web.auth import Caller, Guard
 from healthd.web.pages.parts import Part, Parts
 from healthd.web.pages.renderer import FORMS, Renderer
 from healthd.web.pages.stream import Streams
 from healthd.web.problems import Problem
 from healthd_gates.api.operation import GATE_ID
 from healthd_gates.api.problems import problem_of
+from healthd_gates.api.reach import ServicesInReach
 from healthd_gates.domain.errors import JournalUnavailable, Refusal
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.rollback_wording import WORDS
 from healthd_gates.pages import view
 from healthd_gates.pages.actions import errands
+from healthd_gates.pages.acts import SCOPES_OF_BUTTONS
 from healthd_gates.pages.gate_history import GateHistories, GateHistory
 from healthd_gates.pages.log import log
 from healthd_gates.pages.ramp import ramp_view
@@ -37,24 +39,38 @@ _PACE_OF_OVER = 5.0
 _KEPT = 32  # scenes
 
 
+Rights = frozenset[str] | None
+"""Scopes that a person who has signed in has for the gate's service; None for those who act by a token, of which
+nothing is known before the form is sent."""
+
+
 @dataclass(slots=True)
 class Scene:
-    """The page of one gate, and until when (monotonic seconds) it is valid."""
+    """The page of one gate for those with the same rights, and until when (monotonic seconds) what is known of the gate
+    is valid. `drawn` are the rights for which the page shows all of that."""
 
-    parts: Parts = field(default_factory=Parts)
+    film: GateHistory | None = None
     good_until: float = 0.0
+    parts: dict[Rights, Parts] = field(default_factory=lambda: defaultdict(Parts))
+    drawn: set[Rights] = field(default_factory=set)
 
 
 class GatePage:
     """Pages of gates, for callers who may read gates."""
 
     def __init__(
-        self, gate_histories: GateHistories, guard: Guard, clock: Clock, renderer: Renderer, streams: Streams
+        self,
+        gate_histories: GateHistories,
+        reach: ServicesInReach,
+        guard: Guard,
+        clock: Clock,
+        renderer: Renderer,
+        streams: Streams,
     ) -> None:
         self._gate_histories, self._clock, self._renderer, self._streams = gate_histories, clock, renderer, streams
-        self._guard = guard
+        self._reach, self._guard = reach, guard
         self.outage: Callable[[], Outage | None] = lambda: None
-        self._scenes: OrderedDict[tuple[str, bool], Scene] = OrderedDict()
+        self._scenes: OrderedDict[str, Scene] = OrderedDict()
         renderer.add(FOLDER)
 
     def routes(self) -> list[web.RouteDef]:
@@ -63,9 +79,8 @@ class GatePage:
 
     def renew(self, gate_id: str) -> None:
         """Draw the page of a gate anew when it is asked for next."""
-        for signed_in in (True, False):
-            if (scene := self._scenes.get((gate_id, signed_in))) is not None:
-                scene.good_until = 0.0
+        if (scene := self._scenes.get(gate_id)) is not None:
+            scene.good_until = 0.0
 
     async def _page(self, request: web.Request) -> web.Response:
         gate_id = request.match_info["gate_id"]
@@ -73,7 +88,7 @@ class GatePage:
         await self._renderer.ready()
         person = self._guard.person(request)
         context = {
-            "parts": await self._refresh(gate_id, signed_in=person is not None),
+            "parts": await self._refresh(gate_id, person),
             "now": self._clock.now(),
             "events": f"/gates/{gate_id}/page/events",
             "gate_id": gate_id,
@@ -84,8 +99,7 @@ class GatePage:
     async def _events(self, request: web.Request) -> web.StreamResponse:
         async def refresh() -> Parts:
             self._guard.challenge(request, "gates:read")
-            signed_in = self._guard.person(request) is not None
-            return await self._refresh(request.match_info["gate_id"], signed_in=signed_in)
+            return await self._refresh(request.match_info["gate_id"], self._guard.person(request))
 
         await self._renderer.ready()
         try:
@@ -109,18 +123,28 @@ class GatePage:
 
         return shown
 
-    async def _refresh(self, gate_id: str, *, signed_in: bool) -> Parts:
-        """Return the present parts, for those who have signed in or for those who act by a token. Raises Problem."""
-        key = (gate_id, signed_in)
-        scene = self._scenes.setdefault(key, Scene())
-        self._scenes.move_to_end(key)
+    async def _refresh(self, gate_id: str, person: Caller | None) -> Parts:
+        """Return the present parts, with the buttons of a person who has signed in, or of those who act by a token.
+        Raises Problem."""
+        scene = self._scenes.setdefault(gate_id, Scene())
+        self._scenes.move_to_end(gate_id)
         if len(self._scenes) > _KEPT:
             self._scenes.popitem(last=False)
-        if self._clock.steady() >= scene.good_until:
-            film = await self._look(gate_id)
-            scene.parts.update(self._whole(film, signed_in=signed_in))
+        if (film := scene.film) is None or self._clock.steady() >= scene.good_until:
+            film = scene.film = await self._look(gate_id)
+            scene.drawn.clear()
             scene.good_until = self._clock.steady() + (_PACE_OF_OVER if film.gate.state.is_over else _PACE)
-        return scene.parts
+        rights = self._rights(person, film.gate.service)
+        if rights not in scene.drawn:
+            scene.parts[rights].update(self._whole(film, rights))
+            scene.drawn.add(rights)
+        return scene.parts[rights]
+
+    def _rights(self, person: Caller | None, service: str) -> Rights:
+        if person is None:
+            return None
+        reaches = self._reach.reaches(person, service)
+        return frozenset(scope for scope in SCOPES_OF_BUTTONS if reaches and person.may(scope))
 
     async def _look(self, gate_id: str) -> GateHistory:
         """Return the gate's history, as far as it was read before where the journal is away. Raises Problem."""
@@ -132,11 +156,10 @@ class GatePage:
             refusal = error if isinstance(error, JournalUnavailable) else JournalUnavailable(problem=str(error))
             raise problem_of(refusal, reads=True) from None
         except Refusal as refusal:
-            self._scenes.pop((gate_id, True), None)
-            self._scenes.pop((gate_id, False), None)
+            self._scenes.pop(gate_id, None)
             raise problem_of(refusal, reads=True) from None
 
-    def _whole(self, film: GateHistory, *, signed_in: bool) -> dict[str, Part]:
+    def _whole(self, film: GateHistory, rights: Rights) -> dict[str, Part]:
         gate = film.gate
         headline = view.headline(gate, self.outage())
         harm = view.evidence_of_harm(gate.standing) if gate.standing else None
@@ -154,7 +177,7 @@ class GatePage:
             "act": self._part(
                 "act",
                 *(gate.id, headline.undecided, gate.state.value, gate.rollback, gate.ramp),
-                *(self._guard.knows_tokens, signed_in),
+                *(self._guard.knows_tokens, rights),
             ),
             "log": self._part("log", log(film)),
         }

@@ -8,8 +8,9 @@ from urllib.parse import quote
 from aiohttp import web
 
 from healthd.monitoring.board import Board
-from healthd.web.auth import Guard
+from healthd.web.auth import Caller, Guard
 from healthd.web.bodies import validated
+from healthd.web.checks_api import reaches
 from healthd.web.forms import read_form, refuse_other_sites
 from healthd.web.history_api import no_such_check
 from healthd.web.pages.renderer import FORMS, Renderer
@@ -42,7 +43,7 @@ class SilencePage:
         context = {
             "name": name,
             "status": state.status.value,
-            "may_write": person is not None or self._guard.knows_tokens,
+            "may_write": self._may_write(person, name),
             "signed_in": person is not None,
         }
         return self._renderer.page("silence.html", context, headers=FORMS, person=person)
@@ -71,6 +72,12 @@ class SilencePage:
         wanted = {**_ACTS[form["act"]], "checks": [name], "reason": form.get("reason", "")}
         await self._windows.add(caller, validated(wanted, NewWindow, "window"))
         return name
+
+    def _may_write(self, person: Caller | None, name: str) -> bool:
+        """Return False for a person whose form would be refused; of a token nothing is known before it is sent."""
+        if person is None:
+            return self._guard.knows_tokens
+        return person.may(_SCOPE) and reaches(self._board, person, name)
 
     def _name(self, request: web.Request) -> str:
         name = request.match_info["name"]

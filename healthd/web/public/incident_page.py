@@ -56,7 +56,7 @@ class IncidentPage:
             "pages": self._settings.now.public_pages,
             "states": get_args(IncidentState),
             "impacts": get_args(Impact),
-            "may_write": person is not None or self._guard.knows_tokens,
+            "may_write": self._guard.knows_tokens if person is None else person.may(_SCOPE),
             "signed_in": person is not None,
             "may_sign_in": self._guard.may_sign_in(person, sees_details=True),
             "is_current": self._incidents.is_current,

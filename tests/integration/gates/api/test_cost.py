@@ -169,7 +169,7 @@ async def app(tmp_path: Path) -> AsyncIterator[web.Application]:
     histories = GateHistories(replica.keeper, replica.gates.gate_store, replica.gates.outbox)
     docs = ApiDocs(renderer)
     docs.add(api.operations)
-    gate_page = GatePage(histories, guard, clock, renderer, streams)
+    gate_page = GatePage(histories, api.reach, guard, clock, renderer, streams)
     acts = GateActs(replica.keeper, api.reach, guard, renderer)
     KNOWN["shown"] = (await replica.keeper.start(request("api-0", policy="endless"), caller="ci")).id
     kept = Windows(replica.board, WindowStore(replica.database, clock), clock)

@@ -56,6 +56,7 @@ CONFIG = Config.model_validate(
 _PEOPLE: list[dict[str, Any]] = [
     {"name": "sre", "claims": {"groups": "sre"}, "role": "operator"},
     {"name": "mail", "claims": {"groups": "mail"}, "role": "operator", "services": ["mail"]},
+    {"name": "ci", "claims": {"groups": "deploys"}, "role": "deployer"},
     {"name": "staff", "claims": {"email": "*@example.com"}, "role": "viewer"},
 ]
 SIGN_IN = SignIn.model_validate(
@@ -87,7 +88,7 @@ async def serving(replica: Replica) -> AsyncIterator[Client]:
         listener=None,  # type: ignore[arg-type]  # no check runs here
         environ={},
     )
-    page = GatePage(histories, guard, clock, renderer, streams)
+    page = GatePage(histories, api.reach, guard, clock, renderer, streams)
     routes = [
         *api.routes(),
         *page.routes(),
@@ -228,6 +229,36 @@ async def test_a_person_who_has_signed_in_presses_without_a_token(replicas: tupl
         assert (await client.post(path, data=form, headers=sent, allow_redirects=False)).status == 303
         found = await client.get("/audit?caller=sre/kim@example.com", headers=cookie)
         assert [it["action"] for it in (await found.json())["entries"]] == ["gate.rollback"]
+
+
+@pytest.mark.parametrize(
+    ("group", "buttons", "missing"),
+    [
+        ("sre", ["rollback", "cancel"], None),
+        ("deploys", ["cancel"], "gates:rollback"),
+        ("mail", [], "gates:verify and gates:rollback"),
+        ("staff", [], "gates:verify and gates:rollback"),
+    ],
+)
+async def test_people_are_shown_the_buttons_that_they_may_press(
+    replicas: tuple[Replica, Replica], group: str, buttons: list[str], missing: str | None
+) -> None:
+    """By their scopes, for the services that they are bound to, each by the same page at once; and it says what is
+    missing, so that nobody looks for a button in the night."""
+    gate = await replicas[0].keeper.start(request("api", policy="endless"), caller="ci")
+    cookie, first = signed_in(replicas[0], group), signed_in(replicas[0], "sre")
+    async with serving(replicas[0]) as client:
+        path = f"/gates/{gate.id}/page"
+        for headers, expected in ((first, ["rollback", "cancel"]), (cookie, buttons), (first, ["rollback", "cancel"])):
+            page = await (await client.get(path, headers=headers)).text()
+            assert re.findall(r'name="act" value="([a-z-]+)"', page) == expected
+            assert ('method="post" action="page"' in page) == bool(expected)
+        page = await (await client.get(path, headers=cookie)).text()
+        told = re.search(r"your sign-in does not have (.*) for this service", page)
+        assert (told and told[1]) == missing
+        async with client.get(f"{path}/events", headers=cookie) as events:
+            news = (await events.content.readuntil(b"\n\n") + await events.content.readuntil(b"\n\n")).decode()
+            assert re.findall(r'name=\\"act\\" value=\\"([a-z-]+)', news) == buttons
 
 
 @pytest.mark.parametrize(

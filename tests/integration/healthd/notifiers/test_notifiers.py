@@ -34,7 +34,7 @@ DOWN = Notice(
     "refused <@everyone> & gone",
     facts={"kind": "postgresql", "failure": "connect"},
     link="https://wiki.test/db",
-    page="https://healthd.test/#check-db",
+    page="https://healthd.test/checks/db",
 )
 WELL = replace(DOWN, standing="healthy", firing=False, severity=Severity.INFO, summary="db is healthy")
 GATE = Notice(

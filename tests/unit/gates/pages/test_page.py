@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
@@ -20,6 +21,7 @@ from healthd.web.pages.renderer import Renderer
 from healthd.web.pages.stream import Streams
 from healthd.web.problems import Problem
 from healthd_gates.actions.contract import ActionResult, Ending
+from healthd_gates.api.reach import ServicesInReach
 from healthd_gates.domain.action_order import OrderState
 from healthd_gates.domain.evidence import Counts
 from healthd_gates.domain.gate import GateState, RollbackState
@@ -44,6 +46,7 @@ from tests.fakes.gates import (
 )
 from tests.fakes.monitoring import LoopClock
 
+EVERYTHING = ServicesInReach(AsyncMock(), dict, lambda _: {})
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"' {{ 7*7 }}"
 
 
@@ -55,7 +58,7 @@ class Viewer:
         guard = Guard(InForce(Settings.model_validate({"auth": {"tokens": tokens}})))
         gate_histories = GateHistories(running.keeper, running.gates.gate_store, running.gates.outbox)
         renderer = Renderer()
-        self.page = GatePage(gate_histories, guard, clock, renderer, Streams(clock))
+        self.page = GatePage(gate_histories, EVERYTHING, guard, clock, renderer, Streams(clock))
         renderer._environment = renderer._load()  # not in a thread: virtual time does not wait for it
 
     async def look(self, gate_id: str) -> str:
@@ -69,7 +72,7 @@ class Viewer:
         return response.text
 
     async def parts(self, gate_id: str) -> Parts:
-        return await self.page._refresh(gate_id, signed_in=False)
+        return await self.page._refresh(gate_id, None)
 
 
 @asynccontextmanager
@@ -169,7 +172,7 @@ async def test_every_end_of_a_rollback_has_words(file: Path) -> None:
             film.gate = replace(film.gate, rollback=replace(rollback, state=state, detail=HOSTILE))
             for order_state in OrderState:
                 film.orders = [replace(order, state=order_state) for order in film.orders]
-                html = {name: part.draw() for name, part in viewer.page._whole(film, signed_in=False).items()}
+                html = {name: part.draw() for name, part in viewer.page._whole(film, None).items()}
                 assert "rollback_" not in "".join(html.values())
                 assert "&lt;script&gt;" in html["orders"]
             assert ("roll back again" in html["act"]) == state.wants_a_person

@@ -55,7 +55,7 @@ async def test_one_mail_for_all_in_plain_text(authority: Authority, tmp_path: Pa
     body = first.get_content()
     assert "Über" in body
     assert "\n.hidden" in body.replace("\r\n", "\n")
-    assert "https://healthd.test/#check-db" in body
+    assert "https://healthd.test/checks/db" in body
     assert server.recipients == ["a@example.test", "b@example.test"] * 2
 
 

@@ -97,7 +97,7 @@ async def test_a_check_is_told_with_its_place_on_the_status_page(talk: Talk) -> 
     talk.configure(checks={"db": {"kind": "process", **SOON, "runbook_url": "https://wiki.test/db"}})
     talk.put("db", DOWN)
     notice = check_notice(talk.board.check("db"), "host-1", talk.clock.now(), "https://healthd.test")
-    assert paragraph(notice).splitlines()[-2:] == ["https://wiki.test/db", "https://healthd.test/#check-db"]
+    assert paragraph(notice).splitlines()[-2:] == ["https://wiki.test/db", "https://healthd.test/checks/db"]
     assert check_notice(talk.board.check("db"), "host-1", talk.clock.now()).page is None
 
 

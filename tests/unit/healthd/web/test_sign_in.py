@@ -464,6 +464,30 @@ async def test_a_person_silences_a_check_by_a_button(stand: Any) -> None:
     assert [(it.checks, it.author) for it in it.site.windows.all()] == [(("mail",), "sre/ada@example.com")]
 
 
+@pytest.mark.parametrize(
+    ("rights", "silences", "writes"),
+    [
+        ({"role": "viewer"}, [], False),
+        ({"role": "operator", "checks": ["mail"]}, ["mail"], True),
+        ({"scopes": ["health:read", "windows:write"]}, ["db", "mail"], False),
+    ],
+)
+async def test_nobody_is_shown_a_form_that_would_be_refused(
+    stand: Any, rights: dict[str, Any], silences: list[str], writes: bool
+) -> None:
+    """But told what is missing: a person who was woken shall not fill one in first."""
+    it = await stand()
+    sign_in = sign_in_by(it.provider, people=[{"name": "sre", "claims": {"groups": "sre"}, **rights}])
+    it.reload(sign_in, public_pages={"shop": {"components": [{"name": "Shop", "checks": ["mail"]}]}})
+    for check in ("db", "mail"):
+        _, text = await it.browser.get(f"/checks/{check}/silence")
+        assert ("<form" in text.partition("</main>")[0], "takes the scope <code>windows:write" in text) == (
+            check in silences, check not in silences
+        )  # fmt: skip
+    _, text = await it.browser.get("/incidents/page")
+    assert ("Publish" in text, "takes the scope <code>incidents:write" in text) == (writes, not writes)
+
+
 async def test_a_session_changes_nothing_by_itself(stand: Any) -> None:
     """The API takes no cookie for more than reading: no page of another site calls it in a person's name."""
     it = await stand(people=[{**PEOPLE[0], "role": "admin"}])
