@@ -97,7 +97,7 @@ class GitHubConfig(HookConfig):
     wait_timeout: Span = 3600.0
     """Time that a gate may wait to start, behind another one, a lock or a freeze, before the deployment is rejected."""
     retry_for: Duration = 30 * 86400.0
-    """Time for which an answer is retried; GitHub itself waits for 30 days."""
+    """Time for which an answer is retried, counted from the verdict; GitHub itself waits for 30 days."""
 
     @model_validator(mode="after")
     def _answers_as_someone(self) -> Self:

@@ -122,9 +122,9 @@ class CodeDeployConfig(HookConfig):
     endpoint: str | None = None
     """Another address of CodeDeploy, such as that of a VPC endpoint."""
     wait_timeout: Span = 1800.0
-    """Time that a gate may wait to start before the hook fails."""
+    """Time that a gate may wait to start, also for what CodeDeploy is asked, before the hook fails."""
     retry_for: Duration = 86400.0
-    """Time for which an answer is retried."""
+    """Time for which an answer is retried, counted from the verdict."""
 
     @model_validator(mode="after")
     def _region_is_one(self) -> Self:

@@ -47,7 +47,8 @@ class PendingCallback:
 @dataclass(frozen=True, slots=True)
 class Reply:
     """A callback as stored. `word` is the answer if there is no gate to give it, and `why` the reason. `said` is the
-    answer that may have been received already, `reports` the number of progress reports sent.
+    answer that may have been received already, `reports` the number of progress reports sent, `tries` the number of
+    attempts in a row that failed at the present step.
     """
 
     key: str

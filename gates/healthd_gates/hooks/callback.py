@@ -35,10 +35,10 @@ class Correspondent(Protocol):
     """Calls one kind of tool back.
 
     `wait_timeout` is the number of seconds that a gate may wait until it can start, `retry_for` the number of seconds
-    for which an answer is retried. `excuse` returns why the answer is yes with nothing judged, or None if a gate is
-    needed. `target_groups` returns the names or ARNs of the new version's, where numbers are counted by those. `tell`
-    makes one attempt to deliver the verdict, `report` one to report progress, which may be lost. An exception counts as
-    a failed attempt.
+    for which an answer is retried, from when it is known. `excuse` returns why the answer is yes with nothing judged,
+    or None if a gate is needed. `target_groups` returns the names or ARNs of the new version's, where numbers are
+    counted by those. `tell` makes one attempt to deliver the verdict, `report` one to report progress, which may be
+    lost. An exception counts as a failed attempt; a Refusal from either look refuses the gate.
     """
 
     wait_timeout: float

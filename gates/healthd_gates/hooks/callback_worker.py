@@ -1,34 +1,27 @@
-"""Processes every callback: starts its gate, reports progress now and then, and delivers the verdict, whichever replica
-took the request and however often this one is restarted. The protocol of each tool is its dialect's business.
+"""Gives every callback its turn: claims those that are due, has `hooks.callback_steps` take the next step of each, and
+stores the result, whichever replica took the request and however often this one is restarted.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 import structlog
 
-from healthd.checks.failures import describe
 from healthd.journal.database import JournalError
 from healthd.runtime.clock import Clock
-from healthd.runtime.deadline import DeadlineExceededError, with_deadline
 from healthd_gates.config.hooks import HookConfig
-from healthd_gates.config.target_groups import Groups, at_the_other
-from healthd_gates.domain.callback import FinalWord, PendingCallback, Reply, ReplyState
-from healthd_gates.domain.errors import RETRYABLE, JournalUnavailable, Refusal, UnknownGate
-from healthd_gates.domain.gate import Gate
+from healthd_gates.config.target_groups import Groups
+from healthd_gates.domain.callback import PendingCallback, Reply
+from healthd_gates.domain.errors import JournalUnavailable
 from healthd_gates.domain.request import VerifyRequest
-from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.change_events import within_seconds
 from healthd_gates.engine.metrics import ReplyMetrics
 from healthd_gates.engine.service import GateService
-from healthd_gates.hooks.callback import Correspondent, Delivery, Receipt
-from healthd_gates.hooks.correspondents import correspondent_of
-from healthd_gates.hooks.messages import progress, verdict
-from healthd_gates.hooks.placing import target_of
+from healthd_gates.hooks.callback_steps import LEASE_SECONDS, CallbackSteps
+from healthd_gates.hooks.correspondents import Correspondents
 from healthd_gates.store.callbacks import CallbackStore
 from healthd_gates.store.gate_update import LeaseLost
 
@@ -36,16 +29,9 @@ _log = structlog.get_logger(__name__)
 _LOOK_SECONDS, _IDLE_SECONDS = 1.0, 5.0  # between polls while a callback may be due; at most
 _UNUSED_SECONDS = 60.0  # while no hook here is called back; what was taken for another one waits for that
 _AT_ONCE = 16
-_TRY_SECONDS = 10.0
-_LEASE_SECONDS = 20.0  # longer than an attempt and its bookkeeping take
-_TURN_SECONDS = 5.0  # between checks whether a gate may start by now
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 600.0
-_LONGEST_WISH = 3600.0  # the longest pause that a tool may ask for
-_FIRST_REPORT, _REPORTS = 60.0, 8  # seconds, doubled each time; GitHub takes ten
 _KEPT_TRYING = 7.0  # timeout in seconds to store a callback: GitHub disconnects after ten, and does not retry
 _JOURNAL_PAUSE = 0.5
 _LAST_SECONDS = 2.0
-_GIVE_UP_UNKNOWN = 86400.0  # for a hook that the configuration no longer has, or does not have yet
 
 
 class CallbackWorker:
@@ -65,24 +51,24 @@ class CallbackWorker:
     ) -> None:
         """Store what it works with. `groups_of` returns the target groups whose numbers a gate reads; none where they
         come from elsewhere."""
-        self._replies, self._gate_service = replies, gate_service
-        self._clock, self._metrics, self._redact, self._external_url = clock, metrics, redact, external_url
-        self._groups_of = groups_of
-        self._correspondents: dict[str, tuple[HookConfig, Correspondent]] = {}
-        self._retired: list[Correspondent] = []
+        self._replies, self._clock, self._metrics, self._redact = replies, clock, metrics, redact
+        self._correspondents = Correspondents(clock)
+        self._steps = CallbackSteps(
+            replies,
+            gate_service,
+            self._correspondents,
+            clock=clock,
+            redact=redact,
+            external_url=external_url,
+            groups_of=groups_of,
+        )
         self._jobs: dict[asyncio.Task[None], Reply] = {}
         self._news = asyncio.Event()
         self.reconfigure(hooks)
 
     def reconfigure(self, hooks: Mapping[str, HookConfig]) -> None:
         """Apply a configuration. A hook that did not change keeps its connections."""
-        known, self._correspondents = self._correspondents, {}
-        for name, config in hooks.items():
-            if name in known and known[name][0] == config:
-                self._correspondents[name] = known.pop(name)
-            elif (made := correspondent_of(config, self._clock)) is not None:
-                self._correspondents[name] = config, made
-        self._retired += [correspondent for _, correspondent in known.values()]
+        self._correspondents.reconfigure(hooks)
         self.wake()
 
     async def owe(self, owed: PendingCallback) -> bool:
@@ -120,8 +106,7 @@ class CallbackWorker:
         if self._jobs:
             _, slow = await asyncio.wait(self._jobs, timeout=_LAST_SECONDS)
             await self._leave(slow)
-        for correspondent in (*self._retired, *(made for _, made in self._correspondents.values())):
-            await correspondent.close()
+        await self._correspondents.close()
 
     async def _leave(self, slow: Collection[asyncio.Task[None]]) -> None:
         left = [self._jobs[task] for task in slow]
@@ -143,7 +128,7 @@ class CallbackWorker:
         backlog = await self._replies.backlog()
         if not backlog.is_claimable:
             return backlog.due_in
-        for reply in await self._replies.claim(_LEASE_SECONDS, room):
+        for reply in await self._replies.claim(LEASE_SECONDS, room):
             task = asyncio.create_task(self._see_to(reply), name=f"reply:{reply.key}")
             self._jobs[task] = reply
             task.add_done_callback(self._strike_off)
@@ -157,7 +142,7 @@ class CallbackWorker:
 
     async def _see_to(self, reply: Reply) -> None:
         try:
-            after, pause = await self._step(reply)
+            after, pause = await self._steps.next(reply)
             await self._replies.settle(replace(after, detail=self._redact(after.detail)), again_in=pause)
         except LeaseLost:
             _log.info("callback completed by another replica", key=reply.key)
@@ -165,132 +150,3 @@ class CallbackWorker:
             _log.warning("callback waiting for the journal", key=reply.key, problem=str(error))
         else:
             self._metrics.settled(reply.hook, after.state)
-
-    async def _step(self, reply: Reply) -> tuple[Reply, float]:
-        """Process the next step of a callback: return it as it is to be stored, and the seconds to the next step."""
-        _, correspondent = self._correspondents.get(reply.hook, (None, None))
-        if correspondent is None:
-            gone = Delivery(Receipt.RETRY, f"hooks.{reply.hook} is not configured any more", heard=False)
-            return self._after(reply, gone, _GIVE_UP_UNKNOWN)
-        if reply.word is not None:
-            return await self._tell(reply, correspondent, reply.word, reply.why or "")
-        if reply.gate_id is None:
-            return await self._begin(reply, correspondent)
-        try:
-            gate = await self._gate_service.get(reply.gate_id)
-        except UnknownGate as error:
-            return await self._tell(reply, correspondent, Verdict.FAIL, str(error))
-        if gate.is_answered:
-            return await self._tell(reply, correspondent, *verdict(gate, self._page(gate)))
-        return await self._report(reply, correspondent, gate)
-
-    async def _begin(self, reply: Reply, correspondent: Correspondent) -> tuple[Reply, float]:
-        """Start the gate, or join the one that was started before a crash."""
-        assert reply.request is not None
-        try:
-            excuse = await with_deadline(_TRY_SECONDS, correspondent.excuse(reply.address), name=f"excuse:{reply.key}")
-            if excuse is not None:
-                return replace(reply, word=Verdict.PASS, why=excuse), 0.0
-            request = await self._placed(reply.request, reply, correspondent)
-        except asyncio.CancelledError:
-            raise
-        except Refusal as refusal:
-            return await self._wait_or_refuse(reply, correspondent, refusal)
-        except Exception as error:
-            return self._after(reply, Delivery(Receipt.RETRY, describe(error), heard=False), correspondent.retry_for)
-        try:
-            gate = await self._gate_service.start(request, caller=f"hook:{reply.hook}", idempotency_key=reply.key)
-        except Refusal as refusal:
-            return await self._wait_or_refuse(reply, correspondent, refusal)
-        return replace(reply, gate_id=gate.id, state=ReplyState.WAITING, detail=""), 0.0
-
-    async def _placed(self, request: VerifyRequest, reply: Reply, correspondent: Correspondent) -> VerifyRequest:
-        """Return the request with the target that has the new version, where its tool is to be asked for that."""
-        groups = self._groups_of(request) if request.candidate.target is None else {}
-        if not groups:
-            return request
-        asked = correspondent.target_groups(reply.address)
-        target = target_of(groups, await with_deadline(_TRY_SECONDS, asked, name=f"place:{reply.key}"))
-        candidate = request.candidate.model_copy(update={"target": target})
-        baseline = at_the_other(groups, target, request.baseline)
-        return request.model_copy(update={"candidate": candidate, "baseline": baseline})
-
-    async def _wait_or_refuse(
-        self, reply: Reply, correspondent: Correspondent, refusal: Refusal
-    ) -> tuple[Reply, float]:
-        why = str(refusal)
-        left = correspondent.wait_timeout - self._age(reply)
-        until = refusal.fields.get("until")
-        needed = (until - self._clock.now()).total_seconds() if until is not None else 0.0
-        if not isinstance(refusal, RETRYABLE) or left <= 0 or needed > left:
-            return replace(reply, word=Verdict.FAIL, why=why), 0.0
-        if why != reply.detail and reply.reports < _REPORTS:
-            reply = await self._say(reply, correspondent, f"Waiting. {why}")
-        return replace(reply, detail=why), _TURN_SECONDS
-
-    async def _report(self, reply: Reply, correspondent: Correspondent, gate: Gate) -> tuple[Reply, float]:
-        if reply.reports < _REPORTS:
-            reply = await self._say(reply, correspondent, progress(gate, self._page(gate)))
-        return reply, _FIRST_REPORT * 2.0 ** max(0, reply.reports - 1)
-
-    def _page(self, gate: Gate) -> str | None:
-        external_url = self._external_url()
-        return f"{external_url}/gates/{gate.id}/page" if external_url else None
-
-    async def _say(self, reply: Reply, correspondent: Correspondent, text: str) -> Reply:
-        """Report progress. The report is counted first: a crash must not cause one too many."""
-        reply = replace(reply, reports=reply.reports + 1)
-        await self._replies.note(reply)
-        try:
-            await with_deadline(_TRY_SECONDS, correspondent.report(reply.address, text), name=f"report:{reply.key}")
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:  # it may be lost; the verdict may not
-            _log.info("progress callback failed", key=reply.key, problem=self._redact(describe(error)))
-        return reply
-
-    async def _tell(
-        self, reply: Reply, correspondent: Correspondent, word: FinalWord, text: str
-    ) -> tuple[Reply, float]:
-        """Deliver the verdict. Once an answer may have been received it is the only one."""
-        if reply.said is not None and reply.said is not word:
-            word, text = reply.said, f"As said before, whatever has happened since. {text}"
-        noted = replace(reply, said=word)
-        if reply.said is None:
-            await self._replies.note(noted)
-        try:
-            told = correspondent.tell(reply.address, word, text)
-            delivery = await with_deadline(_TRY_SECONDS, told, name=f"tell:{reply.key}")
-        except DeadlineExceededError as late:
-            delivery = Delivery(Receipt.RETRY, str(late))
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:  # the boundary of a dialect: its bugs must not lose a verdict
-            _log.exception("callback failed with an internal error", key=reply.key)
-            delivery = Delivery(Receipt.RETRY, describe(error))
-        self._log_delivery(noted, delivery)
-        return self._after(noted if delivery.heard else reply, delivery, correspondent.retry_for)
-
-    def _after(self, reply: Reply, delivery: Delivery, retry_for: float) -> tuple[Reply, float]:
-        backoff = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(reply.tries, 16)) * random.uniform(0.5, 1.0)
-        pause = max(min(delivery.after, _LONGEST_WISH), backoff)
-        state = ReplyState.DUE
-        if delivery.receipt is Receipt.TAKEN:
-            state = ReplyState.DONE
-        elif delivery.receipt is Receipt.REFUSED or self._age(reply) + pause >= retry_for:
-            state = ReplyState.GIVEN_UP
-        return replace(reply, state=state, tries=reply.tries + 1, detail=delivery.detail), pause
-
-    def _log_delivery(self, reply: Reply, delivery: Delivery) -> None:
-        log = _log.info if delivery.receipt is Receipt.TAKEN else _log.warning
-        log(
-            "reply",
-            hook=reply.hook,
-            gate=reply.gate_id,
-            word=reply.said,
-            receipt=delivery.receipt.value,
-            detail=self._redact(delivery.detail),
-        )
-
-    def _age(self, reply: Reply) -> float:
-        return (self._clock.now() - reply.created_at).total_seconds()

@@ -21,6 +21,7 @@ from healthd_gates.api.operation import Answer, Call, Nothing, Operation
 from healthd_gates.api.responses import answer
 from healthd_gates.config.hooks import CodeDeployConfig, Deploys
 from healthd_gates.domain.callback import FinalWord, PendingCallback
+from healthd_gates.domain.errors import InvalidRequest
 from healthd_gates.domain.standing import Verdict
 from healthd_gates.hooks.callback import Delivery, Receipt
 from healthd_gates.hooks.contract import SCOPE
@@ -36,6 +37,10 @@ _FINAL = (  # CodeDeploy's errors for a status that nobody waits for
     "InvalidLifecycleEventHookExecutionIdException",
     "LifecycleEventAlreadyCompletedException",
     "UnsupportedActionForDeploymentTypeException",
+)
+_TOO_EARLY = (
+    "CodeDeploy makes the tasks of the new version after BeforeInstall, so that a hook of BeforeInstall has nothing to "
+    "judge: name the Lambda under AfterAllowTestTraffic or AfterAllowTraffic in the AppSpec file"
 )
 
 
@@ -129,7 +134,8 @@ class CodeDeploy:
         return f"{address['deployment']} rolls another deployment back: not judged."
 
     async def target_groups(self, address: Mapping[str, Any]) -> Collection[str]:
-        """Return the names of the target groups of the replacement's tasks."""
+        """Return the names of the target groups of the replacement's tasks. Raises InvalidRequest for a hook that comes
+        before there are any."""
         from healthd.checks.aws_failures import AWSError, explain_aws
 
         deployment = address["deployment"]
@@ -137,10 +143,13 @@ class CodeDeploy:
             async with self._client() as client:
                 targets = (await client.list_deployment_targets(deploymentId=deployment))["targetIds"]
                 said = await client.batch_get_deployment_targets(deploymentId=deployment, targetIds=targets)
-                sets = [each for it in said["deploymentTargets"] for each in it.get("ecsTarget", {})["taskSetsInfo"]]
-                found = [each["targetGroup"]["name"] for each in sets if each["taskSetLabel"] == "Green"]
         except AWSError as error:
             raise TargetGroupUnknownError(explain_aws(error, "codedeploy:BatchGetDeploymentTargets")[1]) from error
+        tasks = [target.get("ecsTarget", {}) for target in said["deploymentTargets"]]
+        sets = [each for it in tasks for each in it.get("taskSetsInfo", ())]
+        found = [each["targetGroup"]["name"] for each in sets if each["taskSetLabel"] == "Green"]
+        if not found and any(_is_before_install(it) for it in tasks):
+            raise InvalidRequest(field="candidate.target", problem=_TOO_EARLY)
         if not found:
             raise TargetGroupUnknownError(f"{deployment} has no replacement task set yet")
         return found
@@ -172,6 +181,12 @@ class CodeDeploy:
     def _client(self) -> Any:
         config = self._config
         return new_client("codedeploy", region=config.region, endpoint=config.endpoint, timeout=_CALL_SECONDS)
+
+
+def _is_before_install(target: Mapping[str, Any]) -> bool:
+    """Tell whether the hook that waits is that of BeforeInstall: CodeDeploy makes the replacement's tasks after it."""
+    events = {each["lifecycleEventName"]: each["status"] for each in target.get("lifecycleEvents", ())}
+    return events.get("BeforeInstall") in ("Pending", "InProgress")
 
 
 def _refusal(error: BaseException) -> tuple[str, int]:

@@ -63,7 +63,7 @@ class CallbackStore:
             elif state == ReplyState.GIVEN_UP.value:
                 again = sa.update(replies).where(replies.c.key == owed.key)
                 due = {"state": ReplyState.DUE.value, "created_at": moment, "next_try_at": moment, "finished_at": None}
-                await connection.execute(again.values(due))
+                await connection.execute(again.values(due | {"tries": 0}))
         return state is None
 
     async def backlog(self) -> CallbackBacklog:
@@ -89,10 +89,13 @@ class CallbackStore:
             rows = (await connection.execute(claimed.returning(replies))).mappings().all()
         return [reply for row in rows if (reply := _readable(row)) is not None]
 
-    async def note(self, reply: Reply) -> None:
-        """Store what is about to be said, before it is said, and keep the claim. Raises LeaseLost."""
+    async def note(self, reply: Reply, seconds: float) -> None:
+        """Store what is about to be said, before it is said, and renew the claim for that many seconds. Raises
+        LeaseLost."""
         async with self._database.write() as connection:
-            noted = sa.update(replies).where(_is(reply)).values(said=reply.said, reports=reply.reports)
+            lease = (await self._database.moment(connection)) + timedelta(seconds=seconds)
+            noted = sa.update(replies).where(_is(reply))
+            noted = noted.values(said=reply.said, reports=reply.reports, leased_until=lease)
             if (await connection.execute(noted)).rowcount == 0:
                 raise LeaseLost
 
@@ -117,7 +120,7 @@ class CallbackStore:
             if (await connection.execute(sa.update(replies).where(_is(reply)).values(values))).rowcount == 0:
                 raise LeaseLost
             if reply.state.is_over:
-                told = {"said": reply.said, "detail": reply.detail, "state": reply.state.value}
+                told = {"said": reply.said, "why": reply.why, "detail": reply.detail, "state": reply.state.value}
                 entry = AuditEntry(f"hook:{reply.hook}", "gate.reply", reply.gate_id or reply.key, told)
                 await write_audit(connection, moment, entry)
 

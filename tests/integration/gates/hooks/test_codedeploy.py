@@ -24,6 +24,23 @@ from tests.servers.waiting import until
 _EXECUTION = "eyJlbmNyeXB0ZWREYXRhIjoiVGVzdCIsIml2UGFyYW1ldGVyU3BlYyI6IklWIn0="
 _SIGNED = r"AWS4-HMAC-SHA256 Credential=testing/\d{8}/us-east-1/codedeploy/aws4_request, SignedHeaders=.+"
 _FORM = "application/x-amz-json-1.1"
+_EVENTS = (  # of an ECS deployment, in this order; a deployment lists all of them from its beginning
+    "BeforeInstall",
+    "Install",
+    "AfterInstall",
+    "AllowTestTraffic",
+    "AfterAllowTestTraffic",
+    "BeforeAllowTraffic",
+    "AllowTraffic",
+    "AfterAllowTraffic",
+)
+
+
+def _events(current: str) -> list[dict[str, str]]:
+    """The lifecycle events of a deployment that waits for the hook of one of them."""
+    at = _EVENTS.index(current)
+    states = ("Succeeded",) * at + ("InProgress",) + ("Pending",) * (len(_EVENTS) - at - 1)
+    return [{"lifecycleEventName": name, "status": state} for name, state in zip(_EVENTS, states, strict=True)]
 
 
 class CodeDeploy:
@@ -36,6 +53,7 @@ class CodeDeploy:
         self.told: list[tuple[str, str, str]] = []
         self.tries = 0
         self.green: str | None = None
+        self.event = "AfterAllowTestTraffic"
         answering.answer("POST", "/", self._answer)
 
     def is_tried_after(self, tries: int) -> bool:
@@ -60,7 +78,10 @@ class CodeDeploy:
                 assert body["targetIds"] == ["main:api"]
                 groups = {"Blue": "old", **({"Green": self.green} if self.green else {})}
                 sets = [{"taskSetLabel": label, "targetGroup": {"name": name}} for label, name in groups.items()]
-                target = {"deploymentTargetType": "ECSTarget", "ecsTarget": {"taskSetsInfo": sets}}
+                target = {
+                    "deploymentTargetType": "ECSTarget",
+                    "ecsTarget": {"taskSetsInfo": sets, "lifecycleEvents": _events(self.event)},
+                }
                 return Answer(200, json={"deploymentTargets": [target]})
             case "CodeDeploy_20141006.PutLifecycleEventHookExecutionStatus":
                 assert set(body) == {"deploymentId", "lifecycleEventHookExecutionId", "status"}
@@ -141,6 +162,19 @@ async def test_it_is_asked_which_target_group_has_the_replacement(
             await until(is_judged_at, f"a gate at {target}")
             (latest, *_) = (await api.call("GET", "/gates?service=api")).body["gates"]
             assert (await api.call("POST", f"/gates/{latest['id']}/cancel", {"reason": "enough"})).status == 200
+
+
+async def test_a_hook_before_there_is_a_new_version_fails_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CodeDeploy makes the replacement's tasks after BeforeInstall: waiting for them would last until the hook fails by
+    itself, after an hour."""
+    async with asking(tmp_path, services={"api": COUNTED}) as (api, codedeploy):
+        codedeploy.event = "BeforeInstall"
+        await invoke(api, "d-EARLY", "api", monkeypatch)
+        await until(lambda: bool(codedeploy.told), "the answer")
+        assert codedeploy.told == [("d-EARLY", _EXECUTION, "Failed")]
+        assert "name the Lambda under AfterAllowTestTraffic" in api.daemon.log()
 
 
 async def test_a_crash_and_a_codedeploy_that_is_down_lose_nothing(

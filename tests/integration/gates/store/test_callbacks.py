@@ -64,17 +64,26 @@ async def test_who_fell_silent_is_fenced_off(sides: tuple[CallbackStore, Callbac
     left, right = sides
     await left.take(owed("run-1"))
     (before,) = await left.claim(0.0, 1)
-    await left.note(replace(before, said=Verdict.PASS, reports=3))
+    await left.note(replace(before, said=Verdict.PASS, reports=3), 0.0)
     (after,) = await right.claim(60.0, 1)
     assert (after.said, after.reports) == (Verdict.PASS, 3)
     with pytest.raises(LeaseLost):
-        await left.note(replace(before, said=Verdict.FAIL))
+        await left.note(replace(before, said=Verdict.FAIL), 60.0)
     with pytest.raises(LeaseLost):
         await left.settle(replace(before, state=ReplyState.DONE))
     await right.settle(replace(after, state=ReplyState.DONE))
     assert await left.backlog() == CallbackBacklog(is_claimable=False, due_in=math.inf)
     assert not await left.take(owed("run-1"))
     assert not (await left.backlog()).is_claimable
+
+
+async def test_a_note_renews_the_claim(sides: tuple[CallbackStore, CallbackStore]) -> None:
+    """Nobody else makes the call that follows it."""
+    left, right = sides
+    await left.take(owed("run-1"))
+    (reply,) = await left.claim(0.0, 1)
+    await left.note(replace(reply, said=Verdict.PASS), 60.0)
+    assert not await right.claim(60.0, 1)
 
 
 async def test_a_reply_that_waits_is_due_with_its_verdict(
@@ -105,10 +114,10 @@ async def test_what_was_given_up_can_be_asked_for_again(
     left, _ = sides
     await left.take(owed("run-1"))
     (reply,) = await left.claim(60.0, 1)
-    await left.settle(replace(reply, state=ReplyState.GIVEN_UP, said=Verdict.FAIL))
+    await left.settle(replace(reply, state=ReplyState.GIVEN_UP, said=Verdict.FAIL, tries=9))
     assert not await left.take(owed("run-1"))
     (reply,) = await left.claim(60.0, 1)
-    assert reply.said is Verdict.FAIL
+    assert (reply.said, reply.tries) == (Verdict.FAIL, 0)
     await left.settle(replace(reply, state=ReplyState.DONE))
     gate_store = GateStore(database, CLOCK)
     await gate_store.clean(3600.0, 3600.0)

@@ -12,7 +12,8 @@ from healthd_gates.domain import callback as stored
 from healthd_gates.domain.errors import JournalUnavailable
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import Version
-from healthd_gates.hooks import callback_worker
+from healthd_gates.engine.service import GateService
+from healthd_gates.hooks import callback_steps
 from healthd_gates.hooks.correspondents import CORRESPONDENTS
 from healthd_gates.store.callbacks import CallbackStore
 from tests.fakes.gates import Replica, Script, config, failing, healthy, later, replica, start_replica
@@ -28,7 +29,8 @@ def _tool(monkeypatch: pytest.MonkeyPatch) -> None:
     kinds: dict[Any, Any] = CORRESPONDENTS
     monkeypatch.setitem(kinds, ToolConfig, lambda config, _clock: Tool(config.wait_timeout, config.retry_for))
     monkeypatch.setattr(Tool, "act", lambda _word: TAKEN)
-    monkeypatch.setattr(Tool, "excused", None)
+    monkeypatch.setattr(Tool, "excuses", lambda: None)
+    monkeypatch.setattr(Tool, "reporting", lambda: asyncio.sleep(0))
     monkeypatch.setattr(Tool, "told", [])
     monkeypatch.setattr(Tool, "reports", [])
 
@@ -174,12 +176,105 @@ async def test_what_holds_for_longer_than_its_patience_is_a_no_at_once(file: Pat
 
 async def test_what_is_excused_is_not_judged(file: Path) -> None:
     """A rollback of the tool's own must go through, however bad things look."""
-    Tool.excused = "It rolls back."
+    Tool.excuses = lambda: "It rolls back."
     async with replica(file, staged()) as running:
         await running.gates.callback_worker.owe(owed())
         await until_told()
         assert Tool.told == [("pass", "It rolls back.")]
         assert not await gates_of(running)
+
+
+async def test_a_tool_that_answers_slowly_is_told_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call has its own claim, so that nobody takes the callback over in the middle of a step."""
+    start = GateService.start
+
+    async def slow(service: GateService, *args: Any, **kwargs: Any) -> Gate:
+        await asyncio.sleep(5.0)
+        return await start(service, *args, **kwargs)
+
+    monkeypatch.setattr(GateService, "start", slow)
+    Tool.excuses = lambda: asyncio.sleep(9.0)
+    Tool.reporting = lambda: asyncio.sleep(9.0)
+    frozen = [{"from": "2020-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z", "reason": "holidays"}]
+    patient = config(hooks={"tool": {"kind": "tool", "wait_timeout": 1e10}}, freeze=frozen)
+    async with replica(file, patient) as running, replica(file, patient):
+        await running.gates.callback_worker.owe(owed())
+        await asyncio.sleep(120.0)
+        assert len(Tool.reports) == 1
+
+
+async def test_a_slow_journal_makes_no_second_answer(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The claim counts from when the tool is told, not from when the callback was taken up."""
+    get = GateService.get
+
+    async def slow(service: GateService, gate_id: str) -> Gate:
+        await asyncio.sleep(15.0)
+        return await get(service, gate_id)
+
+    async def late(_word: object) -> Any:
+        await asyncio.sleep(9.0)
+        return TAKEN
+
+    Tool.act = late
+    async with replica(file, staged()) as running:
+        monkeypatch.setattr(GateService, "get", slow)
+        await running.gates.callback_worker.owe(owed())
+        await until_told()
+        await asyncio.sleep(120.0)
+        assert words() == ["pass"]
+
+
+async def test_a_long_wait_for_the_tool_slows_nothing_down_after_it(file: Path) -> None:
+    """The gate starts soon after the tool can say where its version is, and a verdict that was lost is told again
+    soon."""
+    start = asyncio.get_running_loop().time()
+    told: list[float] = []
+
+    def unknown() -> None:
+        if asyncio.get_running_loop().time() < start + 1500.0:
+            raise LookupError("no replacement task set yet")
+
+    def lost(_word: object) -> Any:
+        told.append(asyncio.get_running_loop().time())
+        return LOST if len(told) == 1 else TAKEN
+
+    Tool.excuses, Tool.act = unknown, lost
+    async with replica(file, config(hooks={"tool": {"kind": "tool", "wait_timeout": 3600.0}})) as running:
+        await running.gates.callback_worker.owe(owed())
+        await asyncio.sleep(1540.0)
+        assert len(await gates_of(running)) == 1
+        await until_told(2)
+        assert told[1] - told[0] < 10.0
+
+
+async def test_a_tool_that_never_says_where_its_version_is_is_told_no(file: Path) -> None:
+    """When the gate has waited for as long as it may, with the reason; it hangs no longer than that."""
+
+    def unknown() -> None:
+        raise LookupError("no replacement task set yet")
+
+    Tool.excuses = unknown
+    async with replica(file, staged()) as running:
+        await running.gates.callback_worker.owe(owed())
+        await asyncio.sleep(450.0)
+        assert words() == ["fail"]
+        assert "no replacement task set yet" in Tool.told[0][1]
+        assert not await gates_of(running)
+
+
+async def test_a_verdict_is_tried_for_its_whole_time_however_long_the_gate_took(file: Path) -> None:
+    """The time counts from the verdict."""
+    Tool.act = lambda _word: LOST
+    short = config(
+        hooks={"tool": {"kind": "tool", "retry_for": 60.0}}, policy={"observe": {"min": "10m", "max": "20m"}}
+    )
+    async with replica(file, short) as running:
+        await running.gates.callback_worker.owe(owed())
+        await until_told(3)
+        Tool.act = lambda _word: TAKEN
+        tried = len(Tool.told)
+        await until_told(tried + 1)
+        assert words() == ["pass"] * (tried + 1)
 
 
 async def test_a_cancelled_gate_is_a_no(file: Path) -> None:
@@ -195,7 +290,7 @@ async def test_a_cancelled_gate_is_a_no(file: Path) -> None:
 
 async def test_progress_is_told_a_few_times_at_most(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tool takes ten reports, however long the gate runs and however often it is restarted."""
-    monkeypatch.setattr(callback_worker, "_FIRST_REPORT", 1.0)
+    monkeypatch.setattr(callback_steps, "_FIRST_REPORT", 1.0)
     long = staged(policy={"observe": {"min": "1h", "max": "2h"}, "interval": "60s"})
     running = await start_replica(file, long)
     await running.gates.callback_worker.owe(owed())
@@ -231,7 +326,7 @@ async def test_a_tool_that_never_comes_back_is_given_up(file: Path) -> None:
     short = config(hooks={"tool": {"kind": "tool", "retry_for": 200.0}})
     async with replica(file, short) as running:
         await running.gates.callback_worker.owe(owed())
-        await asyncio.sleep(210.0)
+        await asyncio.sleep(310.0)
         tried = len(Tool.told)
         await asyncio.sleep(300.0)
         assert len(Tool.told) == tried
@@ -243,10 +338,26 @@ async def test_a_hook_that_is_taken_out_and_put_back_still_gets_its_answer(file:
         await running.gates.callback_worker.owe(owed())
         await asyncio.sleep(10.0)
         running.configure(config())
-        await asyncio.sleep(120.0)
+        await asyncio.sleep(1200.0)
         assert not Tool.told
         running.configure(staged())
-        await until_told()
+        await asyncio.sleep(40.0)
+        assert words() == ["pass"]
+
+
+async def test_a_hook_that_was_put_back_while_the_gate_runs_tells_its_verdict_at_once(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its next report may be an hour away."""
+    monkeypatch.setattr(callback_steps, "_FIRST_REPORT", 60.0)
+    long = {"policy": {"observe": {"min": "10m", "max": "20m"}}}
+    async with replica(file, staged(**long)) as running:
+        await running.gates.callback_worker.owe(owed())
+        await asyncio.sleep(10.0)
+        running.configure(config(**long))
+        await asyncio.sleep(120.0)
+        running.configure(staged(**long))
+        await asyncio.sleep(540.0)
         assert words() == ["pass"]
 
 

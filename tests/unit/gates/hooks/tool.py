@@ -1,5 +1,6 @@
 """A deploy tool that hangs up and wants to be called back, and follows a script when it is."""
 
+import asyncio
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar, Literal
@@ -29,7 +30,8 @@ class Tool:
     """Takes everything unless told otherwise. `told` are the words of all tries, `reports` what it was told of."""
 
     act: ClassVar[Callable[[FinalWord], Any]] = lambda _word: TAKEN
-    excused: ClassVar[str | None] = None
+    excuses: ClassVar[Callable[[], Any]] = lambda: None
+    reporting: ClassVar[Callable[[], Any]] = lambda: asyncio.sleep(0)
     told: ClassVar[list[tuple[str, str]]] = []
     reports: ClassVar[list[str]] = []
 
@@ -40,7 +42,9 @@ class Tool:
         return ()
 
     async def excuse(self, address: Mapping[str, Any]) -> str | None:
-        return Tool.excused
+        said = Tool.excuses()
+        excuse: str | None = await said if inspect.isawaitable(said) else said
+        return excuse
 
     async def tell(self, address: Mapping[str, Any], word: FinalWord, text: str) -> Delivery:
         Tool.told.append((word.value, text))
@@ -50,6 +54,7 @@ class Tool:
 
     async def report(self, address: Mapping[str, Any], text: str) -> None:
         Tool.reports.append(text)
+        await Tool.reporting()
 
     async def close(self) -> None: ...
 
