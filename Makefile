@@ -71,7 +71,7 @@ docs: install
 # Exact versions for every platform, with hashes.
 lock: $(BIN)/uv
 	$(COMPILE) pyproject.toml -o requirements/run.lock
-	$(COMPILE) --extra aws --extra grpc --extra mysql --extra otlp pyproject.toml -c requirements/run.lock -o requirements/container.lock
+	$(COMPILE) --extra apprise --extra aws --extra grpc --extra mysql --extra otlp pyproject.toml -c requirements/run.lock -o requirements/container.lock
 	$(COMPILE) --group build -o requirements/build.lock
 	$(COMPILE) --all-extras --group dev pyproject.toml -c requirements/run.lock -o requirements/dev.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-deps --group servers -o requirements/servers.lock

@@ -18,8 +18,8 @@ from healthd.runtime.redaction import Redactor
 from healthd.runtime.repeats import Repeats
 
 _log = structlog.get_logger(__name__)
-# Libraries that log too much: the scheduler's skipped runs are counted anyway, AWS's log contains whole requests, and
-# hpack's every header of a gRPC call.
+# Libraries that log too much: the scheduler's skipped runs are counted anyway, AWS's log contains whole requests,
+# hpack's every header of a gRPC call, and urllib3's, which Apprise uses, every path.
 _CHATTY = {
     "aiobotocore": logging.WARNING,
     "aiosqlite": logging.INFO,
@@ -29,6 +29,7 @@ _CHATTY = {
     "botocore": logging.WARNING,
     "hpack": logging.INFO,
     "pymongo": logging.INFO,
+    "urllib3": logging.INFO,
 }
 _OWN_WORDS = frozenset({"level", "logger", "timestamp"})
 _CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}

@@ -31,7 +31,7 @@ class ExtensionError(ImportError):
     """Plug-in of a package that cannot be used."""
 
 
-_EXTRAS = {"aiobotocore": "aws", "h2": "grpc"}
+_EXTRAS = {"aiobotocore": "aws", "apprise": "apprise", "h2": "grpc"}
 """Extras of the built-in kinds whose modules import a package of an extra, by that package."""
 
 

@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from healthd.config.field_docs import field_docs
+from healthd.runtime.receiver_address import ReceiverAddress
 from healthd.units import parse_duration, parse_ratio, parse_size, show_duration, show_ratio
 
 Shown = Callable[[Any], str]
@@ -31,6 +32,7 @@ _PLAIN = {
     int: "whole number",
     float: "number",
     str: "text",
+    ReceiverAddress: "secret text",
     SecretStr: "secret text",
     datetime: "time",
     Path: "path",

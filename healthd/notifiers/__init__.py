@@ -7,6 +7,7 @@ from healthd.registry import Registry
 
 KINDS = {
     "alertmanager": "healthd.notifiers.alertmanager:Alertmanager",
+    "apprise": "healthd.notifiers.apprise:Apprise",
     "email": "healthd.notifiers.email:Email",
     "grafana": "healthd.notifiers.grafana:Grafana",
     "pagerduty": "healthd.notifiers.pagerduty:PagerDuty",

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, Secret, SecretStr
 
+from healthd.runtime.receiver_address import ReceiverAddress
 from healthd.runtime.secret_forms import forms_of, is_public, keys_in
 from healthd.runtime.web_address import WebAddress
 
@@ -143,12 +144,12 @@ class Redactor:
 
 def secrets_of(value: object) -> Iterable[str]:
     """Yield every secret that a settings model, or a container of models, holds."""
-    if isinstance(value, SecretStr):
+    if isinstance(value, ReceiverAddress | WebAddress):
+        yield from value.secrets
+    elif isinstance(value, SecretStr):
         yield value.get_secret_value()
     elif isinstance(value, Secret):  # a document, whose keys are no secrets
         yield from keys_in(value.get_secret_value())
-    elif isinstance(value, WebAddress):
-        yield from value.secrets
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
             yield from secrets_of(getattr(value, name))

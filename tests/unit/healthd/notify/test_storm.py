@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from healthd.notifiers import KINDS, NOTIFIERS, alertmanager, grafana, pagerduty, sendgrid, sentry, slack, webhook
+from healthd.notifiers.apprise import Apprise
 from healthd.notifiers.contract import NotifierContext
 from healthd.notifiers.email import Email
 from healthd.notifiers.notice import Notice, Severity
@@ -29,6 +30,7 @@ ROLLBACK = Notice(
 )
 OPTIONS: dict[str, dict[str, Any]] = {
     "alertmanager": {"url": "http://alerts.test"},
+    "apprise": {"url": "json://hook.test"},
     "email": {"host": "mail.test", "from": "a@b.test", "to": ["c@d.test"]},
     "grafana": {"url": "http://grafana.test", "token": "t"},
     "pagerduty": {"routing_key": "k"},
@@ -38,7 +40,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "webhook": {"url": "http://hook.test"},
 }
 TAKES = 0.3  # seconds that a receiver takes for a message
-SEVERAL = {"alertmanager", "email", "sendgrid", "slack"}
+SEVERAL = {"alertmanager", "apprise", "email", "sendgrid", "slack"}
 
 
 def notice(number: int, severity: Severity = Severity.CRITICAL) -> Notice:
@@ -63,7 +65,11 @@ class Wire:
         async def send(mail: Email, notices: Sequence[Notice]) -> None:  # its thread would not keep virtual time
             await self._post(None, "", data=mail._mail(notices).as_bytes())
 
+        async def notify(apprise: Apprise, notices: Sequence[Notice]) -> None:
+            await self._post(None, "", data="\n".join(apprise._message(notices, 1_000_000)).encode())
+
         monkeypatch.setattr(Email, "send", send)
+        monkeypatch.setattr(Apprise, "send", notify)
 
     async def _post(self, _session: object, _url: str, json: object = None, data: bytes = b"", **_rest: object) -> None:
         await asyncio.sleep(TAKES)
