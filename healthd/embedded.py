@@ -19,7 +19,7 @@ from healthd.monitoring.monitor import Listener
 from healthd.monitoring.schedule import Schedule
 from healthd.monitoring.suite import Suite
 from healthd.runtime.clock import SystemClock
-from healthd.runtime.redaction import Redactor, secrets_of
+from healthd.runtime.redaction import Redactor
 from healthd.web.documents import group_document
 
 
@@ -40,7 +40,7 @@ class Checks:
             board=self._board,
             schedule=schedule,
             clock=self._clock,
-            redact=Redactor(secrets_of(self._settings)),
+            redact=Redactor.of(self._settings),
             listener=Listener(lambda *_: None, lambda *_: None),
             environ=os.environ,
         )

@@ -36,7 +36,6 @@ from healthd.runtime import descriptors
 from healthd.runtime.clock import Clock, SystemClock
 from healthd.runtime.daemon_thread import in_daemon_thread
 from healthd.runtime.line_writer import LineWriter
-from healthd.runtime.redaction import secrets_of
 from healthd.runtime.systemd import ServiceManager
 from healthd.runtime.tasks import Tasks, Work
 from healthd.runtime.watchdog import Watchdog
@@ -238,7 +237,7 @@ class Daemon:
 
     async def _take(self, settings: Config) -> None:
         health = self.health
-        health.redact.learn(secrets_of(settings))
+        health.redact.learn_from(settings)
         gone = self.settings.active_checks.keys() - settings.active_checks.keys()
         for option in health.in_force.replace(explicit(settings)):
             _log.warning(f"{option} changes only with a restart")

@@ -14,7 +14,7 @@ from healthd.monitoring.monitor import Listener
 from healthd.monitoring.schedule import Schedule
 from healthd.monitoring.suite import Suite
 from healthd.runtime.clock import Clock
-from healthd.runtime.redaction import Redactor, secrets_of
+from healthd.runtime.redaction import Redactor
 from healthd.runtime.tasks import Pulse
 from healthd.web.auth import Guard
 from healthd.web.checks_api import ChecksApi
@@ -31,7 +31,7 @@ class Health:
     def __init__(self, settings: Config, clock: Clock, listener: Listener) -> None:
         self.clock = clock
         self.in_force = InForce(explicit(settings), until_restart=UNTIL_RESTART)
-        self.redact = Redactor(secrets_of(settings))
+        self.redact = Redactor.of(settings)
         self.board = Board(clock)
         self.metrics = Metrics(self.board, settings.version, settings.environment)
         self.pulse = Pulse()

@@ -21,7 +21,7 @@ from healthd.commands.options import REFUSED, config_option, reason, settings_or
 from healthd.config.file import problem_at
 from healthd.config.places import KeyPath, Problem
 from healthd.nearest import did_you_mean
-from healthd.runtime.redaction import Redactor, secrets_of
+from healthd.runtime.redaction import Redactor
 
 if TYPE_CHECKING:
     from healthd_gates.config.settings import Config
@@ -72,7 +72,7 @@ def show(config_file: Path | None) -> None:
     """Print the configuration in force as JSON, defaults filled in and secrets masked."""
     settings = settings_or_exit(config_file)
     document = json.loads(settings.model_dump_json(by_alias=True))
-    click.echo(json.dumps(_shown(document, Redactor(secrets_of(settings))), indent=2, ensure_ascii=False))
+    click.echo(json.dumps(_shown(document, Redactor.of(settings)), indent=2, ensure_ascii=False))
 
 
 @config.command()

@@ -89,7 +89,7 @@ async def _send(settings: Config, name: str, severity: Severity) -> str | None:
     from healthd.notifiers.contract import DeliveryError, MisconfiguredNotifier, NotifierContext
     from healthd.runtime.clock import SystemClock
     from healthd.runtime.deadline import with_deadline
-    from healthd.runtime.redaction import Redactor, secrets_of
+    from healthd.runtime.redaction import Redactor
 
     config, clock = settings.notifiers[name], SystemClock()
     if isinstance(config, MisconfiguredNotifier):
@@ -108,7 +108,7 @@ async def _send(settings: Config, name: str, severity: Severity) -> str | None:
             problem = describe(error)
         else:
             return None
-        return Redactor(secrets_of(settings))(problem)
+        return Redactor.of(settings)(problem)
 
 
 def _message(severity: Severity, now: datetime) -> Notice:

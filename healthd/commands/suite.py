@@ -22,7 +22,7 @@ from healthd.monitoring.schedule import Schedule
 from healthd.monitoring.suite import Suite
 from healthd.runtime import loop
 from healthd.runtime.clock import SystemClock
-from healthd.runtime.redaction import Redactor, secrets_of
+from healthd.runtime.redaction import Redactor
 from healthd.web.documents import check_document
 from healthd_gates.config.settings import Config
 
@@ -89,7 +89,7 @@ def _run_and_exit(settings: Config, names: Sequence[str], as_json: bool) -> None
 
 async def _probe_once(settings: Config, names: Sequence[str], *, quiet: bool) -> list[CheckState]:
     """Probe all of them side by side; on a terminal the table fills as they answer."""
-    clock, redact = SystemClock(), Redactor(secrets_of(settings))
+    clock, redact = SystemClock(), Redactor.of(settings)
     logs.configure(Log(level="error", format=settings.log.format), redact)
     logs.catch_the_uncaught()
     logs.catch_the_uncaught_in(asyncio.get_running_loop())

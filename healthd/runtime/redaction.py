@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, Secret, SecretStr
 
 from healthd.runtime.receiver_address import ReceiverAddress
-from healthd.runtime.secret_forms import forms_of, is_public, keys_in
+from healthd.runtime.secret_forms import forms_of, is_public, keys_in, parts_of_address
 from healthd.runtime.web_address import WebAddress
 
 MASK = "***"
@@ -64,9 +64,24 @@ class Redactor:
         self._longest = 0
         self.learn(secrets)
 
-    def learn(self, secrets: Iterable[str]) -> None:
-        """Add secrets; earlier ones are kept, since an old value may still be in an exception."""
-        found = {form for secret in secrets for form in map(_folded, forms_of(secret)) if len(form) >= _SHORTEST}
+    @classmethod
+    def of(cls, settings: object) -> Self:
+        """Return one that knows the secrets of a settings model, or of a container of models."""
+        made = cls()
+        made.learn_from(settings)
+        return made
+
+    def learn_from(self, settings: object) -> None:
+        """Add the secrets of a settings model. A word by which it names a check, a service or the like, such as
+        `checkout`, is none in the path of an address: that name is shown everywhere."""
+        public = frozenset(_words_of_names(settings))
+        self.learn(secrets_of(settings, public), public)
+
+    def learn(self, secrets: Iterable[str], public: Container[str] = ()) -> None:
+        """Add secrets; earlier ones are kept, since an old value may still be in an exception. Of addresses `public`
+        words in their path are no secrets."""
+        forms = (form for secret in secrets for form in map(_folded, forms_of(secret, public)))
+        found = {form for form in forms if len(form) >= _SHORTEST}
         self._forms = sorted(found.union(self._forms))
         self._heads = frozenset(form[:_SHORTEST] for form in self._forms)
         self._longest = max(map(len, self._forms), default=0)
@@ -142,24 +157,38 @@ class Redactor:
         return self(str(value))
 
 
-def secrets_of(value: object) -> Iterable[str]:
+def secrets_of(value: object, public: Container[str] = ()) -> Iterable[str]:
     """Yield every secret that a settings model, or a container of models, holds."""
-    if isinstance(value, ReceiverAddress | WebAddress):
+    if isinstance(value, ReceiverAddress):
         yield from value.secrets
+    elif isinstance(value, WebAddress):
+        yield from parts_of_address(str(value), public)
     elif isinstance(value, SecretStr):
         yield value.get_secret_value()
     elif isinstance(value, Secret):  # a document, whose keys are no secrets
         yield from keys_in(value.get_secret_value())
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
-            yield from secrets_of(getattr(value, name))
+            yield from secrets_of(getattr(value, name), public)
     elif isinstance(value, dict):
         for name, item in value.items():
             if not (isinstance(item, SecretStr) and is_public(str(name), item.get_secret_value())):
-                yield from secrets_of(item)
+                yield from secrets_of(item, public)
     elif isinstance(value, list | tuple | set | frozenset):
         for item in value:
-            yield from secrets_of(item)
+            yield from secrets_of(item, public)
+
+
+def _words_of_names(value: object) -> Iterable[str]:
+    """Yield the names of what is configured by a model, whole and by their words."""
+    if isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _words_of_names(getattr(value, name))
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if isinstance(item, BaseModel):
+                yield from (str(name), *re.split(r"[-_.]", str(name)))
+                yield from _words_of_names(item)
 
 
 def _folded(text: str) -> str:

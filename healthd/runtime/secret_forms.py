@@ -6,7 +6,7 @@ import base64
 import html
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
@@ -34,9 +34,10 @@ _ORDINARY = frozenset(
 )
 
 
-def forms_of(secret: str) -> Iterable[str]:
-    """Yield every form of a secret and, where it is an address, of its secret parts; unordered, with repetitions."""
-    for part in {secret, secret.strip(), *parts_of_address(secret)}:
+def forms_of(secret: str, public: Container[str] = ()) -> Iterable[str]:
+    """Yield every form of a secret and, where it is an address, of its secret parts; unordered, with repetitions.
+    `public` words in its path are none."""
+    for part in {secret, secret.strip(), *parts_of_address(secret, public)}:
         for plain in {part, unquote(part)}:
             if plain.lower() in _OWN:
                 continue
@@ -63,8 +64,9 @@ def keys_in(document: Any, name: str = "") -> Iterable[str]:
             yield from keys_in(value, name)
 
 
-def parts_of_address(text: str) -> Iterable[str]:
-    """Yield the parts of a URI that are secret: its password, keys in its path, and values of its query.
+def parts_of_address(text: str, public: Container[str] = ()) -> Iterable[str]:
+    """Yield the parts of a URI that are secret: its password, keys in its path that are no `public` word, and values of
+    its query.
 
     A user without a password is a secret where it can be a token: a database's is a name that people need.
     """
@@ -85,12 +87,12 @@ def parts_of_address(text: str) -> Iterable[str]:
     values = [value for name, value in parse_qsl(uri.query) if is_secret_name(name) or (is_web and looks_secret(value))]
     yield from values
     if is_web:
-        yield from _parts_of_path(uri.path)
+        yield from _parts_of_path(uri.path, public)
         if values:
             yield uri.query
 
 
-def _parts_of_path(path: str) -> Iterable[str]:
+def _parts_of_path(path: str, public: Container[str]) -> Iterable[str]:
     """Yield what a server repeats of a web address: its path, from each slash on since a proxy may have removed the
     beginning, and each segment alone. In database addresses the path is a name that people need.
     """
@@ -98,9 +100,9 @@ def _parts_of_path(path: str) -> Iterable[str]:
     for number, segment in enumerate(segments):
         rest = segments[number:]
         tail = "/" + "/".join(rest)
-        if len(tail) >= _SHORTEST_PART and any(map(_is_key, rest)):
+        if len(tail) >= _SHORTEST_PART and any(_is_key(it) and it not in public for it in rest):
             yield from (tail, tail.rstrip("/"))
-        if is_key(segment):
+        if is_key(segment) and segment not in public:
             yield segment
 
 

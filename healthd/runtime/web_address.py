@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -10,7 +9,7 @@ from pydantic import AfterValidator, GetCoreSchemaHandler, SecretStr
 from pydantic_core import CoreSchema, core_schema
 
 from healthd.runtime.authority import authority_of, problem_of_authority
-from healthd.runtime.secret_forms import is_key, is_secret_name, looks_secret, parts_of_address
+from healthd.runtime.secret_forms import is_key, is_secret_name, looks_secret
 
 _MASK = "***"
 
@@ -41,11 +40,6 @@ class WebAddress(str):
     """Text that is used unchanged for requests, and shown as `masked`; its secret parts are known to the redactor."""
 
     __slots__ = ()
-
-    @property
-    def secrets(self) -> Iterable[str]:
-        """Parts of the address that are secret, in the pieces in which a server repeats them."""
-        yield from parts_of_address(str(self))
 
     @property
     def masked(self) -> str:

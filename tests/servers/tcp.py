@@ -46,6 +46,10 @@ class Proxy:
             self._server = await asyncio.start_server(self._serve, self.host, self.port)
             self.port = self._server.sockets[0].getsockname()[1]
 
+    def lead_to(self, port: int) -> None:
+        """Pass new connections to another port of the target's host, as a balancer that has taken one out."""
+        self._target = (self._target[0], port)
+
     def black_hole(self) -> None:
         """Accept and stay silent: no byte passes either way, on open connections or new ones."""
         self._flows.clear()

@@ -7,7 +7,7 @@ from functools import partial
 import click
 from pydantic import TypeAdapter, ValidationError
 
-from healthd.runtime.redaction import Redactor, secrets_of
+from healthd.runtime.redaction import Redactor
 from healthd_deploy.aws.cloud import Cloud, opened
 from healthd_deploy.aws.fleet import Fleet
 from healthd_deploy.aws.group import TargetGroup
@@ -54,7 +54,7 @@ async def rolling(deploy: Deploy[RollingConfig]) -> None:
 
 
 def _remote(deploy: Deploy[ConfigT], cloud: Cloud) -> Remote:
-    return Remote(cloud, deploy.key, deploy.steps.say, Redactor(secrets_of(deploy.config)))
+    return Remote(cloud, deploy.key, deploy.steps.say, Redactor.of(deploy.config))
 
 
 def _refuse_odd(version: str) -> None:

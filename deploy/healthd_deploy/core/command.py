@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from healthd.commands.values import Choice
 from healthd.config.file import ConfigError, load
-from healthd.runtime.redaction import Redactor, secrets_of
+from healthd.runtime.redaction import Redactor
 from healthd_deploy.core.exit import (
     COULD_NOT_ASK,
     INTERRUPTED,
@@ -95,7 +95,7 @@ def deploying(model: type[ModelT]) -> Callable[[Tool[ModelT]], Callable[..., Non
             if problem := config.problem_with(version):
                 click.echo(problem, err=True)
                 sys.exit(COULD_NOT_ASK)
-            redact = Redactor(secrets_of(config))
+            redact = Redactor.of(config)
             steps = Steps(dry_run=dry_run, quiet=quiet, redact=redact, undo_within=config.undo_within)
             strategy: str | None = more.get("strategy")
             name = key or uuid.uuid4().hex[:12]

@@ -16,7 +16,7 @@ import click
 from healthd.commands.values import Choice
 from healthd.config.file import ConfigError, load
 from healthd.runtime.clock import SystemClock
-from healthd.runtime.redaction import Redactor, secrets_of
+from healthd.runtime.redaction import Redactor
 from healthd_deploy.core.exit import COULD_NOT_ASK, INCONCLUSIVE, INTERRUPTED, PROMOTED, DeployAborted
 from healthd_deploy.migrate.console import Console
 from healthd_deploy.migrate.history import Status
@@ -57,7 +57,7 @@ def _with_databases(command: Callable[..., Awaitable[int]]) -> Callable[..., Non
     @wraps(command)
     def wrapped(file: Path, quiet: bool, **more: Any) -> None:
         config = _config(file)
-        redact, clock = Redactor(secrets_of(config)), SystemClock()
+        redact, clock = Redactor.of(config), SystemClock()
 
         async def run() -> int:
             work = Work(config, clock, Console(clock, redact, quiet=quiet), Stop(clock, config.time_limit))

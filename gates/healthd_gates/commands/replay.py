@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from healthd.commands.daemon import fail
 from healthd.commands.options import config_option, json_option
 from healthd.runtime.clock import SystemClock
-from healthd.runtime.redaction import Redactor, secrets_of
+from healthd.runtime.redaction import Redactor
 from healthd.units import representable
 from healthd_gates.client.client import GateClient
 from healthd_gates.client.exit_codes import FAILED, INCONCLUSIVE, PASSED
@@ -119,7 +119,7 @@ async def _of_service(
         until=datetime.now(UTC),
     )
     spec = GateSpec(deploy.policy, chosen)
-    context = SourceContext(SystemClock(), Redactor(secrets_of(settings)), spec.edges)
+    context = SourceContext(SystemClock(), Redactor.of(settings), spec.edges)
     try:
         _, left_out = replayed_rules(spec)
         looks = [look async for look in replay(deploy, context)]

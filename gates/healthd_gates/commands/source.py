@@ -19,7 +19,7 @@ from healthd.commands.options import Seconds, config_option, json_option
 from healthd.commands.terminal import echo, terminal
 from healthd.nearest import not_under
 from healthd.runtime.clock import SystemClock
-from healthd.runtime.redaction import Redactor, secrets_of
+from healthd.runtime.redaction import Redactor
 from healthd.units import show_duration
 from healthd_gates.commands.arms import arm, arm_options
 from healthd_gates.commands.settings import policy_of, service_of, settings_of
@@ -121,7 +121,7 @@ def test(
 
 async def _try(settings: Config, spec: GateSpec, source: SourceConfig, arms: Arms, length: float) -> SourceTested:
     read = next((each for each in spec.sources if each.config is source), ReadSource(None, source))
-    context = SourceContext(SystemClock(), Redactor(secrets_of(settings)), spec.edges)
+    context = SourceContext(SystemClock(), Redactor.of(settings), spec.edges)
     return await try_source(source, arms, read.context(context), length)
 
 

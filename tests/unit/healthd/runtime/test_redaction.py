@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
+from healthd.config.settings import Settings
 from healthd.runtime.redaction import MASK, Redactor, secrets_of
 
 # With everything that some layer quotes, escapes or splits at.
@@ -239,6 +240,18 @@ def test_the_parts_of_an_address(secret: str, answer: str, clean: str) -> None:
 def test_ordinary_words_of_an_address_stay(address: str, text: str) -> None:
     """Which host, which path and which database it was is what people need to know."""
     assert Redactor([address])(text) == text
+
+
+def test_names_of_the_configuration_stay() -> None:
+    """A check of /checkout must not make that word unreadable in audits and notices. What is behind it in the path is a
+    key all the same, and so is a password that is a name."""
+    checks: dict[str, Any] = {
+        "checkout": {"kind": "http", "url": "https://shop.example/checkout/customers/tr0ub4dor3"},
+        "billing": {"kind": "postgresql", "uri": "postgresql://app:payments@db/x"},
+        "payments-eu": {"kind": "process"},
+    }
+    redact = Redactor.of(Settings.model_validate({"checks": checks}))
+    assert redact("checkout of customers fails: tr0ub4dor3, payments") == "checkout of *** fails: ***, ***"
 
 
 @pytest.mark.parametrize(
