@@ -116,8 +116,8 @@ class GateCalls:
         return answer(ActionsDocument(actions=list(map(ActionDocument.of, orders))))
 
     async def _evidence(self, call: Call[Nothing, Nothing]) -> web.Response:
-        stages = await self._gate_service.evidence(call.gate_id)
-        return answer(await asyncio.to_thread(EvidenceDocument.of, stages))
+        recording = await self._gate_service.recording(call.gate_id)
+        return answer(await asyncio.to_thread(EvidenceDocument.of, recording))
 
     async def _rehearse(self, call: Call[Nothing, Nothing]) -> web.Response:
         rehearsed = await self._gate_service.rehearse(call.gate_id)

@@ -138,15 +138,12 @@ async def _of_gate(
     gate = await find(client, gate_id, last)
     name = policy or gate.policy
     spec = GateSpec(policy_of(settings, name), settings.services.get(gate.service))
-    stored, ramp = await client.evidence(gate.id), gate.ramp
-    looks, history, earlier = (
-        [each.evidence() for each in stage] for stage in (stored.looks, stored.history, stored.earlier)
-    )
-    full_at = ramp.full_at if ramp is not None else None
+    recording = (await client.evidence(gate.id)).recording()
+    full_at = gate.ramp.full_at if gate.ramp is not None else None
     took = _change_of_weight((await client.actions(gate.id)).actions)
-    recorded = Recorded(looks, history, earlier, full_at, took)
+    recorded = Recorded(recording, settings.policies.get(gate.policy), gate.created_at, full_at, took)
     try:
-        _, left_out = recorded_rules(spec)
+        _, left_out = recorded_rules(spec, recorded)
         replayed = list(replay_recorded(spec, recorded))
     except NotReplayable as error:
         fail(str(error))
@@ -161,7 +158,8 @@ async def _of_gate(
 
 def _change_of_weight(actions: Sequence[ActionDocument]) -> float | None:
     """Return how many seconds a change of weight took, the median; None without any."""
-    done = [each for each in actions if each.occasion is Occasion.RAMP and each.state is OrderState.DONE]
+    ends = (OrderState.DONE, OrderState.SEEN)
+    done = [each for each in actions if each.occasion is Occasion.RAMP and each.state in ends]
     took = [(each.finished_at - each.called_for_at).total_seconds() for each in done if each.finished_at is not None]
     return max(0.0, median(took)) if took else None
 

@@ -64,7 +64,7 @@ def print_replay(title: str, looks: list[Replayed], left_out: tuple[str, ...], n
     console, standings = terminal(), [look.standing for look in looks]
     echo(console, Text(title))
     if left_out:
-        echo(console, Text(f"left out, for they have no past: {', '.join(left_out)}", style="dim"))
+        echo(console, Text(f"left out, for nothing is kept of them: {', '.join(left_out)}", style="dim"))
     ramps = looks[-1].ramp is not None
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for name in ("after", *(("weight", "budget spent") if ramps else ()), "evidence of harm", "how it stood"):

@@ -27,6 +27,18 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Course:
+    """Where a ramp was after a look: at the `weight` of order number `step`, which `is_done` or under way. A change of
+    weight had taken `action_seconds` at most, None before the first was done. `pause` is the one that it was in."""
+
+    step: int
+    weight: float
+    is_done: bool
+    action_seconds: float | None = None
+    pause: Pause | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Ramp:
     """A release that its gate widens.
 
@@ -62,6 +74,11 @@ class Ramp:
     pause: Pause | None = None
     pauses: int = 0
     cleared: float = 0.0
+
+    @property
+    def course(self) -> Course:
+        """What follows for a replay of it."""
+        return Course(self.step, self.weight, self.done_at is not None, self.action_seconds, self.pause)
 
     @property
     def purpose(self) -> str:

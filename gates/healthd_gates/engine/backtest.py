@@ -11,6 +11,7 @@ from healthd_gates.config.policy import Policy
 from healthd_gates.config.service import Service
 from healthd_gates.config.unanswerable import unanswerable
 from healthd_gates.domain.evidence import Evidence
+from healthd_gates.domain.recording import Recording
 from healthd_gates.domain.request import Version
 from healthd_gates.engine.history import BEFORE, as_baseline, history_step, merged
 from healthd_gates.engine.ramp_replay import Replayed, replayed_ramp
@@ -79,7 +80,7 @@ async def replay(deploy: Deploy, context: SourceContext) -> AsyncIterator[Replay
         if deploy.policy.ramp is None:
             replayed = judged(Judge(rules, history), evidence)
         else:
-            replayed = replayed_ramp(spec, rules, history, evidence, deploy.switched)
+            replayed = replayed_ramp(spec, rules, Recording(evidence, history), deploy.switched)
         for look in replayed:
             yield look
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 
 from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.gate import Gate
@@ -30,11 +31,18 @@ async def restored(
     full_at = gate.ramp.full_at if ramps and gate.ramp is not None else None
     stored = await gate_store.evidence(gate.id, stage)
     for number, evidence in enumerate((*stored, *unstored), 1):
-        judge.take(evidence)
-        if widening is not None:
-            widening.take(evidence)
-        if full_at is not None and evidence.at <= full_at:
-            judge.end_within(spec.policy.observe.max)
+        retake(evidence, judge, widening, full_at, spec)
         if number % _REPLAYED_AT_ONCE == 0:
             await asyncio.sleep(0)
     return judge, widening
+
+
+def retake(
+    evidence: Evidence, judge: Judge, widening: ramping.Widening | None, full_at: datetime | None, spec: GateSpec
+) -> None:
+    """Take a look that was taken before, of a ramp that had all of the traffic at `full_at`."""
+    judge.take(evidence)
+    if widening is not None:
+        widening.take(evidence)
+    if full_at is not None and evidence.at <= full_at:
+        judge.end_within(spec.policy.observe.max)

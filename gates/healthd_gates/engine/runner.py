@@ -109,8 +109,8 @@ class GateRunner:
             while backlog.unstored or not self._is_past(stage):
                 self._tools.late(await ticks.wait())
                 seen = await lookout.look()
-                moment = self._clock.now()
-                self._record.cursor = {**(traffic.cursor if traffic else {"source": None}), "at": moment.isoformat()}
+                now = self._clock.now()
+                self._record.cursor = {**(traffic.cursor if traffic else {"source": None}), "at": now.isoformat()}
                 can_write = backlog.can_write()
                 if seen.evidence is None:
                     if can_write and not backlog.unstored:
@@ -118,7 +118,7 @@ class GateRunner:
                     continue
                 if can_write and (learned := await self._learn_history(fetch, stage, backlog.unstored)):
                     judge = learned
-                standing = judge.step(seen.evidence)
+                standing, moment = judge.step(seen.evidence), seen.evidence.at
                 backlog.take(seen.evidence)
                 if self._widening is not None:
                     self._widening.take(seen.evidence)

@@ -7,7 +7,7 @@ A gate's life is in `engine.runner`; the gates that run here are in `engine.supe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
 from healthd.journal.journal import AuditEntry
 from healthd.journal.outage import Outage
@@ -28,8 +28,8 @@ from healthd_gates.domain.errors import (
     TooManyGates,
     UnknownGate,
 )
-from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.gate import DeployLock, Gate, GateEvent, GateState, Page, QuarantinedVersion
+from healthd_gates.domain.recording import Recording
 from healthd_gates.domain.request import ActionTest, PushedEvidence, VerifyRequest
 from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine import ramp_pauses, rollback_transitions, transitions
@@ -307,11 +307,11 @@ class GateService:
         with journal_refusals():
             return await self._outbox.of_gate(gate_id)
 
-    async def evidence(self, gate_id: str) -> Mapping[str, Sequence[Evidence]]:
-        """Return what is stored of its evidence up to the verdict, by stage. Raises UnknownGate."""
-        await self.get(gate_id)
+    async def recording(self, gate_id: str) -> Recording:
+        """Return what is stored of its looks up to the verdict. Raises UnknownGate."""
+        gate = await self.get(gate_id)
         with journal_refusals():
-            return {stage: await self._gate_store.evidence(gate_id, stage) for stage in ("gate", "history", "earlier")}
+            return await self._gate_store.recording(gate)
 
     async def rehearse(self, gate_id: str) -> Sequence[Rehearsed]:
         """Return what a person's rollback would do now. Raises UnknownGate, and ServiceBusy as a rollback would."""

@@ -14,9 +14,11 @@ from healthd_gates.config.policy import Policy
 from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
 from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.domain.ramp import Course
 from healthd_gates.domain.request import Deployment, Version
 from healthd_gates.domain.standing import Standing
 from healthd_gates.engine import ramping, transitions
+from healthd_gates.engine.judge_restore import retake
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules
@@ -34,8 +36,10 @@ class VirtualRamp:
         action: float,
         earlier: Sequence[Evidence] = (),
     ) -> None:
-        self._spec, self._start, self._action = spec, start, action
-        self._judge, self._widening = Judge(rules, history, (), earlier), ramping.Widening(spec.policy, rules, history)
+        self._spec, self._rules, self._earlier = spec, rules, earlier
+        self._start, self._action = start, action
+        self._taken: list[Evidence] = []
+        self._know(history)
         self._weights = [(0.0, 0.0)]
         self._orders: list[ActionRun] = []
         self.elapsed = 0.0
@@ -60,13 +64,55 @@ class VirtualRamp:
             total += weight * max(0.0, min(end, until) - max(at, since))
         return total / seconds
 
+    @property
+    def course(self) -> Course:
+        """Where the ramp is."""
+        assert self.gate.ramp is not None
+        return self.gate.ramp.course
+
+    def learn(self, history: Sequence[Evidence]) -> None:
+        """Judge what was seen once more, with the baseline's numbers from before."""
+        full_at = self.gate.ramp.full_at if self.gate.ramp is not None else None
+        self._know(history)
+        for evidence in self._taken:
+            retake(evidence, self._judge, self._widening, full_at, self._spec)
+
     def look(self, evidence: Evidence) -> Standing:
         """Take the next look, and decide or widen as a gate does."""
-        assert self.gate.ramp is not None
+        return self._step(evidence, self._take(evidence), self._done_by(evidence.at))
+
+    def look_again(self, evidence: Evidence, then: Course | None) -> Standing:
+        """Take a look that a gate took whose ramp went the same way so far, and was at `then` after it: the change of
+        weight that is under way is done if it was done by then, and the ramp is paused if it was. Without `then` the
+        look was one of several that were judged as one."""
+        standing = self._take(evidence)
+        ramp = self.gate.ramp
+        if then is None or ramp is None:
+            return standing
+        if (ramp.pause is None) != (then.pause is None):
+            self.gate = replace(self.gate, ramp=replace(ramp, pause=then.pause))
+        done = then.is_done or then.step > ramp.step
+        if ramp.is_under_way:
+            at = self.elapsed if done else max(self.elapsed, self._weights[-1][0])
+            self._weights[-1] = (at, ramp.weight)
+        took = timedelta(seconds=then.action_seconds or 0.0)
+        state = OrderState.DONE if done else OrderState.DUE
+        orders = [replace(order, state=state, finished_at=order.created_at + took) for order in self._orders]
+        return self._step(evidence, standing, orders)
+
+    def _know(self, history: Sequence[Evidence]) -> None:
+        self._judge = Judge(self._rules, history, (), self._earlier)
+        self._widening = ramping.Widening(self._spec.policy, self._rules, history)
+
+    def _take(self, evidence: Evidence) -> Standing:
+        self._taken.append(evidence)
         self.elapsed += evidence.seconds
-        standing = self._judge.step(evidence)
         self._widening.take(evidence)
-        seen, orders = self._widening.look(self.gate.ramp), self._done_by(evidence.at)
+        return self._judge.step(evidence)
+
+    def _step(self, evidence: Evidence, standing: Standing, orders: Sequence[ActionRun]) -> Standing:
+        assert self.gate.ramp is not None
+        seen = self._widening.look(self.gate.ramp)
         step = transitions.on_ramp_look(self.gate, standing, (), seen, orders, self._spec, evidence.at)
         if ramping.is_filled_by(self.gate, step):
             self._judge.end_within(self._spec.policy.observe.max)

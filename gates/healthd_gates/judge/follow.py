@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from math import sqrt
 
 from healthd_gates.domain.evidence import Evidence
@@ -27,24 +27,24 @@ class Follow:
     def take(self, evidence: Evidence) -> None:
         """Take one look."""
         n, m = (arm.requests if arm else 0.0 for arm in (evidence.candidate, evidence.baseline))
-        self._looks.append((evidence.at - timedelta(seconds=evidence.seconds), evidence.seconds, n, n + m))
+        self._looks.append((evidence.at, evidence.seconds, n, n + m))
 
     def since(self, moment: datetime, weight: float = 1.0) -> tuple[float, float]:
-        """Return the candidate's requests and all requests of the newest looks that began at `moment` or later: of so
-        many that the weight says something, where they have few requests."""
+        """Return the candidate's requests and all requests of the newest looks, of those after the one at
+        `moment`: of so many that the weight says something, where they have few requests."""
         requests, every = 0.0, 0.0
-        for number, (begun, _, n, total) in enumerate(reversed(self._looks)):
-            if begun < moment or (number >= _LOOKS and weight * every >= _FEWEST):
+        for number, (at, _, n, total) in enumerate(reversed(self._looks)):
+            if at <= moment or (number >= _LOOKS and weight * every >= _FEWEST):
                 break
             requests, every = requests + n, every + total
         return requests, every
 
     def silence(self, moment: datetime, weight: float) -> Silence:
-        """Return for how long the candidate has had no request at a weight below 1, in looks that began at `moment` or
-        later, and up to the newest look in which the baseline had some: what both do not report says nothing."""
+        """Return for how long the candidate has had no request at a weight below 1, in looks after the one at
+        `moment`, and up to the newest look in which the baseline had some: what both do not report says nothing."""
         seconds, requests, heard = 0.0, 0.0, False
-        for begun, length, n, total in reversed(self._looks):
-            if n > 0 or begun < moment:
+        for at, length, n, total in reversed(self._looks):
+            if n > 0 or at <= moment:
                 break
             heard = heard or total > 0
             if heard:

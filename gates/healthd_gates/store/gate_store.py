@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -13,13 +14,21 @@ from healthd.journal.journal import AuditEntry, write_audit
 from healthd.runtime.clock import Clock
 from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.gate import EventKind, Gate, GateEvent, GateState, Page
+from healthd_gates.domain.recording import Recording
 from healthd_gates.domain.request import PushedEvidence
 from healthd_gates.store import tables
 from healthd_gates.store.admission import Admission, admit, known, refuse
 from healthd_gates.store.gate_update import Change
 from healthd_gates.store.group_commit import Writer
 from healthd_gates.store.leases import Owned
-from healthd_gates.store.serialization import UnreadableGate, read_event, read_evidence, read_gate
+from healthd_gates.store.serialization import (
+    UnreadableGate,
+    read_course,
+    read_event,
+    read_evidence,
+    read_gate,
+    reading,
+)
 
 _EARLIER = 10  # gates before one, of which the evidence is looked for
 
@@ -134,6 +143,19 @@ class GateStore:
         async with self.database.read() as connection:
             rows = await connection.execute(query.order_by(table.c.sequence).limit(limit))
             return [event for row in rows.mappings() if (event := read_event(row)) is not None]
+
+    async def recording(self, gate: Gate) -> Recording:
+        """Return what is stored of its looks up to the verdict."""
+        looks, history, earlier = [await self.evidence(gate.id, stage) for stage in ("gate", "history", "earlier")]
+        table, kinds = tables.gate_events, [EventKind.STATE.value, *([EventKind.LOOK.value] if gate.ramp else [])]
+        query = sa.select(table).where(table.c.gate_id == gate.id, table.c.kind.in_(kinds)).order_by(table.c.sequence)
+        async with self.database.read() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        events = [event for row in rows if (event := read_event(row)) is not None]
+        with reading(gate.id):
+            courses = await asyncio.to_thread(lambda: dict(filter(None, map(read_course, events))))
+        learned = next((event.at for event in events if "history" in event.body), None)
+        return Recording(looks, history, earlier, learned, courses)
 
     async def evidence(self, gate_id: str, stage: str) -> list[Evidence]:
         """Return the evidence that a judge took so far, in order."""

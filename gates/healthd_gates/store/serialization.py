@@ -16,7 +16,7 @@ from healthd.journal.errors import JournalError
 from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
 from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.gate import Decision, EventKind, Gate, GateEvent, GateState, Rollback
-from healthd_gates.domain.ramp import Ramp
+from healthd_gates.domain.ramp import Course, Ramp
 from healthd_gates.domain.request import VerifyRequest
 from healthd_gates.domain.standing import Standing
 
@@ -47,6 +47,10 @@ class _Ramp(_Document):
     it: Ramp
 
 
+class _At(_Document):
+    at: datetime
+
+
 def standing_document(standing: Standing) -> dict[str, Any]:
     """Return the judge's result as JSON."""
     document: dict[str, Any] = json.loads(_Standing(it=standing).model_dump_json())["it"]
@@ -69,6 +73,13 @@ def write_evidence(evidence: Sequence[Evidence]) -> str:
 
 def read_evidence(text: str) -> list[Evidence]:
     return _Evidence.model_validate_json(text).it
+
+
+def read_course(look: GateEvent) -> tuple[datetime, Course] | None:
+    """Return the time of a look in the log, and where the ramp was after it; None for one without a ramp."""
+    if not look.body.get("ramp"):
+        return None
+    return _At.model_validate(look.body["standing"]).at, _Ramp.model_validate({"it": look.body["ramp"]}).it.course
 
 
 class UnreadableGate(JournalError):  # noqa: N818 - a state of the row, which another release may end

@@ -6,6 +6,7 @@ from typing import Any
 
 from healthd_gates.config.policy import Policy
 from healthd_gates.domain.evidence import Counts, Evidence, Histogram
+from healthd_gates.domain.recording import Recording
 from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.ramp_replay import Replayed, replayed_ramp
 from healthd_gates.engine.spec import GateSpec
@@ -31,7 +32,7 @@ def past(bad: float, *, share: float = 0.5) -> Iterator[Evidence]:
 
 def replayed(bad: float, **more: float) -> list[Replayed]:
     spec = GateSpec(Policy.model_validate(POLICY), None)
-    return list(replayed_ramp(spec, spec.verdict_rules, [], list(past(bad, **more)), START))
+    return list(replayed_ramp(spec, spec.verdict_rules, Recording(list(past(bad, **more))), START))
 
 
 def test_a_good_version_would_have_had_everything() -> None:

@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import inf
+from random import Random
 from typing import Any
 
 import pytest
 
 from healthd_gates.config.policy import Policy
-from healthd_gates.domain.evidence import Counts, Evidence, Histogram
-from healthd_gates.domain.standing import Verdict
+from healthd_gates.domain.evidence import Counts, Events, Evidence, Histogram, Lives, Observation, Stream, Values
+from healthd_gates.domain.ramp import Course, Pause
+from healthd_gates.domain.recording import Recording
+from healthd_gates.domain.standing import Finding, Verdict
 from healthd_gates.engine.backtest import NotReplayable
 from healthd_gates.engine.ramp_replay import Replayed
 from healthd_gates.engine.recorded_replay import Recorded, recorded_rules, replay_recorded
@@ -42,7 +45,7 @@ def ran(bad: float) -> tuple[Recorded, VirtualRamp]:
         looks.append(Evidence(at, 5.0, Counts(n, n * bad) if n else None, Counts(m, 0.0) if m else None))
         gate.look(looks[-1])
     assert gate.gate.ramp is not None
-    return Recorded(looks, full_at=gate.gate.ramp.full_at, action_seconds=_ACTION), gate
+    return Recorded(Recording(looks), full_at=gate.gate.ramp.full_at, action_seconds=_ACTION), gate
 
 
 def steps(looks: Sequence[Replayed]) -> list[tuple[float, float]]:
@@ -63,9 +66,78 @@ def test_under_its_own_policy_it_goes_as_it_went(bad: float) -> None:
     assert [(seconds + _ACTION, weight) for seconds, weight in steps(looks)] == list(gate.weights)
     assert gate.gate.decision is not None
     assert looks[-1].standing.verdict is gate.gate.decision.verdict
-    assert len(looks) == len(recorded.looks)
+    assert len(looks) == len(recorded.recording.looks)
     widened = next(look.ramp for look in looks if look.ramp is not None and look.ramp.step == 1)
     assert "of its requests were bad beyond the baseline's" in widened.why
+
+
+def test_it_goes_as_it_went_however_uneven_that_was() -> None:
+    """Shares that scatter, changes of weight that take longer, a past that comes late, and a person's pause."""
+    random, asked = Random(7), spec()
+    history = [Evidence(START - timedelta(seconds=30 * ago), 30.0, None, Counts(3000, 3)) for ago in range(20, 0, -1)]
+    gate = VirtualRamp(asked, asked.verdict_rules, (), START, 1.0)
+    looks, courses, takes = list[Evidence](), dict[datetime, Course](), iter([2.0, 14.0, 6.0, 31.0, 8.0, 8.0, 8.0])
+    at, step = START, 0
+    pause = Pause(1, START, "ann", "talk")
+    while gate.gate.decision is None:
+        seconds = 5 * random.uniform(0.97, 1.03)
+        at += timedelta(seconds=seconds, microseconds=random.randrange(9))
+        n = sum(random.random() < gate.share(seconds) for _ in range(500))
+        looks.append(Evidence(at, seconds, Counts(n, 0.0) if n else None, Counts(500 - n, 0.0)))
+        if len(looks) == 4:
+            gate.learn(history)
+        if len(looks) in (9, 13):
+            assert gate.gate.ramp is not None
+            gate.gate = replace(gate.gate, ramp=replace(gate.gate.ramp, pause=pause if len(looks) == 9 else None))
+        gate.look(looks[-1])
+        courses[at] = gate.course
+        if gate.course.step > step:
+            step = gate.course.step
+            gate._action = next(takes)
+    assert gate.gate.ramp is not None
+    recording = Recording(looks, history, (), looks[3].at + timedelta(milliseconds=1), courses)
+    kept = EvidenceDocument.model_validate_json(EvidenceDocument.of(recording).model_dump_json()).recording()
+    again = list(replay_recorded(asked, Recorded(kept, full_at=gate.gate.ramp.full_at, action_seconds=8.0)))
+    assert step >= 3
+    assert [look.ramp.course for look in again if look.ramp is not None] == list(courses.values())
+    assert again[-1].standing == gate.gate.standing
+
+
+OWN: list[dict[str, Any]] = [
+    {"kind": "error_rate", "limit": "5%", "compare": {"to": "concurrent"}},
+    {"kind": "rate", "name": "restarts", "events": "restarts", "limit": 0.1, "critical": False},
+    {"kind": "error_rate", "name": "edge", "source": "balancer", "limit": "1%"},
+    {"kind": "smoke", "requests": [{"get": "/health", "status": 200}]},
+]
+
+
+def test_what_the_gate_has_read_is_judged_again() -> None:
+    """Numbers of another source and of own series, and answers: where the policy of the gate asked for the same."""
+    judged = Policy.model_validate({**POLICY, "ramp": None, "criteria": OWN})
+    failing = {"@balancer": Stream(Counts(500, 400), None), "restarts": Stream(Events(0, instances=2), None)}
+    looks = [
+        Evidence(START + timedelta(seconds=5 * n), 5.0, Counts(500, 0), None, (Observation("smoke", ok=True),))
+        for n in range(1, 60)
+    ]
+    looks = [replace(each, streams=failing) for each in looks]
+    recorded = Recorded(Recording(looks), judged)
+    asked = GateSpec(judged, None)
+    assert recorded_rules(asked, recorded)[1] == ()
+    (*_, last) = replay_recorded(asked, recorded)
+    assert last.standing.verdict is Verdict.FAIL
+    assert {each.name: each.finding for each in last.standing.criteria}["edge"] is Finding.HARM
+    series = {**OWN[1], "events": "other"}
+    elsewhere = {**OWN[2], "source": "mesh"}
+    smoke = {**OWN[3], "requests": [{"get": "/other", "status": 200}]}
+    stricter = {**OWN[3], "failures": 1}
+    for changed, left_out in (
+        ([OWN[0], series, OWN[2], stricter], ("restarts",)),
+        ([OWN[0], OWN[1], elsewhere, OWN[3]], ("edge",)),
+        ([OWN[0], OWN[1], OWN[2], smoke], ("smoke",)),
+    ):
+        other = GateSpec(judged.model_validate({**POLICY, "ramp": None, "criteria": changed}), None)
+        assert recorded_rules(other, recorded)[1] == left_out
+    assert recorded_rules(asked, replace(recorded, policy=None))[1] == ("restarts", "edge", "smoke")
 
 
 def test_with_less_budget_a_bad_one_would_have_harmed_less() -> None:
@@ -97,24 +169,32 @@ def test_without_a_ramp_it_is_judged_as_it_was_seen() -> None:
 def test_what_cannot_be_replayed_says_why() -> None:
     """Nothing stored, no baseline beside it, only what the moment itself could answer."""
     recorded, _ = ran(0.0)
-    alone = replace(recorded, looks=[replace(each, baseline=None) for each in recorded.looks])
-    for given, why in ((Recorded([]), "nothing is stored of its looks"), (alone, "this gate saw none")):
+    alone = Recorded(Recording([replace(each, baseline=None) for each in recorded.recording.looks]))
+    for given, why in ((Recorded(Recording([])), "nothing is stored of its looks"), (alone, "this gate saw none")):
         with pytest.raises(NotReplayable, match=why):
             list(replay_recorded(spec(), given))
-    with pytest.raises(NotReplayable, match="have no past"):
-        recorded_rules(spec(ramp=None, criteria=[{"kind": "checks", "group": "preflight"}]))
+    with pytest.raises(NotReplayable, match="whose numbers this gate has read"):
+        recorded_rules(spec(ramp=None, criteria=[{"kind": "checks", "group": "preflight"}]), recorded)
 
 
 def test_evidence_comes_back_from_its_document_as_it_was() -> None:
-    """In JSON, which has no infinity, with buckets and routes."""
+    """In JSON, which has no infinity, with buckets and routes, own series, answers and restarts, to the microsecond."""
     latency = Histogram((0.1, 1.0, inf), (8.0, 1.5, 0.5), 2.0)
     counts = Counts(10, 1, latency, {"/pay": (4.0, 1.0)})
-    stages = {
-        "gate": [Evidence(START, 5.0, counts, None, gaps=1, resets=2, span=7.5)],
-        "history": [Evidence(START, 60.0, None, Counts(3, 0))],
-        "earlier": [],
+    at = START + timedelta(microseconds=123457)
+    own = {
+        "@second": Stream(counts, None, gaps=1),
+        "restarts": Stream(Events(2, instances=3, seconds=5.0), Events(0, 10.0), resets=1),
+        "queue": Stream(Values((3.0, 4.5)), None, span=12.0),
     }
-    text = EvidenceDocument.of(stages).model_dump_json()
-    found = EvidenceDocument.model_validate_json(text)
-    assert [each.evidence() for each in found.looks] == stages["gate"]
-    assert [each.evidence() for each in found.history] == stages["history"]
+    answers = (Observation("smoke", ok=False, detail="503"), Observation("checks", ok=None))
+    looks = [
+        Evidence(at, 5.0, counts, None, answers, 1, 2, 7.5, Lives(1, 1, 0), Lives(down=2), own),
+        Evidence(at + timedelta(seconds=5), 5.0),
+    ]
+    pause = Pause(1, at, "ann", "talk")
+    whole = Recording(
+        looks, [Evidence(START, 60.0, None, Counts(3, 0))], (), at, {at: Course(2, 0.25, is_done=True, pause=pause)}
+    )
+    found = EvidenceDocument.model_validate_json(EvidenceDocument.of(whole).model_dump_json()).recording()
+    assert found == replace(whole, earlier=[])

@@ -8,7 +8,7 @@ from math import inf
 import pytest
 
 from healthd_gates.criteria.error_rate import ErrorRate
-from healthd_gates.domain.evidence import Counts, Histogram, Lives
+from healthd_gates.domain.evidence import Counts, Evidence, Histogram, Lives
 from healthd_gates.domain.standing import Finding
 from healthd_gates.judge.against_past import AgainstPast
 from healthd_gates.judge.arms import (
@@ -171,3 +171,12 @@ def test_traffic_follows_its_weight(weight: float, requests: float, *, follow: b
     assert seen.since(START + timedelta(seconds=60)) == (requests, 100)
     assert seen.since(START) == (6 * requests, 600), "the newest looks"
     assert follows(weight, requests, 100) is follow
+
+
+def test_a_look_follows_the_one_before_it_whatever_the_clocks_of_the_two_say() -> None:
+    """The wall clock is read some microseconds after the steady one, and not always as many."""
+    seen, done = Follow(), START + timedelta(seconds=5, microseconds=9)
+    seen.take(Evidence(done, 5.0, Counts(0, 0), Counts(100, 0)))
+    seen.take(Evidence(START + timedelta(seconds=10, microseconds=4), 5.0, Counts(0, 0), Counts(80, 0)))
+    assert seen.since(done) == (0, 80)
+    assert seen.silence(done, 0.5).seconds == 5.0
