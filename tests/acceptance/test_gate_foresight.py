@@ -101,7 +101,7 @@ def test_a_replay_says_what_the_gate_would_have_said(config: Path, version: str,
 def test_a_replay_shows_the_course_of_the_gate(config: Path) -> None:
     """From settling to the verdict, with the criteria as they stood."""
     replayed = replay(config, "api", "bad")
-    assert "left out, for they have no past: checks" in replayed.out
+    assert "left out, for nothing is kept of them: checks" in replayed.out
     assert "Settling" in replayed.out
     assert replayed.out.splitlines()[-1].startswith("fail after ")
 

@@ -79,7 +79,8 @@ def test(
 
     Says what it sees: requests and errors a minute, latencies, series, scrapes, buckets, and what looks misnamed. It is
     asked by this command, from this host, as the configuration says; no daemon is asked, and no gate starts. Exit code
-    0 when a gate could be judged now; 1 when not; 3 when the source could not be tried.
+    0 when a gate could be judged now; 1 when not; 3 when the source could not be tried. Before a ramp the candidate has
+    no traffic, and the baseline is judged.
 
     \b
     healthd source test api --version 1.4.1 -c healthd.yaml
@@ -122,7 +123,7 @@ def test(
 async def _try(settings: Config, spec: GateSpec, source: SourceConfig, arms: Arms, length: float) -> SourceTested:
     read = next((each for each in spec.sources if each.config is source), ReadSource(None, source))
     context = SourceContext(SystemClock(), Redactor.of(settings), spec.edges)
-    return await try_source(source, arms, read.context(context), length)
+    return await try_source(source, arms, read.context(context), length, ramps=spec.policy.ramp is not None)
 
 
 def _version(version: str, target: str | None, labels: tuple[str, ...]) -> Version:
@@ -244,10 +245,15 @@ def _end(arm: ArmSeen) -> str:
 
 def _conclusion(tested: SourceTested, spec: GateSpec) -> str:
     if tested.able:
-        return f"A gate under {spec.name} could be judged by this."
+        silent = ": the candidate has no traffic, as is right before a ramp" if tested.awaits_traffic else ""
+        return f"A gate under {spec.name} could be judged by this{silent}."
     if tested.refused:
         return f"No gate under {spec.name} could start."
     if tested.missing:
         return f"A gate under {spec.name} could start, and would have nothing to judge by until that changes."
+    if tested.awaits_traffic and "baseline" not in tested.arms:
+        return "The candidate has no traffic, as is right before a ramp: name who has it by --baseline."
+    if tested.awaits_traffic:
+        return f"A gate under {spec.name} would have nothing to compare with: no requests of the baseline were seen."
     missing = "requests were" if tested.counts_requests else "number was"
     return f"A gate under {spec.name} would have nothing to judge: no {missing} seen."

@@ -25,7 +25,7 @@ from healthd_gates.sources.inspection import ArmInspection, Inspection
 
 _INSPECTION = 15.0
 _GRACE = 2.0
-_PAST = 300.0
+_PAST, _STEP = 300.0, 5.0
 _LOOK_EVERY = 1.0
 _NONE = (0.0, 0.0)
 QUANTILES = (0.5, 0.95, 0.99)
@@ -52,7 +52,7 @@ class ArmSeen:
 class SourceTested:
     """Result of a source test. `refused` prevents a gate from starting; one could start with what is `missing`, and
     could not be judged; `doubtful` may be intended. A source whose `counts_requests` is False only has numbers for
-    criteria of their own."""
+    criteria of their own. A gate that `ramps` gives the candidate its traffic itself."""
 
     kind: str
     arms: Mapping[str, ArmSeen]
@@ -61,21 +61,34 @@ class SourceTested:
     missing: Sequence[str] = ()
     doubtful: Sequence[str] = ()
     counts_requests: bool = True
+    ramps: bool = False
+
+    @property
+    def awaits_traffic(self) -> bool:
+        """True if the candidate has no requests, as is right before a ramp."""
+        return self.ramps and self.counts_requests and not self._has_requests("candidate")
 
     @property
     def able(self) -> bool:
-        """True if a gate could be judged by it now: it is not refused, and the candidate has requests."""
+        """True if a gate could be judged by it now: it is not refused, and the candidate has requests; before a ramp
+        the baseline has them."""
         if self.refused or self.missing:
             return False
         if not self.counts_requests:
             seen = self.arms.get("candidate")
             return seen is not None and bool(seen.inspection.numbers)
-        counts = self.arms["candidate"].counts if "candidate" in self.arms else None
+        return self._has_requests("baseline" if self.awaits_traffic else "candidate")
+
+    def _has_requests(self, arm: str) -> bool:
+        counts = self.arms[arm].counts if arm in self.arms else None
         return counts is not None and counts.requests > 0
 
 
-async def try_source(config: SourceConfig, arms: Arms, context: SourceContext, seconds: float) -> SourceTested:
-    """Read a source as a gate would: the last minutes if it keeps history, else for `seconds`.
+async def try_source(
+    config: SourceConfig, arms: Arms, context: SourceContext, seconds: float, *, ramps: bool = False
+) -> SourceTested:
+    """Read a source as a gate would, of one that `ramps` if so: the last minutes if it keeps history, else for
+    `seconds`.
 
     Raises ArmError for arms that it cannot tell apart.
     """
@@ -89,7 +102,7 @@ async def try_source(config: SourceConfig, arms: Arms, context: SourceContext, s
         elif isinstance(source, HistoricalSource):
             now = context.clock.now()
             past = await with_deadline(
-                config.timeout + _GRACE, source.history(now - timedelta(seconds=_PAST), now, _PAST), name="history"
+                config.timeout + _GRACE, source.history(now - timedelta(seconds=_PAST), now, _STEP), name="history"
             )
         counted = any(arm.counts is not None for arm in inspection.arms.values()) or not config.counts_requests
         if not past and not counted:
@@ -102,14 +115,14 @@ async def try_source(config: SourceConfig, arms: Arms, context: SourceContext, s
             await source.close()
     seen = {name: _arm(name, past, inspection) for name in arms.named()}
     refused, missing = [*inspection.refused], list[str]()
-    candidate = seen["candidate"].counts
-    if context.edges and candidate is not None and candidate.requests > 0 and candidate.latency is None:
+    judged = [arm.counts for arm in seen.values() if arm.counts is not None and arm.counts.requests > 0]
+    if context.edges and judged and judged[0].latency is None:
         missing.append("the policy has a limit of latency, and no latencies are seen")
     if not config.tells_apart(arms):
         missing.append("both versions are counted by the same numbers: use $version, $target or a label")
     doubtful = dict.fromkeys((*inspection.doubtful, *inspection.unseen, *problems))
     gaps = sum(each.gaps for each in past)
-    return SourceTested(config.kind, seen, gaps, refused, missing, tuple(doubtful), config.counts_requests)
+    return SourceTested(config.kind, seen, gaps, refused, missing, tuple(doubtful), config.counts_requests, ramps)
 
 
 async def _watch(
@@ -135,11 +148,14 @@ def _arm(name: str, past: Sequence[Evidence], inspection: Inspection) -> ArmSeen
     inspected = inspection.arms.get(name, ArmInspection())
     if inspected.counts is not None:
         return ArmSeen(inspected.counts, inspected.counted, inspected)
-    told = [(each, getattr(each, name)) for each in past if getattr(each, name) is not None]
+    told: list[Counts | None] = [getattr(each, name) for each in past]
+    busy = [place for place, counts in enumerate(told) if counts is not None and counts.requests > 0]
+    # Of a log, or a version, that has just begun: before its first request there was nothing to count.
+    first = busy[0] + (len(busy) > 1) if busy and busy[0] else 0
     total: Counts | None = None
-    for _, counts in told:
-        total = counts if total is None else _together(total, counts)
-    return ArmSeen(total, sum(each.seconds for each, _ in told), inspected)
+    for counts in told[first:]:
+        total = counts if total is None else total if counts is None else _together(total, counts)
+    return ArmSeen(total, sum(each.seconds for each in past[first:]), inspected)
 
 
 def _together(one: Counts, other: Counts) -> Counts:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ seconds_bucket{{le="+Inf"}} {n}
 seconds_count {n}
 seconds_sum {n}
 """
+BLUE = ("--baseline", "1.0", "--baseline-target", "blue")
 SCRAPE = {"kind": "scrape", "requests": "requests_total", "errors": 'requests_total{code=~"5.."}'}
 
 
@@ -122,3 +124,66 @@ async def test_a_source_that_answers_nothing_says_why(peer: Peer, tmp_path: Path
     result = await asked(tmp_path, peer.url, prometheus)
     assert result.exit_code == 1
     assert "answered 401" in " ".join(result.output.split())
+
+
+def _logged(folder: Path, *, ago: float, a_second: int = 20, at: str = "10.0.0.1:3000") -> Path:
+    """An access log of so many requests a second that began some seconds ago."""
+    now, log = datetime.now(UTC), folder / "access.log"
+    lines = (
+        f"127.0.0.1 [{now - timedelta(seconds=ago - n / a_second):%d/%b/%Y:%H:%M:%S %z}] "
+        f'"GET / HTTP/1.1" 200 0.010 "curl" {at} 200 0.009'
+        for n in range(int(ago * a_second))
+    )
+    log.write_text("".join(f"{line}\n" for line in lines))
+    return log
+
+
+async def _asked_of_a_log(folder: Path, log: Path, *words: str) -> Result:
+    """With blue as the baseline and green as the candidate, of a policy with a ramp and one without."""
+    form = (
+        '$remote_addr [$time_local] "$request" $status $request_time "$http_user_agent" '
+        "$upstream_addr $upstream_status $upstream_response_time"
+    )
+    criteria = [{"kind": "error_rate", "limit": "5%", "compare": {"to": "concurrent"}}]
+    document = {
+        "services": {
+            "api": {
+                "targets": {"blue": "http://10.0.0.1:3000", "green": "http://10.0.0.2:3000"},
+                "source": {"kind": "access_log", "file": str(log), "format": form},
+                "policy": "gradual",
+                "on_ramp": ["shift"],
+            }
+        },
+        "policies": {"gradual": {"criteria": criteria, "ramp": {"budget": 60}}, "plain": {"criteria": criteria}},
+        "actions": {"shift": {"kind": "command", "argv": ["true", "$weight"]}},
+    }
+    (folder / "healthd.yaml").write_text(json.dumps(document))
+    command = ["source", "test", "api", "-c", str(folder / "healthd.yaml"), "--version", "1.1", "--target", "green"]
+    return await asyncio.to_thread(CliRunner().invoke, main, [*command, *words])
+
+
+@pytest.mark.parametrize(
+    ("serves", "words", "code", "says"),
+    [
+        ("10.0.0.1:3000", (*BLUE, "--policy", "gradual"), 0, "no traffic, as is right before a ramp."),
+        ("10.0.0.1:3000", BLUE, 0, "A gate under gradual could be judged by this: the candidate has no traffic"),
+        ("10.0.0.1:3000", (), 1, "name who has it by --baseline"),
+        ("10.0.0.3:3000", BLUE, 1, "nothing to compare with: no requests of the baseline were seen"),
+        ("10.0.0.2:3000", BLUE, 0, "A gate under gradual could be judged by this."),
+        ("10.0.0.1:3000", (*BLUE, "--policy", "plain"), 1, "would have nothing to judge: no requests were seen"),
+    ],
+)
+async def test_a_candidate_without_traffic_is_as_it_must_be_before_a_ramp(
+    tmp_path: Path, serves: str, words: tuple[str, ...], code: int, says: str
+) -> None:
+    result = await _asked_of_a_log(tmp_path, _logged(tmp_path, ago=20, at=serves), *words)
+    assert says in " ".join(result.output.split()), result.output
+    assert result.exit_code == code
+
+
+@pytest.mark.parametrize("ago", [12.0, 400.0])
+async def test_a_rate_is_of_the_time_since_the_log_began(tmp_path: Path, ago: float) -> None:
+    """The last five minutes are asked for, of which most were before it."""
+    result = await _asked_of_a_log(tmp_path, _logged(tmp_path, ago=ago), *BLUE, "--json")
+    rates = {name: arm["requests_per_minute"] for name, arm in json.loads(result.output)["arms"].items()}
+    assert rates == {"candidate": 0.0, "baseline": pytest.approx(1200, rel=0.2)}
