@@ -97,10 +97,12 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Result of one evaluation. `evidence` is None if the source has only found its starting point."""
+    """Result of one evaluation. `evidence` is None if the source has only found its starting point. `notes` and
+    `departed` are as in `Look`."""
 
     evidence: Evidence | None
     notes: tuple[str, ...] = ()
+    departed: tuple[str, ...] = ()
 
 
 class Reads(Protocol):
@@ -151,6 +153,7 @@ class Observer:
                 streams=numbers.streams if numbers else {},
             ),
             look.notes if look else (),
+            look.departed if look else (),
         )
 
     async def close(self) -> None:

@@ -20,6 +20,7 @@ from healthd_gates.engine.backlog import Backlog
 from healthd_gates.engine.change_events import ChangeEvents, within_seconds
 from healthd_gates.engine.history import HistoryFetch, begin_fetch
 from healthd_gates.engine.judge_restore import restored
+from healthd_gates.engine.observer import Seen
 from healthd_gates.engine.observer_factory import NotObservable, ObserverContext, build_observer, open_traffic
 from healthd_gates.engine.recorder import Record
 from healthd_gates.engine.rollback_confirmation import Recovery, bounds_of, rate_of
@@ -127,7 +128,7 @@ class GateRunner:
                 if not (can_write or likely.decides(self.gate) or backlog.is_full):
                     continue
                 await backlog.settle()
-                step = await self._step(self._postponed(judge), standing, notes, moment)
+                step = await self._step(self._postponed(judge), standing, replace(seen, notes=notes), moment)
                 if ramping.is_filled_by(self.gate, step):
                     judge.end_within(self._spec.policy.observe.max)
                 waits = step.decides(self.gate) or self._spec.reads_journal
@@ -158,20 +159,20 @@ class GateRunner:
             self._doubts = tuple(doubt for doubts in found for doubt in doubts)
         return tuple(dict.fromkeys((*(self._doubts or ()), *notes)))
 
-    async def _step(self, gate: Gate, standing: Standing, notes: tuple[str, ...], moment: datetime) -> Step:
+    async def _step(self, gate: Gate, standing: Standing, seen: Seen, moment: datetime) -> Step:
         """Return the step after a look: a verdict, a wider weight, or neither."""
-        widening = self._widening
+        widening, notes, departed = self._widening, seen.notes, seen.departed
         if widening is None or gate.ramp is None or gate.decision is not None:
-            return transitions.on_evaluation(gate, standing, notes, self._spec, moment)
+            return transitions.on_evaluation(gate, standing, notes, self._spec, moment, departed=departed)
         orders: Sequence[ActionRun] = ()
         if gate.ramp.is_under_way:
             try:
                 every = await self._tools.outbox.of_gate(gate.id)
             except JournalError:  # nobody knows whether the last weight is done: it is judged, and not widened
-                return transitions.on_evaluation(gate, standing, notes, self._spec, moment)
+                return transitions.on_evaluation(gate, standing, notes, self._spec, moment, departed=departed)
             orders = [order for order in every if order.purpose == gate.ramp.purpose]
-        seen = widening.look(gate.ramp)
-        return transitions.on_ramp_look(gate, standing, notes, seen, orders, self._spec, moment)
+        sighting = widening.look(gate.ramp)
+        return transitions.on_ramp_look(gate, standing, notes, sighting, orders, self._spec, moment, departed=departed)
 
     def _is_past(self, stage: str) -> bool:
         gate = self.gate

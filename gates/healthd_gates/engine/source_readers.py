@@ -62,18 +62,18 @@ class SourceReaders:
     async def look(self) -> Look:
         """Read all of them at once."""
         looks = await asyncio.gather(*(each.traffic.look() for each in self._opened))
-        notes = [
-            note if each.what.name is None else f"{each.what.name}: {note}"
-            for each, look in zip(self._opened, looks, strict=True)
-            for note in look.notes
-        ]
+        named = [("" if each.what.name is None else f"{each.what.name}: ") for each in self._opened]
+        notes, departed = (
+            tuple(f"{prefix}{note}" for prefix, told in zip(named, every, strict=True) for note in told)
+            for every in ([look.notes for look in looks], [look.departed for look in looks])
+        )
         found = [
             (each.what, without_shared(look.evidence, each.blind))
             for each, look in zip(self._opened, looks, strict=True)
             if look.evidence
         ]
         started = any(look.cursor for look in looks)
-        return Look(together(found), {"started": True} if started else {}, tuple(notes))
+        return Look(together(found), {"started": True} if started else {}, notes, departed)
 
     async def close(self) -> None:
         await asyncio.gather(*(each.traffic.close() for each in self._opened))

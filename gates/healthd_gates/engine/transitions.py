@@ -21,12 +21,20 @@ from healthd_gates.engine.step import Event, Step, finish
 from healthd_gates.store.serialization import decision_document, ramp_document, standing_document
 
 _NOTES_TOLD = 3
-_BASELINE_GONE = "baseline: no series matches"
 _DEATHS = {reason.value for reason in Reason if reason.is_death}
 
 
-def on_evaluation(gate: Gate, standing: Standing, notes: tuple[str, ...], spec: GateSpec, moment: datetime) -> Step:
-    """Process an evaluation of the evidence: go on, or decide."""
+def on_evaluation(
+    gate: Gate,
+    standing: Standing,
+    notes: tuple[str, ...],
+    spec: GateSpec,
+    moment: datetime,
+    *,
+    departed: Sequence[str] = (),
+) -> Step:
+    """Process an evaluation of the evidence: go on, or decide. `departed` are the notes on a baseline that is there no
+    more."""
     widened = {"ramp": ramp_document(gate.ramp)} if gate.ramp is not None and gate.decision is None else {}
     look: Event = (EventKind.LOOK, {"standing": standing_document(standing), "notes": list(notes), **widened})
     seen = replace(gate, standing=standing, notes=notes)
@@ -35,7 +43,7 @@ def on_evaluation(gate: Gate, standing: Standing, notes: tuple[str, ...], spec: 
             return on_regression(seen, spec, moment).after(look)
         return Step(seen, (look,))
     if standing.verdict is not None and not ramping.waits(seen, standing.verdict, spec, moment):
-        return on_verdict(seen, standing, spec, moment).after(look)
+        return on_verdict(seen, standing, spec, moment, departed=departed).after(look)
     after = GateState.OBSERVING if seen.ramp is None or seen.ramp.is_full else GateState.RAMPING
     state = GateState.SETTLING if standing.reason is Reason.SETTLING else after
     changed: tuple[Event, ...] = ((EventKind.STATE, {"state": state.value}),) if state is not gate.state else ()
@@ -50,18 +58,22 @@ def on_ramp_look(
     orders: Sequence[ActionRun],
     spec: GateSpec,
     moment: datetime,
+    *,
+    departed: Sequence[str] = (),
 ) -> Step:
     """Process an evaluation in a ramp, with the `orders` of its last weight: decide, widen, or go on."""
     ramped, wider, end = ramping.on_look(gate, standing, seen, orders, spec, moment)
-    step = on_evaluation(ramped, standing, notes, spec, moment)
+    step = on_evaluation(ramped, standing, notes, spec, moment, departed=departed)
     if step.gate.decision is not None or step.gate.state is GateState.HELD:
-        return on_evaluation(gate, standing, notes, spec, moment)
+        return on_evaluation(gate, standing, notes, spec, moment, departed=departed)
     if end is not None:
         return on_ramp_end(step.gate, end, spec, moment).after(*step.events)
     return step if wider is None else replace(wider, gate=step.gate).after(*step.events)
 
 
-def on_verdict(gate: Gate, standing: Standing, spec: GateSpec, moment: datetime) -> Step:
+def on_verdict(
+    gate: Gate, standing: Standing, spec: GateSpec, moment: datetime, *, departed: Sequence[str] = ()
+) -> Step:
     """Process the judge's verdict."""
     verdict = standing.verdict
     assert verdict is not None
@@ -74,7 +86,9 @@ def on_verdict(gate: Gate, standing: Standing, spec: GateSpec, moment: datetime)
     blind = gate.ramp is not None and gate.ramp.weight < 1.0 and standing.reason.is_silence
     lenient = spec.policy.inconclusive == "pass" and not paused and not blind
     promotes = verdict is Verdict.PASS or (verdict is Verdict.INCONCLUSIVE and lenient)
-    return decide(gate, decision_of(standing, moment, promotes=promotes, notes=gate.notes), spec)
+    needless = departed if verdict is Verdict.PASS else ()
+    notes = [note for note in gate.notes if note not in needless]
+    return decide(gate, decision_of(standing, moment, promotes=promotes, notes=notes), spec)
 
 
 def on_ramp_end(gate: Gate, end: ramping.End, spec: GateSpec, moment: datetime) -> Step:
@@ -94,8 +108,6 @@ def decision_of(standing: Standing, moment: datetime, *, promotes: bool, notes: 
     assert standing.verdict is not None
     counts_as: Literal[Verdict.PASS, Verdict.FAIL] = Verdict.PASS if promotes else Verdict.FAIL
     telling = [criterion.sentence for criterion in standing.criteria if criterion.critical]
-    if standing.verdict is Verdict.PASS:  # a version that was replaced, and whose numbers the pass did not need
-        notes = [note for note in notes if not note.startswith(_BASELINE_GONE)]
     noted = "; ".join(notes[:_NOTES_TOLD])
     stop = "" if noted.endswith((".", "?", "!")) else "."  # a hint asks: did you mean …?
     said = [f"The source says: {noted}{stop}"] if notes else []

@@ -22,7 +22,8 @@ States = dict[str, Snapshot]
 class ArmLook:
     """One arm at one evaluation. `counts` is None if there are no new numbers; `silence` then says why, and is None if
     the next numbers are merely not due yet. `span` is how many seconds one process's part of the counts reaches back at
-    most, and `lives` has the restarts of its processes.
+    most, and `lives` has the restarts of its processes. `departed` is true if no process of the arm has any series, as
+    after its version was replaced.
     """
 
     counts: Counts | None
@@ -33,6 +34,7 @@ class ArmLook:
     notes: tuple[str, ...] = ()
     span: float | None = None
     lives: Lives = field(default_factory=Lives)
+    departed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,11 @@ def _notes(arms: Mapping[str, ArmLook]) -> tuple[str, ...]:
     return tuple(f"{name}: {note}" for name, arm in arms.items() for note in (arm.silence, *arm.notes) if note)
 
 
+def _departed(arms: Mapping[str, ArmLook]) -> tuple[str, ...]:
+    """Return the notes on a baseline that is there no more."""
+    return _notes({name: arm for name, arm in arms.items() if name == "baseline" and arm.departed})
+
+
 def combined(arms: Mapping[str, ArmLook], now: datetime, before: Standpoint | None) -> Look:
     """Combine the arms; without evidence if it is the first evaluation. Raises SourceUnavailable if neither arm has any
     numbers.
@@ -95,7 +102,7 @@ def combined(arms: Mapping[str, ArmLook], now: datetime, before: Standpoint | No
             for name, requests in traffic_of(each).items():
                 traffic[name] = traffic.get(name, 0.0) + requests
         choice.begin(traffic)
-        return Look(None, Standpoint(at, at, states, choice.names).to_json(), _notes(arms))
+        return Look(None, Standpoint(at, at, states, choice.names).to_json(), _notes(arms), _departed(arms))
     candidate, baseline = choice.fold(arms["candidate"].counts, arms["baseline"].counts if "baseline" in arms else None)
     evidence = Evidence(
         now,
@@ -108,4 +115,4 @@ def combined(arms: Mapping[str, ArmLook], now: datetime, before: Standpoint | No
         lives=arms["candidate"].lives,
         baseline_lives=arms["baseline"].lives if "baseline" in arms else Lives(),
     )
-    return Look(evidence, Standpoint(before.began, at, states, choice.names).to_json(), _notes(arms))
+    return Look(evidence, Standpoint(before.began, at, states, choice.names).to_json(), _notes(arms), _departed(arms))

@@ -198,12 +198,15 @@ class Look:
     """Result of one evaluation.
 
     `evidence` covers the time since the cursor that was passed in, and is None at the first evaluation, which only sets
-    the cursor. `notes` are plain sentences for people: why an arm is silent, what looks misconfigured.
+    the cursor. `notes` are plain sentences for people: why an arm is silent, what looks misconfigured. `departed` are
+    those of them that tell of a baseline which is there no more, as after it was replaced: no caveat of a pass, which
+    did not need its numbers.
     """
 
     evidence: Evidence | None
     cursor: Cursor
     notes: tuple[str, ...] = ()
+    departed: tuple[str, ...] = ()
 
 
 class SourceUnavailable(Exception):  # noqa: N818 — nothing is wrong with the candidate

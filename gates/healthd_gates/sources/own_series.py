@@ -21,11 +21,13 @@ Position = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class SeriesLook:
-    """One criterion's numbers since its position, None at its first evaluation, and its new position."""
+    """One criterion's numbers since its position, None at its first evaluation, and its new position. `notes` and
+    `departed` are as in `Look`."""
 
     stream: Stream | None
     position: Position
     notes: tuple[str, ...] = ()
+    departed: tuple[str, ...] = ()
 
 
 class SeriesReader(Protocol):
@@ -76,6 +78,9 @@ def with_streams(
     notes = [*main.notes]
     notes += [f"criterion {name}: {look}" for name, look in own.items() if isinstance(look, SourceUnavailable)]
     notes += [f"criterion {name}: {note}" for name, look in seen.items() for note in look.notes]
+    departed = [*main.departed]
+    departed += [f"criterion {name}: {note}" for name, look in seen.items() for note in look.departed]
     streams = {name: look.stream for name, look in seen.items() if look.stream is not None}
     evidence = replace(main.evidence, streams=streams) if main.evidence is not None else None
-    return replace(main, evidence=evidence, cursor={**main.cursor, "streams": positions}, notes=tuple(notes))
+    cursor = {**main.cursor, "streams": positions}
+    return replace(main, evidence=evidence, cursor=cursor, notes=tuple(notes), departed=tuple(departed))

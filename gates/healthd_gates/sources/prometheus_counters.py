@@ -120,7 +120,9 @@ class CounterReader:
         native = await self._native(name, reading, at)
         lives = lives_of(increase, after, reading.down, gone_between=(before.at - lookback, at - lookback))
         if not fresh:
-            return ArmLook(None, states, gaps=gaps, silence=self._silence(name, reading, at, native), lives=lives)
+            silence = self._silence(name, reading, at, native)
+            departed = silence is not None and not (reading.matched or reading.dropped or native)
+            return ArmLook(None, states, gaps=gaps, silence=silence, lives=lives, departed=departed)
         notes = (*self._notes(name, reading), *increase.notes, *native)
         return ArmLook(increase.counts(), after, gaps, increase.resets, notes=notes, span=span, lives=lives)
 

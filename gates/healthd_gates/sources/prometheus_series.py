@@ -85,7 +85,7 @@ class CountedSeries:
         at = now.timestamp()
         if position is None:
             first = combined(await self._reader.begin(at), now, None)
-            return SeriesLook(None, first.cursor, first.notes)
+            return SeriesLook(None, first.cursor, first.notes, first.departed)
         before = Standpoint.from_json(position)
         arms = await self._reader.look(before, at)
         look = combined(arms, now, before)
@@ -93,7 +93,7 @@ class CountedSeries:
         found = {name: self._numbers(arm.counts, self._instances(arm, at)) for name, arm in arms.items()}
         evidence = look.evidence
         stream = Stream(found["candidate"], found.get("baseline"), evidence.gaps, evidence.resets, evidence.span)
-        return SeriesLook(stream, look.cursor, look.notes)
+        return SeriesLook(stream, look.cursor, look.notes, look.departed)
 
     async def past(self, start: float, step: float, steps: int) -> list[Stream]:
         arms = await self._reader.past(start, step, steps)
@@ -133,9 +133,11 @@ class MeasuredSeries:
         seen: Mapping[str, float] = position["newest"] if position is not None else {}
         found = await all_of({name: self._newest(name, at, seen.get(name, 0.0)) for name in self._arms})
         newest = {name: time for name, (_, time) in found.items()}
-        notes = tuple(f"{name}: {self._queries[name]} has no value" for name, (_, time) in found.items() if not time)
+        notes = {name: f"{name}: {self._queries[name]} has no value" for name, (_, time) in found.items() if not time}
         stream = Stream(found["candidate"][0], found["baseline"][0] if "baseline" in found else None)
-        return SeriesLook(stream, {"newest": newest}, notes)
+        return SeriesLook(
+            stream, {"newest": newest}, tuple(notes.values()), (notes["baseline"],) if "baseline" in notes else ()
+        )
 
     async def past(self, start: float, step: float, steps: int) -> list[Stream]:
         arms = await all_of(

@@ -201,7 +201,11 @@ class Scrape:
             [Family.REQUESTS] if Family.REQUESTS in unmatched else unmatched
         )  # without requests there is nothing else
         notes += [f"no series matches {selectors[use]}" for use in told]
-        return ArmLook(increase.counts(), after, gaps, increase.resets, notes=(*notes, *increase.notes), lives=lives)
+        departed = Family.REQUESTS in unmatched and not failures
+        notes = [*notes, *increase.notes]
+        return ArmLook(
+            increase.counts(), after, gaps, increase.resets, notes=tuple(notes), lives=lives, departed=departed
+        )
 
     async def inspect(self) -> Inspection:
         pages = {name: list(addresses.values()) for name, addresses in self._pages.items()}

@@ -74,22 +74,27 @@ class ScrapedSeries:
             return self._values(pages)
         at = now.timestamp()
         before = Standpoint.from_json(position) if position is not None else None
-        numbers, states, notes, gaps, resets = dict[str, Numbers | None](), dict[str, States](), list[str](), 0, 0
+        numbers, states, gaps, resets = dict[str, Numbers | None](), dict[str, States](), 0, 0
+        notes, departed = list[str](), list[str]()
         for name, answers in pages.items():
             known = {} if before is None else before.arms.get(name, {})
-            increase, states[name], missed, wrong, told = self._follow(answers, known, before)
+            increase, states[name], missed, wrong, told, is_matched = self._follow(answers, known, before)
+            if told and not is_matched:
+                absent = f"{name}: no series matches {_counters(self._series)[Family.REQUESTS]}"
+                notes.append(absent)
+                departed += [absent] if name == "baseline" else []
             numbers[name] = self._shaped(increase.counts(), told) if told else None
             gaps, resets = gaps + missed, resets + increase.resets
             notes += [f"{name}: {note}" for note in (*dict.fromkeys(wrong), *increase.notes)]
         stands = Standpoint(at if before is None else before.began, at, states).to_json()
         stream = Stream(numbers["candidate"], numbers.get("baseline"), gaps, resets) if before is not None else None
-        return SeriesLook(stream, stands, tuple(notes))
+        return SeriesLook(stream, stands, tuple(notes), tuple(departed))
 
     def _follow(
         self, answers: Pages, known: States, before: Standpoint | None
-    ) -> tuple[Increase, States, int, list[str], int]:
-        """Return the increase of an arm, where its targets stand, how many were missing, what is wrong, and of how many
-        something is known."""
+    ) -> tuple[Increase, States, int, list[str], int, bool]:
+        """Return the increase of an arm, where its targets stand, how many were missing, what is wrong, of how many
+        something is known, and whether any series matched."""
         increase, after, missed, wrong, told = Increase(), dict(known), 0, list[str](), 0
         matched = set[Family]()
         for key, page in answers.items():
@@ -106,9 +111,7 @@ class ScrapedSeries:
             missed, told = missed + is_new, told + 1
             if last is not None:
                 after[key] = last
-        if told and Family.REQUESTS not in matched:
-            wrong.append(f"no series matches {_counters(self._series)[Family.REQUESTS]}")
-        return increase, after, missed, wrong, told
+        return increase, after, missed, wrong, told, Family.REQUESTS in matched
 
     def _shaped(self, counts: Counts, instances: int) -> Numbers:
         if self._series.shape == "counts":
@@ -118,14 +121,15 @@ class ScrapedSeries:
         return Events(counts.requests, None, instances)
 
     def _values(self, pages: Mapping[str, Pages]) -> SeriesLook:
-        measured, notes = dict[str, Values | None](), list[str]()
+        measured, notes = dict[str, Values | None](), dict[str, str]()
         for name, answers in pages.items():
             found = [page.own[self._series.stream] for page in answers.values() if isinstance(page, Page)]
             values = tuple(value for each in found for value in each.values)
             measured[name] = Values(values) if values else None
             if found and not values:
-                notes.append(f"{name}: no series matches {self.own[name].value}")
-        return SeriesLook(Stream(measured["candidate"], measured.get("baseline")), {}, tuple(notes))
+                notes[name] = f"{name}: no series matches {self.own[name].value}"
+        stream = Stream(measured["candidate"], measured.get("baseline"))
+        return SeriesLook(stream, {}, tuple(notes.values()), tuple(notes[name] for name in notes if name == "baseline"))
 
 
 def _value(series: Series) -> Selector:

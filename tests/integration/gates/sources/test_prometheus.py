@@ -216,6 +216,17 @@ async def test_errors_that_are_perhaps_misnamed_are_told(server: prometheus.Prom
     assert note.startswith('candidate: no series matches requests_total{case="first"')
 
 
+async def test_a_baseline_that_no_series_has_any_more_is_told_apart(server: prometheus.Prometheus) -> None:
+    """A pass does not need its numbers; a misnamed series of the candidate is a caveat all the same."""
+    errors = 'requests_total{CHOSEN,status="5OO"}'
+    gate = await looked(desk(config(server, "first", errors=errors), at(0), baseline=Arm("0.9")), until=60)
+    look = next(look for look in gate.looks if look.evidence and look.evidence.candidate)
+    candidate, baseline = sorted(look.notes, reverse=True)
+    assert candidate.startswith("candidate: no series matches")
+    assert 'version="0.9"' in baseline
+    assert look.departed == (baseline,)
+
+
 async def test_no_traffic_is_not_no_telemetry(server: prometheus.Prometheus) -> None:
     """Targets that are there and have no requests: zero. Not even a target: nobody knows."""
     gate = await looked(desk(config(server, "idle", up="there{CHOSEN}"), at(0)), until=30)

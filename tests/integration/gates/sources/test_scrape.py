@@ -151,6 +151,17 @@ async def test_a_target_without_requests_has_no_traffic(peer: Peer) -> None:
     assert seen(gate) == (4, 1)
 
 
+async def test_a_target_that_no_longer_has_the_baseline_says_so(peer: Peer) -> None:
+    """One address for both versions, which has the new one now."""
+    peer.answer("GET", "/metrics", text(page(3, 1)))
+    gate = desk(CONFIG, candidate=Arm("2", urls=(peer.url,)), baseline=Arm("0", urls=(peer.url,)))
+    await gate.look()
+    look = await gate.look()
+    await gate.source.close()
+    assert look.departed == ('baseline: no series matches requests_total{version="0"}',)
+    assert look.notes == look.departed
+
+
 async def test_a_restart_is_seen_by_start_time_or_by_creation_times(peer: Peer) -> None:
     """Also when every counter has already overtaken what it was before."""
     for before, after in (
