@@ -56,6 +56,16 @@ class PutsBack(Protocol):
 
 
 @runtime_checkable
+class TakesBack(Protocol):
+    """Platform whose way back may go further than a switch would: such as through those of several balancers that
+    answer."""
+
+    async def take_back(self, target: str) -> None:
+        """Send all the traffic to a target that had it before the switch."""
+        ...
+
+
+@runtime_checkable
 class DividesTraffic(Protocol):
     """Platform that can give a target a part of the traffic, as a ramp needs. Its `live` returns the target that had
     all of it before, until another one has all of it; its `release` refuses a target with a part."""
@@ -222,7 +232,8 @@ class BlueGreen:
             self.steps.say(f"healthd has passed it, and goes on giving {idle} the rest of the traffic", "✗")
 
     async def _back(self, target: str) -> None:
-        await self.platform.switch(target)
+        platform = self.platform
+        await (platform.take_back(target) if isinstance(platform, TakesBack) else platform.switch(target))
         self.gate_session.report.back()
 
     async def _retire(self, target: str) -> None:

@@ -45,6 +45,11 @@ class TraefikPlatform:
     async def switch(self, target: str) -> None:
         await self._traffic.give(target)
 
+    async def take_back(self, target: str) -> None:
+        """Send the traffic back through each Traefik that answers. Raises NoAnswer where one does not: it takes up the
+        file as soon as it lives again."""
+        await self._traffic.give(target, goes_back=True)
+
     def check_programs(self) -> None:
         for each in self._config.programs:
             program.find(each.argv[0])

@@ -51,12 +51,13 @@ class Traffic:
         except OSError as error:
             raise StepFailed(f"{self._service.file} cannot be written: {error.strerror or error}") from None
 
-    async def give(self, target: str, *, even_if_down: bool = False) -> None:
+    async def give(self, target: str, *, even_if_down: bool = False, goes_back: bool = False) -> None:
         """Give a target all of the traffic; return once every Traefik does. Raises TargetDown, with nothing changed,
-        where none of its servers is up."""
+        where none of its servers is up. What `goes_back` is done at each Traefik that answers, before it raises
+        NoAnswer for another one."""
         service, weights = self._service.services[target], self._all_at(target)
         try:
-            await self._divider.divide(weights, service, even_if_down=even_if_down)
+            await self._divider.divide(weights, service, even_if_down=even_if_down, goes_back=goes_back)
         except NotDivided as failed:
             raise _as_step(failed) from None
 

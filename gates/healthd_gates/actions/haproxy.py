@@ -22,6 +22,7 @@ from healthd_gates.sources.contract import Arms
 _HEAVIEST = 256  # of a weight; smaller shares than one to this cannot be had
 _USUAL = 100
 _LONGEST_ANSWER = 65_536
+_ANSWERS_WITHIN = 5.0  # seconds; HAProxy answers within milliseconds
 _UP = ("2", "3")  # srv_op_state: running, or about to stop
 _ADMIN_OFF = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x20  # srv_admin_state: maintenance or drain, by whoever
 
@@ -105,17 +106,15 @@ class HAProxy:
         weights = weights_of(order.share, len(candidate), len(baseline))
         if weights is None:
             return ActionResult(Ending.REFUSED, self._too_small(order.share, candidate, baseline))
-        first: ActionResult | None = None
-        for socket in self._config.sockets:
-            try:
-                problem = await self._set(socket, weights, candidate, baseline)
-            except (OSError, TimeoutError) as error:
-                problem = ActionResult(Ending.RETRY, f"{socket}: {getattr(error, 'strerror', None) or 'no answer'}")
-            first = first or problem
-            if problem is not None and order.share:  # what goes back does so wherever it can
-                break
-        if first is not None:
-            return first
+        if order.share:
+            for socket in self._config.sockets:
+                if (problem := await self._try(socket, weights, candidate, baseline)) is not None:
+                    return problem
+        else:  # what goes back does so wherever it can, and waits for none that says nothing
+            tries = (self._try(socket, weights, candidate, baseline) for socket in self._config.sockets)
+            problems = [problem for problem in await asyncio.gather(*tries) if problem is not None]
+            if problems:
+                return problems[0]
         told = f"{self._config.backend}: weight {weights.candidate} for {', '.join(candidate)}"
         return ActionResult(Ending.DONE, f"{told}, {weights.baseline} for {', '.join(baseline)}", seen=True)
 
@@ -129,7 +128,7 @@ class HAProxy:
                 if isinstance(found := await self._found(socket, (*candidate, *baseline)), ActionResult):
                     raise Unable(found.detail)
             except OSError as error:
-                raise Unable(f"{socket}: {error.strerror or error}") from None
+                raise Unable(_unreached(socket, error)) from None
         return (
             f"would set the weight {weights.candidate} for {', '.join(candidate)} and {weights.baseline} for "
             f"{', '.join(baseline)} in {self._config.backend}"
@@ -146,6 +145,15 @@ class HAProxy:
     def _too_small(self, share: float, candidate: Sequence[str], baseline: Sequence[str]) -> str:
         least = len(candidate) / (len(candidate) + _HEAVIEST * len(baseline))
         return f"a share of {share:.2%} is less than HAProxy's weights can give, {least:.2%}: give the ramp more budget"
+
+    async def _try(
+        self, socket: str, weights: Weights, candidate: Sequence[str], baseline: Sequence[str]
+    ) -> ActionResult | None:
+        """Set the weights at one HAProxy, if it answers. Return what went wrong, None if they are as they should be."""
+        try:
+            return await self._set(socket, weights, candidate, baseline)
+        except OSError as error:
+            return ActionResult(Ending.RETRY, _unreached(socket, error))
 
     async def _set(
         self, socket: str, weights: Weights, candidate: Sequence[str], baseline: Sequence[str]
@@ -178,7 +186,9 @@ class HAProxy:
         said = await self._ask(socket, f"show servers state {self._config.backend}")
         lines = said.splitlines()
         if len(lines) < 2 or not lines[1].startswith("# "):
-            return ActionResult(Ending.REFUSED, f"{socket}: {' '.join(said.split()) or 'no answer'}")
+            if not said:
+                return ActionResult(Ending.RETRY, f"{socket}: no answer")
+            return ActionResult(Ending.REFUSED, f"{socket}: {' '.join(said.split())}")
         head = lines[1].removeprefix("# ").split()
         rows = [dict(zip(head, line.split(), strict=False)) for line in lines[2:] if line.strip()]
         found = {row["srv_name"]: _Server.of(row) for row in rows}
@@ -189,7 +199,11 @@ class HAProxy:
         return found
 
     async def _ask(self, socket: str, command: str) -> str:
-        """Return the answer to one command. Raises OSError."""
+        """Return the answer to one command. Raises OSError, a TimeoutError where there is none in time."""
+        async with asyncio.timeout(_ANSWERS_WITHIN):
+            return await self._answer(socket, command)
+
+    async def _answer(self, socket: str, command: str) -> str:
         if socket.startswith("/"):
             reader, writer = await asyncio.open_unix_connection(socket)
         else:
@@ -206,6 +220,11 @@ class HAProxy:
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()
+
+
+def _unreached(socket: str, error: OSError) -> str:
+    late = isinstance(error, TimeoutError) and not error.strerror
+    return f"{socket}: {f'no answer within {_ANSWERS_WITHIN:g} s' if late else error.strerror or error}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from healthd_gates.sources.endpoint import Basic, Tls
 ALL = 10_000  # of a weight: a ramp's are multiples of a hundredth of a percent
 _TAKEN_UP_WITHIN = 10.0  # seconds; Traefik's providersThrottleDuration is 2 s by default
 _LOOK_EVERY = 0.2
+_ANSWERS_WITHIN = 5.0  # seconds
 _LONGEST_ANSWER = 1024**2
 
 ServiceName = Annotated[
@@ -110,16 +111,14 @@ class Divider:
         `gaining` is the service that must be able to take what it is to get, unless `even_if_down`. What `goes_back`
         does not wait for a Traefik that does not answer, if another one does: those that live take it at once.
         """
-        able, unasked = list[str](), list[NotDivided]()
-        for api in self._options.apis:
-            try:
-                await self._able(api, weights, None if even_if_down else gaining)
-            except (Impossible, NoneUp):
-                raise
-            except NotDivided as failed:
-                unasked.append(failed)
-            else:
-                able.append(api)
+        asked = self._options.apis
+        tries = (self._able(api, weights, None if even_if_down else gaining) for api in asked)
+        problems = await asyncio.gather(*tries, return_exceptions=True)
+        unasked = [problem for problem in problems if problem is not None]
+        for problem in unasked:
+            if isinstance(problem, Impossible | NoneUp) or not isinstance(problem, NotDivided):
+                raise problem
+        able = [api for api, problem in zip(asked, problems, strict=True) if problem is None]
         if unasked and not (goes_back and able):
             raise unasked[0]
         await self._at_file(self.file.write(weights))
@@ -172,7 +171,8 @@ class Divider:
     async def _asked(self, api: str, service: str) -> Mapping[str, Any] | None:
         """Return what a Traefik has of a service, None if it has none. Raises NotDivided."""
         try:
-            return await self._answer(f"{api.rstrip('/')}/api/http/services/{_full(service)}")
+            async with asyncio.timeout(_ANSWERS_WITHIN):
+                return await self._answer(f"{api.rstrip('/')}/api/http/services/{_full(service)}")
         except ValueError as odd:
             raise NotDivided(f"Traefik at {_place(api)} {odd}") from None
         except (aiohttp.ClientError, OSError) as error:

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from healthd_deploy.cli import main
+from healthd_deploy.core.blue_green import TakesBack
 from healthd_deploy.core.exit import NoAnswer, StepFailed, TargetDown
 from healthd_deploy.traefik.platform import TraefikPlatform
 from healthd_deploy.traefik.settings import TraefikConfig
@@ -94,6 +95,24 @@ async def test_a_switch_moves_all_of_it_and_keeps_who_has_what(balancer: Traefik
     assert await answers(f"{balancer.url}/", 20) == {"1.0": 20}
     assert await deploys.live() == "blue"
     assert (await deploys.version("blue"), await deploys.version("green")) == ("1.0", "2.0")
+
+
+async def test_what_is_taken_back_does_not_wait_for_a_traefik_that_is_gone(balancer: Traefik, traffic: Traffic) -> None:
+    """The one that lives has it, and the tool tries again for the other; nothing goes forward without it."""
+    gone = options(balancer, apis=[f"http://127.0.0.1:{free_port()}", balancer.url])
+    some_gone = Traffic(WeightedService.model_validate(gone))
+    deploys = platform(balancer, some_gone)
+    try:
+        with pytest.raises(NoAnswer, match="refused the connection"):
+            await deploys.switch("green")
+        assert await answers(f"{balancer.url}/", 20) == {"1.0": 20}
+        await traffic.give("green")
+        assert isinstance(deploys, TakesBack)
+        with pytest.raises(NoAnswer, match="refused the connection"):
+            await deploys.take_back("blue")
+        assert await answers(f"{balancer.url}/", 20) == {"1.0": 20}
+    finally:
+        await some_gone.close()
 
 
 async def test_where_a_ramp_divides_it_the_one_before_is_live(balancer: Traefik, traffic: Traffic) -> None:

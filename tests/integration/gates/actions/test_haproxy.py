@@ -1,8 +1,11 @@
 """The weights of a real HAProxy's servers, and who gets the requests."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -77,6 +80,46 @@ async def test_what_goes_back_does_not_wait_for_an_haproxy_that_is_gone(balancer
     back = await tried(some_gone, order())
     assert (back.ending, f"{balancer.stats}-not" in back.detail) == (Ending.RETRY, True), back
     assert await answers(balancer.url, 20) == {"1.0": 20}
+
+
+@asynccontextmanager
+async def silent(folder: Path) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """A socket that is connected to and answers nothing until its event is set, when it hangs up."""
+    hangs_up = asyncio.Event()
+
+    async def says_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await hangs_up.wait()
+        writer.close()
+
+    async with await asyncio.start_unix_server(says_nothing, folder / "silent.sock"):
+        yield str(folder / "silent.sock"), hangs_up
+        hangs_up.set()
+
+
+async def test_an_haproxy_that_says_nothing_does_not_keep_the_others_from_going_back(
+    balancer: HAProxy, tmp_path: Path
+) -> None:
+    """They go back while it is still waited for."""
+    assert (await tried(action(balancer), ramp(1.0))).ending is Ending.DONE
+    async with silent(tmp_path) as (socket, hangs_up):
+        back = asyncio.create_task(tried(action(balancer, sockets=[socket, str(balancer.stats)]), order()))
+        while await answers(balancer.url, 4) != {"1.0": 4}:
+            assert not back.done(), back.result()
+        hangs_up.set()
+        ended = await back
+    assert (ended.ending, ended.detail) == (Ending.RETRY, f"{socket}: no answer")
+
+
+async def test_no_haproxy_is_waited_for_as_long_as_the_action_has(
+    balancer: HAProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither to widen nor to say what would be done."""
+    monkeypatch.setattr("healthd_gates.actions.haproxy._ANSWERS_WITHIN", 0.1)
+    async with silent(tmp_path) as (socket, _):
+        asked = action(balancer, sockets=[socket])
+        wider = await tried(asked, ramp(0.5))
+        assert (wider.ending, wider.detail) == (Ending.RETRY, f"{socket}: no answer within 0.1 s")
+        assert "no answer within 0.1 s" in await described(asked, ramp(0.5))
 
 
 async def test_mistakes_are_told_with_their_cure(balancer: HAProxy) -> None:

@@ -1,5 +1,6 @@
 """The weights of a real Traefik's services, and who gets the requests."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -93,6 +94,19 @@ async def test_what_goes_back_does_not_wait_for_a_traefik_that_is_gone(balancer:
     assert await answers(f"{balancer.url}/shop", 20) == {"1.0": 20}
     assert (await tried(some_gone, ramp(1.0))).ending is Ending.RETRY
     assert await answers(f"{balancer.url}/shop", 20) == {"1.0": 20}
+
+
+async def test_a_traefik_that_says_nothing_is_not_waited_for_as_long_as_the_action_has(
+    balancer: Traefik, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def says_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    monkeypatch.setattr("healthd_gates.actions.traefik_service._ANSWERS_WITHIN", 0.1)
+    async with await asyncio.start_server(says_nothing, "127.0.0.1", 0) as server:
+        silent = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        wider = await tried(action(balancer, apis=[silent]), ramp(1.0))
+    assert (wider.ending, "no answer of" in wider.detail) == (Ending.RETRY, True), wider
 
 
 async def test_mistakes_are_told_with_their_cure(balancer: Traefik, tmp_path: Path) -> None:

@@ -118,10 +118,17 @@ class TwoTargets:
         self.changed.append(f"retire {target}")
 
 
-async def deployed(daemon: Daemon) -> tuple[int, list[str], GateSession]:
+class WithWayBack(TwoTargets):
+    """Two targets whose way back is another one than a switch."""
+
+    async def take_back(self, target: str) -> None:
+        self.changed.append(f"take back to {target}")
+
+
+async def deployed(daemon: Daemon, kind: type[TwoTargets] = TwoTargets) -> tuple[int, list[str], GateSession]:
     """The exit code of `blue-green 2.0 --key run-2`, and what it changed."""
     config = DeployConfig.model_validate({"service": "shop", "gates": {"before": []}, "rollback_patience": "0s"})
-    steps, platform = Steps(quiet=True), TwoTargets()
+    steps, platform = Steps(quiet=True), kind()
     referee = GateSession(cast("GateClient", daemon), config, "run-2", steps)
     deploy = BlueGreen(platform, referee, steps, config.gates, None)
     return await carried_out(lambda: deploy.deploy("2.0"), referee, steps), platform.changed, referee
@@ -160,6 +167,8 @@ async def test_a_switch_of_its_own_is_undone() -> None:
         ["switch to green", "switch to blue"],
     )
     assert (await deployed(Daemon(Verdict.PASS, of(RUNNING, "run-2"))))[:2] == (0, ["switch to green"])
+    undone = await deployed(Daemon(Verdict.FAIL, of(RUNNING, "run-2")), WithWayBack)
+    assert undone[:2] == (1, ["switch to green", "take back to blue"])
 
 
 async def test_a_version_in_quarantine_is_refused_as_its_gate_would_be() -> None:
