@@ -51,7 +51,7 @@ def explained(error: ValidationError, tree: Any, file: str, model: type[BaseMode
             if detail["type"] == "extra_forbidden":
                 message += meant(model, tree, where)
             if detail["type"] == "literal_error":
-                message += _meant_value(tree, where, detail["ctx"]["expected"])
+                message += meant_value(tree, where, detail["ctx"]["expected"])
             if message == _MAPPING:
                 message += _named_in_a_list(tree, where)
             if ", one of: " in message and (misplaced := _misplaced(model, tree, where)):
@@ -97,7 +97,7 @@ def meant(model: type[BaseModel], tree: Any, where: KeyPath) -> str:
     return f"; there are: {', '.join(sorted(known))}" if 0 < len(known) <= _MOST_NAMES else ""
 
 
-def _meant_value(tree: Any, where: KeyPath, expected: str) -> str:
+def meant_value(tree: Any, where: KeyPath, expected: str) -> str:
     """Return a suggestion for a value that is none of a few words: `; did you mean operator?`. The value itself, which
     may be a secret at the wrong key, is not shown."""
     node = value_at(tree, where)

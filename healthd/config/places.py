@@ -91,9 +91,9 @@ def place_of(tree: Any, location: KeyPath, file: str) -> Place:
 
 
 def has(node: Any, step: str | int) -> bool:
-    if isinstance(node, CommentedSeq):
+    if isinstance(node, list):
         return isinstance(step, int) and step < len(node)
-    return isinstance(node, CommentedMap) and step in node
+    return isinstance(node, dict) and step in node
 
 
 def value_at(tree: Any, location: Sequence[str | int]) -> Any:

@@ -20,6 +20,7 @@ _log = structlog.get_logger(__name__)
 _LOOK = 5.0  # seconds between two reads of the journal
 _PATIENCE = 2.0  # seconds for which a caller waits for the journal
 _CLEANING = 3600.0
+_MOST_OVER = 1000  # incidents that are kept once they are over
 _WITHDRAWN = timedelta(days=1)  # for which a withdrawal is kept, for replicas that wrote while the journal was away
 
 
@@ -144,15 +145,17 @@ class Incidents:
         self._read_at, self._is_read = self._clock.now(), True
 
     async def _clean(self) -> None:
-        """Delete what was over before the journal's retention began, and what was withdrawn a day ago, of which the
-        audit tells."""
-        if self._clock.steady() < self._clean_at:
+        """Delete what was over before the journal's retention began, the oldest of more than are kept, and what was
+        withdrawn a day ago, of which the audit tells."""
+        latest = sorted(self._all, key=lambda it: it.last.at, reverse=True)
+        surplus = [it.id for it in latest if not it.is_open][_MOST_OVER:]
+        if self._clock.steady() < self._clean_at and not surplus:
             return
         now, retention = self._clock.now(), timedelta(seconds=self._retention())
         by_incident: dict[str, list[Update]] = {}
         for update in self._known.values():
             by_incident.setdefault(update.incident, []).append(update)
-        over = []
+        over = surplus
         for key, updates in by_incident.items():
             last = max(updates, key=lambda it: (it.at, it.id))
             is_withdrawn = any(it.withdrawn for it in updates)

@@ -6,9 +6,9 @@ import json
 from typing import Any, TypeVar
 
 from aiohttp import web
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from healthd.config.explain import in_words
+from healthd.config.explain import in_words, meant, meant_value
 from healthd.config.model import Model
 from healthd.web.problems import Problem
 
@@ -31,13 +31,19 @@ def validated(raw: Any, model: type[ModelT], what: str) -> ModelT:
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        raise invalid(error, what) from None
+        raise invalid(error, what, model, raw) from None
 
 
-def invalid(error: ValidationError, what: str) -> Problem:
-    """Return the answer to a document that is not valid: each key with what is wrong with it."""
+def invalid(error: ValidationError, what: str, model: type[BaseModel], raw: Any) -> Problem:
+    """Return the answer to a document that is not valid: each key with what is wrong with it, and with the nearest word
+    that would be right."""
     said = []
     for each in error.errors(include_input=False, include_url=False):
-        key = ".".join(map(str, each["loc"]))
-        said.append(f"{key}: " * bool(key) + in_words(each["type"], each["msg"], each.get("ctx", {})))
+        key, kind, context = ".".join(map(str, each["loc"])), each["type"], each.get("ctx", {})
+        if kind == "extra_forbidden":
+            told = "no such field" + meant(model, raw, each["loc"])
+        else:
+            told = in_words(kind, each["msg"], context)
+            told += meant_value(raw, each["loc"], context["expected"]) if kind == "literal_error" else ""
+        said.append(f"{key}: " * bool(key) + told)
     return Problem(422, f"Invalid {what}", "; ".join(dict.fromkeys(said)))

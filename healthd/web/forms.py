@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection, Mapping
 from urllib.parse import parse_qs, urlsplit
 
 from aiohttp import hdrs, web
 from multidict import istr
 
+from healthd.nearest import did_you_mean
 from healthd.web.problems import Problem
 
 _FORM = "application/x-www-form-urlencoded"
 _LARGEST = 8 * 1024  # bytes
+_MOST_FIELDS = 16
+_SHOWN = 64  # characters of a field's name
 _PATIENCE = 5.0  # seconds for the form to arrive
 _SEC_FETCH_SITE = istr("Sec-Fetch-Site")
 
@@ -47,8 +51,18 @@ async def read_form(request: web.Request, largest: int = _LARGEST) -> dict[str, 
     try:
         async with asyncio.timeout(_PATIENCE):
             text = (await request.read()).decode("utf-8", "replace")
-        return {name: values[0] for name, values in parse_qs(text, max_num_fields=10).items()}
+        fields = parse_qs(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     except TimeoutError:
         raise Problem(408, "Nothing was done", "the form took too long to arrive") from None
     except ValueError:
         raise Problem(400, "Nothing was done", "the form has too many fields") from None
+    if twice := [name for name, values in fields.items() if len(values) > 1]:
+        raise Problem(400, "Nothing was done", f"{twice[0][:_SHOWN]}: is given more than once")
+    return {name: value for name, (value,) in fields.items()}
+
+
+def refuse_strange_fields(form: Mapping[str, str], known: Collection[str]) -> None:
+    """Raise Problem 422 for a field that the form does not have: what somebody's program sends there would be lost."""
+    if strange := [name for name in form if name not in known]:
+        told = "; ".join(f"{name[:_SHOWN]}: no such field.{did_you_mean(name, known)}" for name in strange)
+        raise Problem(422, "Nothing was done", told)

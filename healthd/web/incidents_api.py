@@ -3,6 +3,9 @@ write on the public pages."""
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
@@ -37,9 +40,9 @@ class IncidentsApi:
         """Answer with all incidents, those that are open first, then the latest."""
         await self._guard.prepare(request)
         self._guard.require(request, "health:read")
-        documents = [self._document(it) for it in self._incidents.all()]
-        complete = self._incidents.is_complete
-        return web.json_response({"incidents": documents, "complete": complete}, headers=_NO_STORE)
+        incidents, complete = self._incidents.all(), self._incidents.is_complete
+        text = await asyncio.to_thread(self._listed, incidents, complete=complete)  # there may be thousands of updates
+        return web.Response(text=text, content_type="application/json", headers=_NO_STORE)
 
     async def _open(self, request: web.Request) -> web.Response:
         await self._guard.prepare(request)
@@ -59,6 +62,9 @@ class IncidentsApi:
         caller = self._guard.require(request, _SCOPE)
         incident = await self._writing.withdraw(caller, request.match_info["incident"])
         return web.json_response(self._document(incident) | {"withdrawn": True}, headers=_NO_STORE)
+
+    def _listed(self, incidents: Sequence[Incident], *, complete: bool) -> str:
+        return json.dumps({"incidents": [self._document(it) for it in incidents], "complete": complete})
 
     def _document(self, incident: Incident) -> dict[str, Any]:
         last = incident.last

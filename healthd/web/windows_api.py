@@ -96,18 +96,17 @@ class WindowsApi:
         if len(self._windows.all()) >= _MOST:
             raise Problem(429, "Too many windows", f"there are {_MOST}: end some first")
         start, end = self._times(wanted)
+        document = {
+            **wanted.model_dump(include={"kind", "checks", "groups", "services", "labels", "reason"}),
+            "id": secrets.token_hex(4),
+            "author": caller.name,
+            "from": start,
+            "to": end,
+        }
         try:
-            window = Window.model_validate(
-                {
-                    **wanted.model_dump(include={"kind", "checks", "groups", "services", "labels", "reason"}),
-                    "id": secrets.token_hex(4),
-                    "author": caller.name,
-                    "from": start,
-                    "to": end,
-                }
-            )
+            window = Window.model_validate(document)
         except ValidationError as error:
-            raise invalid(error, "window") from None
+            raise invalid(error, "window", Window, document) from None
         self._refuse_covering_nothing(window)
         await self._windows.add(window)
         return window

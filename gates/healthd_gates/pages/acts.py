@@ -10,7 +10,7 @@ from functools import partial
 from aiohttp import web
 
 from healthd.web.auth import Caller, Guard
-from healthd.web.forms import read_form, refuse_other_sites
+from healthd.web.forms import read_form, refuse_other_sites, refuse_strange_fields
 from healthd.web.pages.renderer import Renderer
 from healthd.web.problems import Problem
 from healthd_gates.api.operation import GATE_ID
@@ -71,6 +71,7 @@ class GateActs:
         """Do what the form says. Raises Problem, Refusal."""
         refuse_other_sites(request)
         form = await read_form(request)
+        refuse_strange_fields(form, ("act", "reason", "sure", "token"))
         act, _, number = form.get("act", "").partition(".")
         reason = form.get("reason", "").strip()
         if act not in self._acts:

@@ -11,7 +11,7 @@ from healthd.monitoring.board import Board
 from healthd.web.auth import Caller, Guard
 from healthd.web.bodies import validated
 from healthd.web.checks_api import reaches
-from healthd.web.forms import read_form, refuse_other_sites
+from healthd.web.forms import read_form, refuse_other_sites, refuse_strange_fields
 from healthd.web.history_api import no_such_check
 from healthd.web.pages.renderer import FORMS, Renderer
 from healthd.web.problems import Problem, answering_problems
@@ -62,6 +62,7 @@ class SilencePage:
         """Do what the form says, and return the name of the check. Raises Problem."""
         refuse_other_sites(request)
         form = await read_form(request)
+        refuse_strange_fields(form, ("act", "reason", "token"))
         token = form.get("token", "")
         await self._guard.prepare(request, token)
         caller = self._guard.sender_of_form(request, token.strip(), _SCOPE)

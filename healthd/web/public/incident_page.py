@@ -3,6 +3,7 @@ under the same scope and bounds."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, get_args
 
 from aiohttp import web
@@ -15,14 +16,19 @@ from healthd.runtime.clock import Clock
 from healthd.web.auth import Guard
 from healthd.web.bodies import validated
 from healthd.web.caller import Caller
-from healthd.web.forms import read_form, refuse_other_sites
+from healthd.web.forms import read_form, refuse_other_sites, refuse_strange_fields
 from healthd.web.pages.renderer import FORMS, Renderer
 from healthd.web.problems import Problem, answering_problems
 from healthd.web.public.writing import NewIncident, NewUpdate, Writing
 
 _SCOPE = "incidents:write"
 _LARGEST = 32 * 1024  # bytes: 2,000 letters of any script, as a form sends them
-_SHOWN = 20  # of those that are over
+_SHOWN = 20  # of those that are over, and updates of each
+_WITH_FORMS = 50  # of those that are open; the others are named
+_SAID = ("title", "text", "state", "impact")
+_NEW = ("act", "token", "page", "component", *_SAID)
+_KNOWN = ("act", "token", "incident", "component", "sure", *_SAID)  # one form has both of its buttons
+_FIELDS = {"open": _NEW, "update": _KNOWN, "withdraw": _KNOWN}
 
 
 class IncidentPage:
@@ -39,6 +45,7 @@ class IncidentPage:
     ) -> None:
         self._incidents, self._writing, self._guard = incidents, writing, guard
         self._settings, self._clock, self._renderer = settings, clock, renderer
+        self._drawing = asyncio.Lock()  # not on the event loop, and one at a time: there may be thousands of updates
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -50,9 +57,12 @@ class IncidentPage:
         self._guard.challenge(request, "health:read")
         await self._renderer.ready()
         person, incidents = self._guard.person(request), self._incidents.all()
+        still = [it for it in incidents if it.is_open]
         context: dict[str, Any] = {
-            "open": [it for it in incidents if it.is_open],
+            "open": still[:_WITH_FORMS],
+            "more": still[_WITH_FORMS:],
             "over": [it for it in incidents if not it.is_open][:_SHOWN],
+            "most_updates": _SHOWN,
             "pages": self._settings.now.public_pages,
             "states": get_args(IncidentState),
             "impacts": get_args(Impact),
@@ -62,7 +72,9 @@ class IncidentPage:
             "is_current": self._incidents.is_current,
             "now": self._clock.now(),
         }
-        return self._renderer.page("incidents.html", context, headers=FORMS, person=person)
+        async with self._drawing:
+            text = await asyncio.to_thread(self._renderer.text, "incidents.html", context)
+        return self._renderer.answer(text, headers=FORMS, person=person)
 
     async def _post(self, request: web.Request) -> web.Response:
         try:
@@ -77,23 +89,24 @@ class IncidentPage:
         """Do what the form says. Raises Problem."""
         refuse_other_sites(request)
         form = await read_form(request, _LARGEST)
+        if (fields := _FIELDS.get(form.get("act", ""))) is None:
+            told = "the form names nothing that can be done; go back and reload the page"
+            raise Problem(400, "Nothing was done", told)
+        refuse_strange_fields(form, fields)
         caller = await self._caller(request, form.get("token", ""))
-        said = {key: form[key] for key in ("title", "text", "state", "impact") if form.get(key)}
+        said = {key: form[key] for key in _SAID if form.get(key)}
         named = {"components": [form["component"]]} if form.get("component") else {}
         match form.get("act"):
             case "open":
                 pages = {"pages": [form["page"]]} if form.get("page") else {}
                 await self._writing.open(caller, validated({**said, **named, **pages}, NewIncident, "incident"))
             case "update":
-                update = validated(said, NewUpdate, "update")
+                update = validated({**said, **named}, NewUpdate, "update")
                 await self._writing.update(caller, form.get("incident", ""), update)
             case "withdraw" if form.get("sure") == "yes":
                 await self._writing.withdraw(caller, form.get("incident", ""))
-            case "withdraw":
-                raise Problem(400, "Nothing was done", "tick that you mean it, and press the button again")
             case _:
-                told = "the form names nothing that can be done; go back and reload the page"
-                raise Problem(400, "Nothing was done", told)
+                raise Problem(400, "Nothing was done", "tick that you mean it, and press the button again")
 
     async def _caller(self, request: web.Request, token: str) -> Caller:
         await self._guard.prepare(request, token)

@@ -76,8 +76,9 @@ def _touches(incident: Incident, component: str) -> bool:
 def context(scene: Scene, language: Language, feeds: Mapping[str, str]) -> dict[str, Any]:
     """Return the context of the template; `feeds` are addresses by format."""
     words, whole = WORDS[language], overall(scene.states)
-    incidents = scene.incidents or ()
-    told = [(it.is_open, shown_incident(it, scene, words)) for it in incidents]
+    known = scene.incidents or ()
+    over = [it for it in known if not it.is_open and it.last.impact != "none"]
+    told = [(it.is_open, shown_incident(it, scene, words)) for it in (*filter(_is_open, known), *over[:_MOST_PAST])]
     return {
         "words": words,
         "language": language,
@@ -91,7 +92,7 @@ def context(scene: Scene, language: Language, feeds: Mapping[str, str]) -> dict[
         "components": [_component(number, scene, words) for number in range(len(scene.states))],
         "announcements": [it for is_open, it in told if is_open and it["announces"]],
         "current": [it for is_open, it in told if is_open and not it["announces"]],
-        "past": [it for is_open, it in told if not is_open and not it["announces"]][:_MOST_PAST],
+        "past": [it for is_open, it in told if not is_open],
         "incidents_known": scene.incidents is not None,
         "planned": [_planned(it, scene.zone, words) for it in scene.planned],
         "history_as_of": _history_as_of(scene, words),
@@ -101,6 +102,10 @@ def context(scene: Scene, language: Language, feeds: Mapping[str, str]) -> dict[
         "feeds": feeds,
         "languages": [(it, WORDS[it].name) for it in scene.page.languages],
     }
+
+
+def _is_open(incident: Incident) -> bool:
+    return incident.is_open
 
 
 def _sign(whole: Overall) -> State:

@@ -22,7 +22,7 @@ from healthd.web.auth import Caller
 from healthd.web.problems import Problem, not_known_yet
 from healthd.web.public.membership import Memberships
 
-_MOST_INCIDENTS, _MOST_UPDATES = 500, 100
+_MOST_OPEN, _MOST_UPDATES = 500, 100
 
 
 def _paragraphs(text: str) -> str:
@@ -92,8 +92,8 @@ class Writing:
 
     async def open(self, caller: Caller, wanted: NewIncident) -> Incident:
         """Open an incident."""
-        if len(self._incidents.all()) >= _MOST_INCIDENTS:
-            raise Problem(429, "Too many incidents", f"there are {_MOST_INCIDENTS}: withdraw some first")
+        if sum(it.is_open for it in self._incidents.all()) >= _MOST_OPEN:
+            raise Problem(429, "Too many incidents", f"{_MOST_OPEN} are open: resolve or withdraw some first")
         pages = wanted.pages or self._only_page()
         self._refuse_strange_pages(pages)
         self._refuse_strange_components(pages, wanted.components)

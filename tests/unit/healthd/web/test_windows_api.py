@@ -93,7 +93,7 @@ async def test_what_does_not_count(open_site: Open, kind: str, member: str) -> N
         ({"reason": "typo\r\x1b[2K"}, "reason: must be one line"),
         ({"reason": "typo\u202eyob"}, "reason: must be one line"),
         ({"reason": "typo\u2028root"}, "reason: must be one line"),
-        ({"chekcs": []}, "chekcs: no such option"),
+        ({"chekcs": []}, "chekcs: no such field; did you mean checks?"),
     ],
 )
 async def test_refusals(open_site: Open, change: dict[str, Any], detail: str) -> None:

@@ -1,5 +1,7 @@
 """The page on which people write about incidents: its forms publish what the API would, and no more."""
 
+import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,7 @@ import pytest
 from aiohttp import encode_basic_auth
 
 from healthd.journal.past import Past
+from healthd.web.pages.renderer import Renderer
 from tests.fakes.monitoring import UP
 from tests.unit.healthd.web.conftest import Client, Open, bearer
 from tests.unit.healthd.web.public.test_page import PAGES, put, seen, update, words
@@ -56,18 +59,22 @@ async def test_an_incident_by_forms_alone(open_site: Open, tmp_path: Path) -> No
         ({}, {"Sec-Fetch-Site": "cross-site"}, 403, "sent by another site"),
         ({"title": ""}, {}, 422, "title: is required"),
         ({"component": "Chekout"}, {}, 422, "did you mean Checkout?"),
+        ({"compnent": "Letters"}, {}, 422, "compnent: no such field. Did you mean component?"),
+        ({"impact": "outtage"}, {}, 422, "did you mean outage?"),
         ({"act": "explode"}, {}, 400, "names nothing that can be done"),
-        ({"act": "update", "incident": "nothing"}, {}, 404, "no incident has the id"),
+        ({"act": "update", "incident": "nothing"}, {}, 422, "page: no such field"),
+        ({"act": "update", "incident": "nothing", "page": None}, {}, 404, "no incident has the id"),
         ({"text": "a" * 40_000}, {}, 413, "a form may have 32 KiB"),
         ({}, {"Content-Type": "text/plain"}, 415, "this takes forms"),
     ],
 )
 async def test_refusals(
-    open_site: Open, change: dict[str, str], headers: dict[str, str], status: int, told: str
+    open_site: Open, change: dict[str, str | None], headers: dict[str, str], status: int, told: str
 ) -> None:
     """Each is a page that says why; nothing is published."""
     site, client = await open_site(public_pages=PAGES)
-    answered, page = await press(client, NEW | change, **headers)
+    form = {name: value for name, value in {**NEW, **change}.items() if value is not None}
+    answered, page = await press(client, form, **headers)
     assert (answered, told in page.replace("&#39;", "'")) == (status, True)
     assert site.incidents.all() == ()
 
@@ -104,3 +111,26 @@ async def test_it_says_what_to_configure(open_site: Open) -> None:
     assert "There is no public page: write" in page
     assert "<form" not in page
     assert "The journal does not answer" not in page
+
+
+async def test_many_are_drawn_beside_the_event_loop(open_site: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probes are answered meanwhile; and a page stays one that a browser takes, with what was said last of each."""
+    site, client = await open_site(public_pages=PAGES)
+    for number in range(60):
+        for said in range(1 + 39 * (number == 59)):
+            at = site.clock.now() + timedelta(seconds=60 * number + said)
+            many = update(site, 0, id=f"u{number}.{said}", incident=f"i{number:02}", at=at, text=f"said {said} times")
+            site.incidents._known[many.id] = many
+    site.incidents._arrange()
+    drawn, text = [], Renderer.text
+
+    def noted(self: Renderer, template: str, context: Any) -> str:
+        drawn.append((template, threading.current_thread() is threading.main_thread()))
+        return text(self, template, context)
+
+    monkeypatch.setattr(Renderer, "text", noted)
+    page = words(await (await client.get("/incidents/page", headers=READS)).text())
+    assert drawn == [("incidents.html", False)]
+    assert "and 10 more, to be written about by healthd incident i09 Payments fail i08" in page
+    assert ("said 39 times" in page, "said 19 times" in page, "and 20 before" in page) == (True, False, True)
+    assert page.count("Publish the update") == 50

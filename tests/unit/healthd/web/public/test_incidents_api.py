@@ -11,12 +11,13 @@ from click.testing import CliRunner, Result
 from healthd.cli import main
 from healthd.config.incident import Update
 from healthd.journal.incidents import IncidentStore
+from healthd.journal.journal import AuditEntry
 from healthd.journal.past import Past
 from healthd.monitoring.incidents import Incidents
 from healthd.web.auth import hash_token
 from tests.fakes.monitoring import UP
 from tests.unit.healthd.web.conftest import Client, Open, Site, bearer
-from tests.unit.healthd.web.public.test_page import PAGES, seen, words
+from tests.unit.healthd.web.public.test_page import PAGES, seen, update, words
 from tests.unit.healthd.web.test_api_docs import fits
 from tests.unit.healthd.web.test_history_api import opened
 
@@ -27,6 +28,39 @@ TWO = {**PAGES, "partners": {"components": [{"name": "Interface", "checks": ["ma
 async def post(client: Client, body: Any, path: str = "/incidents", name: str = "writer") -> tuple[int, Any]:
     response = await client.post(path, json=body, headers=bearer(name))
     return response.status, await response.json(content_type=None)
+
+
+async def test_past_incidents_are_kept_and_refuse_none(open_site: Open, tmp_path: Path) -> None:
+    """What is open is limited; what is over makes room by itself, the oldest first, and never for what is open."""
+    site, client = await opened(open_site, tmp_path, public_pages=PAGES)
+    for number in range(1010):
+        many = update(site, number, incident=f"i{number:04}", state="resolved", at=site.clock.now())
+        site.clock.seconds += 1
+        site.incidents._unsaved[many.id] = many, AuditEntry("ada", "incident.open", many.incident, {"update": many.id})
+    await site.incidents._save()
+    for _ in range(500):
+        assert (status := (await post(client, SLOW))[0]) == 201, status
+    status, refused = await post(client, SLOW)
+    assert (status, refused["detail"]) == (429, "500 are open: resolve or withdraw some first")
+    await site.incidents._clean()
+    await site.incidents._load()
+    kept = site.incidents.all()
+    assert (sum(it.is_open for it in kept), [it.id for it in kept][-2:], len(kept)) == (500, ["i0011", "i0010"], 1500)
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"compnents": ["Checkout"]}, "compnents: no such field; did you mean components?"),
+        ({"impact": "outtage"}, "impact: must be 'none', 'degraded' or 'outage'; did you mean outage?"),
+        ({"when": "now"}, "when: no such field; there are: components, impact, pages, state, text, title"),
+    ],
+)
+async def test_what_is_misspelt_is_named(open_site: Open, body: dict[str, Any], told: str) -> None:
+    """With what was meant; nothing is published that lacks a part."""
+    site, client = await open_site(public_pages=PAGES)
+    status, answer = await post(client, SLOW | body)
+    assert (status, answer["detail"], site.incidents.all()) == (422, told, ())
 
 
 async def test_an_incident_from_its_beginning_to_its_end(open_site: Open, tmp_path: Path) -> None:
@@ -75,7 +109,7 @@ async def test_an_incident_from_its_beginning_to_its_end(open_site: Open, tmp_pa
         ({"pages": []}, "write pages, of shop, partners: it must be known which public page shows it"),
         ({"impact": "bad"}, "impact: must be 'none', 'degraded' or 'outage'"),
         ({"state": "done"}, "state: must be 'investigating', 'identified', 'monitoring' or 'resolved'"),
-        ({"tilte": "x"}, "tilte: no such option"),
+        ({"tilte": "x"}, "tilte: no such field; did you mean title?"),
         ({"text": "the token is reader-token"}, "text: contains a secret: leave it out"),
         ({"title": "leak hd_" + "Ab1_-" * 8 + "xyz"}, "title: contains a secret: leave it out"),
     ],
