@@ -36,6 +36,7 @@ class GateCalls:
     """The operations on `/gates` and `/gates/{id}`."""
 
     def __init__(self, gate_service: GateService, patience: Patience) -> None:
+        self._interventions = gate_service.interventions
         self._gate_service, self._patience = gate_service, patience
 
     def operations(self) -> list[Operation]:
@@ -142,7 +143,7 @@ class GateCalls:
         return answer(document, status, retry_of(status))
 
     async def _cancel(self, call: Call[ReasonBody, Nothing]) -> web.Response:
-        gate = await self._gate_service.cancel(call.gate_id, caller=call.caller.name, reason=call.body.reason)
+        gate = await self._interventions.cancel(call.gate_id, caller=call.caller.name, reason=call.body.reason)
         return answer(GateDocument.of(gate, call.base))
 
     async def _approve(self, call: Call[ReasonBody, Nothing]) -> web.Response:
@@ -153,16 +154,16 @@ class GateCalls:
 
     async def _decide(self, call: Call[ReasonBody, Nothing], verdict: Verdict) -> web.Response:
         reason = call.body.reason
-        gate = await self._gate_service.decide(call.gate_id, verdict, caller=call.caller.name, reason=reason)
+        gate = await self._interventions.decide(call.gate_id, verdict, caller=call.caller.name, reason=reason)
         return answer(GateDocument.of(gate, call.base))
 
     async def _pause(self, call: Call[ReasonBody, Nothing]) -> web.Response:
-        gate = await self._gate_service.pause(call.gate_id, caller=call.caller.name, reason=call.body.reason)
+        gate = await self._interventions.pause(call.gate_id, caller=call.caller.name, reason=call.body.reason)
         return answer(GateDocument.of(gate, call.base))
 
     async def _resume(self, call: Call[ResumeBody, Nothing]) -> web.Response:
         asked = call.body
-        gate = await self._gate_service.resume(
+        gate = await self._interventions.resume(
             call.gate_id, caller=call.caller.name, reason=asked.reason, pause=asked.pause
         )
         return answer(GateDocument.of(gate, call.base))
@@ -173,18 +174,18 @@ class GateCalls:
 
     async def _give_up(self, call: Call[GiveUpBody, Nothing]) -> web.Response:
         asked = call.body
-        gate = await self._gate_service.give_up(
+        gate = await self._interventions.give_up(
             call.gate_id, caller=call.caller.name, reason=asked.reason, done=asked.done
         )
         return answer(GateDocument.of(gate, call.base))
 
     async def _put_back(self, call: Call[ReasonBody, Nothing]) -> web.Response:
-        gate = await self._gate_service.put_back(call.gate_id, caller=call.caller.name, reason=call.body.reason)
+        gate = await self._interventions.put_back(call.gate_id, caller=call.caller.name, reason=call.body.reason)
         return answer(GateDocument.of(gate, call.base))
 
     async def _rollback(self, call: Call[RollbackBody, Nothing]) -> web.Response:
         asked = call.body
-        gate = await self._gate_service.rollback(
+        gate = await self._interventions.rollback(
             call.gate_id, caller=call.caller.name, reason=asked.reason, key=asked.idempotency_key
         )
         return answer(GateDocument.of(gate, call.base), 202, {"Location": call.address(f"/gates/{gate.id}")})

@@ -16,7 +16,7 @@ class Locks:
     """The operations on `/locks` and `/quarantine`."""
 
     def __init__(self, gate_service: GateService) -> None:
-        self._gate_service = gate_service
+        self._locks = gate_service.locks
 
     def operations(self) -> list[Operation]:
         return [
@@ -51,30 +51,30 @@ class Locks:
         ]  # fmt: skip
 
     async def _list(self, _call: Call[Nothing, Nothing]) -> web.Response:
-        return answer(LocksDocument(locks=[LockDocument.of(lock) for lock in await self._gate_service.locks()]))
+        return answer(LocksDocument(locks=[LockDocument.of(lock) for lock in await self._locks.held()]))
 
     async def _get(self, call: Call[Nothing, Nothing]) -> web.Response:
-        for lock in await self._gate_service.locks():
+        for lock in await self._locks.held():
             if lock.service == call.service:
                 return answer(LockDocument.of(lock))
         raise Problem(404, "Not locked", f"nobody holds the deploy lock of {call.service}")
 
     async def _take(self, call: Call[LockBody, Nothing]) -> web.Response:
         asked = call.body
-        lock = await self._gate_service.lock(
+        lock = await self._locks.take(
             call.service, holder=asked.holder, seconds=asked.duration, reason=asked.reason, caller=call.caller.name
         )
         return answer(LockDocument.of(lock))
 
     async def _give_back(self, call: Call[Nothing, HolderQuery]) -> web.Response:
-        await self._gate_service.unlock(call.service, holder=call.query.holder, caller=call.caller.name)
+        await self._locks.release(call.service, holder=call.query.holder, caller=call.caller.name)
         return web.Response(status=204)
 
     async def _quarantine(self, _call: Call[Nothing, Nothing]) -> web.Response:
-        kept = await self._gate_service.quarantine()
+        kept = await self._locks.quarantined()
         return answer(QuarantineDocument(versions=[QuarantinedDocument.of(version) for version in kept]))
 
     async def _unquarantine(self, call: Call[Nothing, UnquarantineQuery]) -> web.Response:
         asked = call.query
-        await self._gate_service.unquarantine(call.service, asked.version, caller=call.caller.name, reason=asked.reason)
+        await self._locks.let_out(call.service, asked.version, caller=call.caller.name, reason=asked.reason)
         return web.Response(status=204)

@@ -1,5 +1,4 @@
-"""The operations that callers may call on gates. Every answer is as stored; every change is stored, and audited, before
-it is answered.
+"""The operations that callers may call on gates. Every answer is as stored.
 
 A gate's life is in `engine.runner`; the gates that run here are in `engine.supervisor`; storage is in `store`.
 """
@@ -20,29 +19,24 @@ from healthd_gates.domain.errors import (
     AlreadyDecided,
     AmbiguousGate,
     Draining,
-    NotHeld,
-    NothingToRollBack,
     NotPushed,
-    NotRollingBack,
     ServiceBusy,
     TooManyGates,
     UnknownGate,
 )
-from healthd_gates.domain.gate import DeployLock, Gate, GateEvent, GateState, Page, QuarantinedVersion
+from healthd_gates.domain.gate import Gate, GateEvent, GateState, Page
 from healthd_gates.domain.recording import Recording
 from healthd_gates.domain.request import ActionTest, PushedEvidence, VerifyRequest
-from healthd_gates.domain.standing import Verdict
-from healthd_gates.engine import ramp_pauses, rollback_transitions, transitions
 from healthd_gates.engine.action_test import Tested, try_out
 from healthd_gates.engine.admissions import Admissions
 from healthd_gates.engine.change_events import ChangeEvents, within_seconds
+from healthd_gates.engine.deploy_locks import DeployLocks
 from healthd_gates.engine.dry_run import Rehearsed, rehearse
-from healthd_gates.engine.intervention import Interventions
+from healthd_gates.engine.interventions import Interventions
 from healthd_gates.engine.refusals import BusyServices, journal_refusals
 from healthd_gates.engine.spec import GateSpec, load_spec
-from healthd_gates.engine.step import Step
 from healthd_gates.engine.supervisor import Supervisor
-from healthd_gates.engine.validation import known_service
+from healthd_gates.engine.take_over import TakeOver
 from healthd_gates.sources.otlp.receiver import Receiver
 from healthd_gates.store.admission import Admission
 from healthd_gates.store.gate_store import GateStore
@@ -52,7 +46,6 @@ from healthd_gates.store.serialization import reading
 
 _ELSEWHERE_SECONDS = 1.0  # between polls of a gate that another replica runs
 _HERE_SECONDS = 15.0
-_UNDECIDED = (GateState.SETTLING, GateState.RAMPING, GateState.OBSERVING, GateState.HELD)
 
 
 class GateService:
@@ -81,7 +74,8 @@ class GateService:
         self._outbox, self._attempts = outbox, attempts
         self._admissions = Admissions(supervisor, gate_store, clock, replica)
         self._busy = BusyServices(supervisor, gate_store, clock)
-        self._interventions = Interventions(self.get, supervisor, self._busy, clock)
+        self.interventions = Interventions(TakeOver(self.get, supervisor, self._busy, clock), clock)
+        self.locks = DeployLocks(lock_store, lambda: supervisor.config)
         self.draining = False
         self.freezes: Callable[[], Iterable[FreezesServices]] = lambda: ()
         self.outage: Callable[[], Outage | None] = lambda: None
@@ -202,105 +196,6 @@ class GateService:
             if not events:
                 await within_seconds(change, self._pause(gate_id))
 
-    async def cancel(self, gate_id: str, *, caller: str, reason: str) -> Gate:
-        """End an undecided gate, or a watch. Raises UnknownGate, AlreadyDecided."""
-
-        def called_for(gate: Gate) -> bool:
-            if gate.state not in (*_UNDECIDED, GateState.WATCHING, GateState.CANCELLED):
-                raise AlreadyDecided(gate_id=gate_id, state=gate.state.value)
-            return gate.state is not GateState.CANCELLED
-
-        def step(gate: Gate, _spec: GateSpec) -> Step:
-            return transitions.cancel(gate, caller, reason, self._clock.now())
-
-        return await self._interventions.intervene(gate_id, called_for, step)
-
-    async def decide(self, gate_id: str, verdict: Verdict, *, caller: str, reason: str) -> Gate:
-        """Store a person's decision, pass or fail, on a held gate. Raises UnknownGate, NotHeld, AlreadyDecided."""
-
-        def called_for(gate: Gate) -> bool:
-            if gate.state in _UNDECIDED and gate.state is not GateState.HELD:
-                raise NotHeld(gate_id=gate_id, state=gate.state.value)
-            if gate.state is not GateState.HELD:
-                raise AlreadyDecided(gate_id=gate_id, state=gate.state.value)
-            return True
-
-        def step(gate: Gate, spec: GateSpec) -> Step:
-            return transitions.on_person_verdict(gate, verdict, spec, caller, reason, self._clock.now())
-
-        return await self._interventions.intervene(gate_id, called_for, step)
-
-    async def pause(self, gate_id: str, *, caller: str, reason: str) -> Gate:
-        """Stop the ramp of a gate where it is, until a person lets it go on. Raises UnknownGate, NotRamping."""
-
-        def step(gate: Gate, _spec: GateSpec) -> Step:
-            return ramp_pauses.pause(gate, caller, reason, self._clock.now())
-
-        return await self._interventions.intervene(gate_id, ramp_pauses.may_pause, step)
-
-    async def resume(self, gate_id: str, *, caller: str, reason: str, pause: int | None = None) -> Gate:
-        """Let a ramp go on that is paused, by a person or by its policy; `pause` is the number of the pause that is
-        meant. Raises UnknownGate, NotRamping, InvalidRequest."""
-
-        def step(gate: Gate, _spec: GateSpec) -> Step:
-            return ramp_pauses.resume(gate, caller, reason)
-
-        return await self._interventions.intervene(gate_id, lambda gate: ramp_pauses.may_resume(gate, pause), step)
-
-    async def rollback(self, gate_id: str, *, caller: str, reason: str, key: str | None = None) -> Gate:
-        """Start a rollback that a person calls for: only once, but again if it was not seen to succeed. A call is
-        idempotent by its key, however the first one ended; of two calls at the same time one starts the rollback.
-
-        Raises UnknownGate, NothingToRollBack, and ServiceBusy if a newer gate holds the service.
-        """
-
-        seen = 0  # the round that this call would start: if it is past, somebody else was faster
-
-        def called_for(gate: Gate) -> bool:
-            nonlocal seen
-            seen = seen or gate.next_round
-            if gate.rollback is None or gate.next_round != seen:
-                return gate.rollback is None
-            return gate.rollback.state.may_be_called_for and (key is None or gate.rollback.key != key)
-
-        def step(gate: Gate, spec: GateSpec) -> Step:
-            pulled = transitions.manual_rollback(gate, spec, caller, reason, self._clock.now(), key)
-            if not pulled.orders:
-                raise NothingToRollBack(service=gate.service)
-            return pulled
-
-        return await self._interventions.intervene(gate_id, called_for, step)
-
-    async def give_up(self, gate_id: str, *, caller: str, reason: str, done: bool = False) -> Gate:
-        """End a rollback that does not get done, or that nobody could confirm, for a person; `done` says that it was
-        done by hand. Raises UnknownGate, NotRollingBack."""
-
-        def called_for(gate: Gate) -> bool:
-            rollback = gate.rollback
-            if rollback is None or not (rollback.state.is_under_way or (done and rollback.state.wants_a_person)):
-                stands = (rollback.state if rollback else gate.state).value.replace("_", " ")
-                raise NotRollingBack(gate_id=gate_id, state=stands)
-            return True
-
-        def step(gate: Gate, _spec: GateSpec) -> Step:
-            return rollback_transitions.given_up(gate, caller, reason, self._clock.now(), done=done)
-
-        return await self._interventions.intervene(gate_id, called_for, step)
-
-    async def put_back(self, gate_id: str, *, caller: str, reason: str) -> Gate:
-        """End the actions of a rollback for the deploy tool, which has put the traffic back itself; what is confirmed
-        or over already stays as it is. Raises UnknownGate, NotRollingBack where no rollback was called for."""
-
-        def called_for(gate: Gate) -> bool:
-            if gate.rollback is None:
-                raise NotRollingBack(gate_id=gate_id, state=gate.state.value.replace("_", " "))
-            return gate.rollback.state.is_open
-
-        def step(gate: Gate, spec: GateSpec) -> Step:
-            return rollback_transitions.put_back(gate, spec, caller, reason, self._clock.now())
-
-        return await self._interventions.intervene(gate_id, called_for, step)
-
     async def orders(self, gate_id: str) -> Sequence[ActionRun]:
         """Return the actions that its verdict called for. Raises UnknownGate."""
         await self.get(gate_id)
@@ -356,32 +251,6 @@ class GateService:
             raise AlreadyDecided(gate_id=gate_id, state=gate.state.value)
         with journal_refusals():
             await self._gate_store.push(gate_id, evidence, caller)
-
-    async def lock(self, service: str, *, holder: str, seconds: float, reason: str, caller: str) -> DeployLock:
-        """Take the deploy lock, or prolong it for the same holder. Raises UnknownService, Locked."""
-        known_service(service, self._supervisor.config)
-        with journal_refusals():
-            return await self._lock_store.lock(service, holder, seconds, reason, caller)
-
-    async def unlock(self, service: str, *, holder: str, caller: str) -> None:
-        """Release the deploy lock. Raises LockNotHeld."""
-        with journal_refusals():
-            await self._lock_store.unlock(service, holder, caller)
-
-    async def locks(self) -> Sequence[DeployLock]:
-        """Return the deploy locks that are held now."""
-        with journal_refusals():
-            return await self._lock_store.locks()
-
-    async def quarantine(self) -> Sequence[QuarantinedVersion]:
-        """Return the versions that failed and were not let out."""
-        with journal_refusals():
-            return await self._lock_store.quarantined()
-
-    async def unquarantine(self, service: str, version: str, *, caller: str, reason: str) -> None:
-        """Let a version out of quarantine. Raises NotQuarantined."""
-        with journal_refusals():
-            await self._lock_store.unquarantine(service, version, caller, reason)
 
     def _pause(self, gate_id: str) -> float:
         return _HERE_SECONDS if gate_id in self._supervisor else _ELSEWHERE_SECONDS

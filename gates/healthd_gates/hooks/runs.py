@@ -156,7 +156,7 @@ class Runs:
 
     async def quarantined(self, service: str, version: str) -> QuarantinedVersion | None:
         """Return the version's quarantine entry, or None."""
-        kept = await self.gate_service.quarantine()
+        kept = await self.gate_service.locks.quarantined()
         return next((it for it in kept if (it.service, it.version) == (service, version)), None)
 
     async def is_released(self, gate: Gate) -> bool:
@@ -230,7 +230,7 @@ class Runs:
 
     async def _cancel(self, gate: Gate, run: Run, why: str) -> Gate:
         try:
-            return await self.gate_service.cancel(gate.id, caller=run.caller, reason=why)
+            return await self.gate_service.interventions.cancel(gate.id, caller=run.caller, reason=why)
         except AlreadyDecided:  # another call did so at this very moment
             return await self.gate_service.get(gate.id)
 

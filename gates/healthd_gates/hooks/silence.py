@@ -52,6 +52,6 @@ class SilenceWatch:
         if any(seconds <= run.silence for seconds, run in zip(quiet, runs, strict=True)):
             return
         why = f"its deploy tool has not asked for {show_duration(round(min(quiet)))}"
-        await self._gate_service.cancel(gate.id, caller=gate.caller, reason=why)
+        await self._gate_service.interventions.cancel(gate.id, caller=gate.caller, reason=why)
         for run in runs:
             await self._kept.end(run, RunOver.SILENT)

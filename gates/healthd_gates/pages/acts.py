@@ -39,7 +39,7 @@ class GateActs:
     ) -> None:
         """`acted` is told the id of each gate that was changed, so that its page shows that at once."""
         self._gate_service, self._reach, self._guard, self._renderer = gate_service, reach, guard, renderer
-        self._acted = acted
+        self._interventions, self._acted = gate_service.interventions, acted
         self._acts: dict[str, tuple[str, _Act]] = {
             "approve": ("gates:rollback", self._approve),
             "reject": ("gates:rollback", self._reject),
@@ -95,29 +95,29 @@ class GateActs:
         return self._guard.sender_of_form(request, token.strip(), scope)
 
     async def _approve(self, gate_id: str, caller: str, reason: str) -> Gate:
-        return await self._gate_service.decide(gate_id, Verdict.PASS, caller=caller, reason=reason)
+        return await self._interventions.decide(gate_id, Verdict.PASS, caller=caller, reason=reason)
 
     async def _reject(self, gate_id: str, caller: str, reason: str) -> Gate:
-        return await self._gate_service.decide(gate_id, Verdict.FAIL, caller=caller, reason=reason)
+        return await self._interventions.decide(gate_id, Verdict.FAIL, caller=caller, reason=reason)
 
     async def _rollback(self, gate_id: str, caller: str, reason: str) -> Gate:
-        return await self._gate_service.rollback(gate_id, caller=caller, reason=reason)
+        return await self._interventions.rollback(gate_id, caller=caller, reason=reason)
 
     async def _done(self, gate_id: str, caller: str, reason: str) -> Gate:
-        return await self._gate_service.give_up(gate_id, caller=caller, reason=reason, done=True)
+        return await self._interventions.give_up(gate_id, caller=caller, reason=reason, done=True)
 
     async def _give_up(self, gate_id: str, caller: str, reason: str) -> Gate:
-        return await self._gate_service.give_up(gate_id, caller=caller, reason=reason)
+        return await self._interventions.give_up(gate_id, caller=caller, reason=reason)
 
     async def _pause(self, gate_id: str, caller: str, reason: str) -> Gate:
-        return await self._gate_service.pause(gate_id, caller=caller, reason=reason)
+        return await self._interventions.pause(gate_id, caller=caller, reason=reason)
 
     async def _resume(self, gate_id: str, caller: str, reason: str, *, pause: int) -> Gate:
         """Let a ramp go on after the pause that the page showed: a later one has another number."""
-        return await self._gate_service.resume(gate_id, caller=caller, reason=reason, pause=pause)
+        return await self._interventions.resume(gate_id, caller=caller, reason=reason, pause=pause)
 
     async def _cancel(self, gate_id: str, caller: str, reason: str) -> Gate:
-        return await self._gate_service.cancel(gate_id, caller=caller, reason=reason)
+        return await self._interventions.cancel(gate_id, caller=caller, reason=reason)
 
 
 def _refuse_reason(reason: str) -> None:

@@ -21,7 +21,10 @@ async def test_two_who_pull_at_the_same_time_pull_once(url: str, monkeypatch: py
     try:
         for pulls in range(1, 7):
             gate = await replicas[pulls % 2].keeper.start(request(), caller="ci")
-            pulled = [one.keeper.rollback(gate.id, caller=f"ann-{n}", reason="now") for n, one in enumerate(replicas)]
+            pulled = [
+                one.keeper.interventions.rollback(gate.id, caller=f"ann-{n}", reason="now")
+                for n, one in enumerate(replicas)
+            ]
             await asyncio.gather(*pulled)
 
             async def over(gate_id: str = gate.id) -> bool:

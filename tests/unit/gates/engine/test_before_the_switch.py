@@ -47,7 +47,7 @@ async def test_its_verdict_calls_for_no_action_of_the_service(file: Path, result
         assert gate.rollback is None
         assert await running.keeper.orders(gate.id) == []
         with pytest.raises(NothingToRollBack):
-            await running.keeper.rollback(gate.id, caller="ann", reason="by mistake")
+            await running.keeper.interventions.rollback(gate.id, caller="ann", reason="by mistake")
 
 
 async def test_what_its_own_policy_names_is_carried_out(file: Path) -> None:
@@ -91,5 +91,5 @@ async def test_a_regression_is_rolled_back_while_a_preflight_is_asked(file: Path
         with pytest.raises(ServiceBusy) as busy:
             await running.keeper.start(request(version="2.1"), caller="ci")
         assert busy.value.fields["gate_id"] == live.id
-        await running.keeper.give_up(live.id, caller="ann", reason="by hand", done=True)
+        await running.keeper.interventions.give_up(live.id, caller="ann", reason="by hand", done=True)
         assert (await running.keeper.start(request(version="2.1"), caller="ci")).state is GateState.OBSERVING

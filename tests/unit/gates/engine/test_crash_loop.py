@@ -34,4 +34,4 @@ async def test_a_crash_loop_puts_the_traffic_back(file: Path, from_second: int, 
         assert gate.rollback is not None
         assert gate.rollback.trigger == ("watch" if watched else "decision")
         assert [order.action for order in await running.keeper.orders(gate.id)] == ["back"]
-        assert not await running.keeper.quarantine()
+        assert not await running.keeper.locks.quarantined()

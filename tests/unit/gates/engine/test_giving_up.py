@@ -47,7 +47,7 @@ async def test_the_refusal_says_when_and_how(file: Path) -> None:
         assert gate.decision is not None
         assert busy.value.fields["gives_up_at"] - gate.decision.at == timedelta(days=1)
         with pytest.raises(AlreadyDecided, match="healthd gate give-up"):
-            await running.keeper.cancel(gate.id, caller="ann", reason="enough")
+            await running.keeper.interventions.cancel(gate.id, caller="ann", reason="enough")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ async def test_a_person_ends_it(file: Path, *, done: bool, state: RollbackState,
     async with replica(file, short()) as running:
         gate = await stuck(running)
         tries = len(Note.tried)
-        ended = await running.keeper.give_up(gate.id, caller="ann", reason="the old way", done=done)
+        ended = await running.keeper.interventions.give_up(gate.id, caller="ann", reason="the old way", done=done)
         assert ended.rollback is not None
         assert (ended.state, ended.rollback.state, ended.rollback.detail) == (GateState.FINISHED, state, detail)
         (order,) = await running.keeper.orders(gate.id)
@@ -94,7 +94,7 @@ async def test_a_try_that_hangs_is_ended_with_it(file: Path) -> None:
         gate = await running.keeper.start(request(), caller="ci")
         await running.keeper.wait(gate.id, 600)
         await asyncio.sleep(1)
-        await running.keeper.give_up(gate.id, caller="ann", reason="it hangs")
+        await running.keeper.interventions.give_up(gate.id, caller="ann", reason="it hangs")
         await asyncio.sleep(30)
         assert ended == ["cancelled"]
         (order,) = await running.keeper.orders(gate.id)
@@ -107,11 +107,11 @@ async def test_what_failed_already_can_be_called_done(file: Path) -> None:
     async with replica(file) as running:
         gate = await running.keeper.start(request(), caller="ci")
         with pytest.raises(NotRollingBack, match=f"{gate.id} is settling"):
-            await running.keeper.give_up(gate.id, caller="ann", reason="now")
+            await running.keeper.interventions.give_up(gate.id, caller="ann", reason="now")
         await over(running, gate)
         with pytest.raises(NotRollingBack, match="is rollback failed"):
-            await running.keeper.give_up(gate.id, caller="ann", reason="now")
-        ended = await running.keeper.give_up(gate.id, caller="ann", reason="by hand", done=True)
+            await running.keeper.interventions.give_up(gate.id, caller="ann", reason="now")
+        ended = await running.keeper.interventions.give_up(gate.id, caller="ann", reason="by hand", done=True)
         assert ended.rollback is not None
         assert ended.rollback.state is RollbackState.ROLLED_BACK
 
@@ -122,7 +122,7 @@ async def test_a_gate_of_a_crashed_replica_can_be_ended(file: Path) -> None:
     gate = await stuck(first)
     await first.crash()
     async with replica(file, short()) as second:
-        await second.keeper.give_up(gate.id, caller="ann", reason="by hand", done=True)
+        await second.keeper.interventions.give_up(gate.id, caller="ann", reason="by hand", done=True)
         await asyncio.sleep(120)
         assert (await second.keeper.get(gate.id)).state is GateState.FINISHED
 
@@ -144,10 +144,10 @@ async def test_a_tool_that_put_the_traffic_back_is_believed_as_an_action_is(file
         gate = await stuck(running)
         tries = len(Note.tried)
         Script.act = lambda _seconds: (Counts(0, 0), healthy(0.0))
-        told = await running.keeper.put_back(gate.id, caller="ci", reason="deploy 7 undid its switch")
+        told = await running.keeper.interventions.put_back(gate.id, caller="ci", reason="deploy 7 undid its switch")
         assert told.rollback is not None
         assert (told.state, told.rollback.state) == (GateState.ACTING, RollbackState.CONFIRMING)
-        await running.keeper.put_back(gate.id, caller="ci", reason="deploy 7 undid its switch")
+        await running.keeper.interventions.put_back(gate.id, caller="ci", reason="deploy 7 undid its switch")
         ended = await over(running, gate)
         assert ended.rollback is not None
         assert (ended.state, ended.rollback.state) == (GateState.FINISHED, RollbackState.ROLLED_BACK)
@@ -157,7 +157,7 @@ async def test_a_tool_that_put_the_traffic_back_is_believed_as_an_action_is(file
             OrderState.GIVEN_UP, "ci has put the traffic back: deploy 7 undid its switch"
         )  # fmt: skip
         assert ("ci", "gate.put_back", gate.id) in await audited(running)
-        assert await running.keeper.put_back(gate.id, caller="ci", reason="late") == ended
+        assert await running.keeper.interventions.put_back(gate.id, caller="ci", reason="late") == ended
 
 
 async def test_where_no_rollback_was_called_for_none_was_done(file: Path) -> None:
@@ -165,4 +165,4 @@ async def test_where_no_rollback_was_called_for_none_was_done(file: Path) -> Non
         Script.act = healthy
         gate = await running.keeper.start(request(), caller="ci")
         with pytest.raises(NotRollingBack, match="is settling"):
-            await running.keeper.put_back(gate.id, caller="ci", reason="now")
+            await running.keeper.interventions.put_back(gate.id, caller="ci", reason="now")

@@ -88,6 +88,6 @@ async def test_a_dry_run_says_what_a_start_would(file: Path) -> None:
         failed = await verified(running)
         with pytest.raises((refusals.Quarantined, refusals.ServiceBusy), match=failed.id):
             await running.keeper.could_start(request(), caller="ci")
-        await running.keeper.lock("web", holder="ci-7", seconds=60, reason="a migration", caller="ci")
+        await running.keeper.locks.take("web", holder="ci-7", seconds=60, reason="a migration", caller="ci")
         with pytest.raises(refusals.Locked, match="ci-7 holds"):
             await running.keeper.could_start(request("web"), caller="ci")

@@ -286,7 +286,7 @@ async def test_a_person_cancels_it_where_it_is(file: Path, world: World) -> None
     async with replica(file, ramping({"steps": ["1%", "2%"]})) as running:
         started = await running.keeper.start(request(), caller="ci")
         await running.keeper.wait(started.id, 20)
-        gate = await running.keeper.cancel(started.id, caller="kim", reason="not today")
+        gate = await running.keeper.interventions.cancel(started.id, caller="kim", reason="not today")
         assert gate.state is GateState.CANCELLED
         assert world.set == [0.01]
         assert all(order.state is not OrderState.DUE for order in await running.keeper.orders(gate.id))
@@ -298,7 +298,9 @@ async def test_a_person_rolls_it_back(file: Path, world: World) -> None:
         await running.keeper.wait(started.id, 60)
         (would,) = await running.keeper.rehearse(started.id)
         assert would.action == "back"
-        gate = await over(running, await running.keeper.rollback(started.id, caller="kim", reason="the graphs"))
+        gate = await over(
+            running, await running.keeper.interventions.rollback(started.id, caller="kim", reason="the graphs")
+        )
         assert gate.rollback is not None
         assert gate.rollback.state is RollbackState.ROLLED_BACK
         assert world.set[-1] == 0.0

@@ -33,16 +33,16 @@ async def test_a_person_is_asked_before_the_marks(file: Path, world: World) -> N
         assert gate.ramp.pause is not None
         assert (gate.ramp.pause.number, gate.ramp.pause.before) == (1, 0.25)
         assert max(world.set) < 0.25
-        await running.keeper.resume(gate.id, caller="kim", reason="the graphs are fine", pause=1)
+        await running.keeper.interventions.resume(gate.id, caller="kim", reason="the graphs are fine", pause=1)
         gate = await waited(running, gate, 300)
         assert gate.ramp is not None
         assert gate.ramp.pause is not None
         assert (gate.ramp.pause.number, gate.ramp.held) == (2, "it waits for a person before 100 %")
         assert 0.25 <= max(world.set) < 1.0
-        late = await running.keeper.resume(gate.id, caller="kim", reason="the first call again", pause=1)
+        late = await running.keeper.interventions.resume(gate.id, caller="kim", reason="the first call again", pause=1)
         assert late.ramp is not None
         assert late.ramp.pause == gate.ramp.pause
-        await running.keeper.resume(gate.id, caller="kim", reason="go")
+        await running.keeper.interventions.resume(gate.id, caller="kim", reason="go")
         gate = await over(running, gate)
         assert gate.decision is not None
         assert gate.decision.verdict is Verdict.PASS
@@ -67,9 +67,9 @@ async def test_harm_in_a_pause_goes_back(file: Path, world: World) -> None:
     """It stops the widening and nothing else."""
     async with replica(file, ramping()) as running:
         gate = await waited(running, await running.keeper.start(request(), caller="ci"), 45)
-        paused = await running.keeper.pause(gate.id, caller="kim", reason="a talk on stage")
+        paused = await running.keeper.interventions.pause(gate.id, caller="kim", reason="a talk on stage")
         assert paused.ramp is not None
-        again = await running.keeper.pause(gate.id, caller="ann", reason="me too")
+        again = await running.keeper.interventions.pause(gate.id, caller="ann", reason="me too")
         assert again.ramp is not None
         assert again.ramp.pause == paused.ramp.pause
         widest = paused.ramp.weight
@@ -88,7 +88,7 @@ async def test_a_pause_outlives_a_kill(file: Path, world: World) -> None:
     first = await start_replica(file, ramping())
     started = await first.keeper.start(request(), caller="ci")
     await first.keeper.wait(started.id, 45)
-    paused = await first.keeper.pause(started.id, caller="kim", reason="a talk")
+    paused = await first.keeper.interventions.pause(started.id, caller="kim", reason="a talk")
     assert paused.ramp is not None
     await first.keeper.wait(started.id, 12)  # it runs again: what is cut off in SQLite's thread would bend virtual time
     await first.crash()
@@ -98,7 +98,7 @@ async def test_a_pause_outlives_a_kill(file: Path, world: World) -> None:
         assert gate.ramp.pause == paused.ramp.pause
         assert world.weight == paused.ramp.weight
         assert gate.decision is None
-        await heir.keeper.resume(gate.id, caller="kim", reason="done")
+        await heir.keeper.interventions.resume(gate.id, caller="kim", reason="done")
         gate = await over(heir, gate)
         assert gate.decision is not None
         assert gate.decision.verdict is Verdict.PASS
@@ -108,7 +108,7 @@ async def test_what_widens_nothing_is_not_paused(file: Path, world: World) -> No
     """A gate at all of the traffic, or one that is over."""
     async with replica(file, ramping()) as running:
         gate = await over(running, await running.keeper.start(request(), caller="ci"))
-        for call in (running.keeper.pause, running.keeper.resume):
+        for call in (running.keeper.interventions.pause, running.keeper.interventions.resume):
             with pytest.raises(NotRamping, match="widens nothing"):
                 await call(gate.id, caller="kim", reason="x")
 

@@ -350,7 +350,7 @@ async def test_a_person_may_pull_again_after_a_failure(file: Path) -> None:
     async with replica(file) as running:
         failed = await finished(running)
         Note.act = always(DONE)
-        await running.keeper.rollback(failed.id, caller="ann", reason="the token is right now")
+        await running.keeper.interventions.rollback(failed.id, caller="ann", reason="the token is right now")
         gate = await over(running, failed)
         assert (rollback_of(gate).state, rollback_of(gate).round) == (RollbackState.UNCONFIRMED, 2)
         keys = [order.key for order in await running.gates.outbox.of_gate(gate.id)]
@@ -364,10 +364,10 @@ async def test_a_person_who_rolls_back_after_a_fail_does_not_replace_why_it_fail
         failed = await finished(running)
         assert failed.decision is not None
         for why, kept in (("customers call", failed.decision.sentence), ("once more", "once more")):
-            await running.keeper.rollback(failed.id, caller="ann", reason=why)
+            await running.keeper.interventions.rollback(failed.id, caller="ann", reason=why)
             await over(running, failed)
-            assert [version.reason for version in await running.keeper.quarantine()] == [kept]
-            await running.keeper.unquarantine("api", failed.candidate.version, caller="ann", reason="let it out")
+            assert [version.reason for version in await running.keeper.locks.quarantined()] == [kept]
+            await running.keeper.locks.let_out("api", failed.candidate.version, caller="ann", reason="let it out")
 
 
 async def test_the_same_pull_twice_is_one_pull_though_it_has_failed_meanwhile(file: Path) -> None:
@@ -376,10 +376,10 @@ async def test_the_same_pull_twice_is_one_pull_though_it_has_failed_meanwhile(fi
     async with replica(file) as running:
         failed = await finished(running)
         for _ in range(2):
-            await running.keeper.rollback(failed.id, caller="ann", reason="again", key="k-1")
+            await running.keeper.interventions.rollback(failed.id, caller="ann", reason="again", key="k-1")
             gate = await over(running, failed)
         assert (rollback_of(gate).round, len(Note.tried)) == (2, 2)
-        await running.keeper.rollback(failed.id, caller="ann", reason="again", key="k-2")
+        await running.keeper.interventions.rollback(failed.id, caller="ann", reason="again", key="k-2")
         assert rollback_of(await over(running, failed)).round == 3
 
 
@@ -396,12 +396,12 @@ async def test_a_person_who_pulls_during_a_rollback_pulls_nothing_twice(file: Pa
         gate = await running.keeper.start(request(baseline=BASELINE), caller="ci")
         while not Note.tried:
             await asyncio.sleep(1)
-        pulled = await running.keeper.rollback(gate.id, caller="ann", reason="customers call")
+        pulled = await running.keeper.interventions.rollback(gate.id, caller="ann", reason="customers call")
         assert (rollback_of(pulled).trigger, rollback_of(pulled).by) == ("decision", None)
         (told,) = await running.keeper.rehearse(gate.id)
         assert told.would == "nothing more: it was called for already, and is due"
         assert rollback_of(await over(running, gate)).state is RollbackState.ROLLED_BACK
-        await running.keeper.rollback(gate.id, caller="bob", reason="me too")
+        await running.keeper.interventions.rollback(gate.id, caller="bob", reason="me too")
         (told,) = await running.keeper.rehearse(gate.id)
         assert told.would == "nothing more: it was called for already, and is rolled back"
         assert len(Note.tried) == 1
@@ -422,12 +422,15 @@ async def test_a_rehearsal_says_what_then_happens(file: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Attempts, "describe", noting)
             await running.keeper.rehearse(gate.id)
-        await running.keeper.rollback(gate.id, caller="ann", reason="again")
+        await running.keeper.interventions.rollback(gate.id, caller="ann", reason="again")
         await over(running, gate)
         assert [order.key for order in Note.tried][1:] == seen
         Script.act = healthy
         await running.keeper.start(request(version="3.0"), caller="ci")
-        for ask in (running.keeper.rehearse(gate.id), running.keeper.rollback(gate.id, caller="ann", reason="again")):
+        for ask in (
+            running.keeper.rehearse(gate.id),
+            running.keeper.interventions.rollback(gate.id, caller="ann", reason="again"),
+        ):
             with pytest.raises(ServiceBusy):
                 await ask
 

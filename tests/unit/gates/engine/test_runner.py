@@ -63,7 +63,7 @@ async def test_a_broken_candidate_fails_and_its_rollback_is_ordered(file: Path) 
         assert gate.rollback.state is RollbackState.DUE
         orders = await Outbox(running.database, "worker").of_gate(gate.id)
         assert [(order.action, order.state) for order in orders] == [("back", OrderState.DUE)]
-        assert [kept.version for kept in await running.keeper.quarantine()] == ["2.0"]
+        assert [kept.version for kept in await running.keeper.locks.quarantined()] == ["2.0"]
 
 
 async def test_an_outage_right_after_the_switch_does_not_wait_for_the_settle_time(file: Path) -> None:
@@ -90,7 +90,7 @@ async def test_missing_numbers_never_fail_a_candidate(file: Path, act: Act, reas
         assert (gate.decision.verdict, gate.decision.reason) == (Verdict.INCONCLUSIVE, reason)
         assert gate.decision.counts_as is Verdict.FAIL
         assert gate.rollback is None
-        assert not await running.keeper.quarantine()
+        assert not await running.keeper.locks.quarantined()
         assert (gate.decision.at - gate.created_at).total_seconds() <= 340
 
 
@@ -147,7 +147,7 @@ async def test_a_late_regression_in_the_watch_rolls_back(file: Path) -> None:
         assert gate.rollback is not None
         assert gate.rollback.trigger == "watch"
         assert 300 <= (gate.rollback.at - gate.created_at).total_seconds() <= 350
-        assert [kept.version for kept in await running.keeper.quarantine()] == ["2.0"]
+        assert [kept.version for kept in await running.keeper.locks.quarantined()] == ["2.0"]
 
 
 async def test_a_late_regression_is_told_where_healthd_rolls_nothing_back(file: Path) -> None:
@@ -160,7 +160,7 @@ async def test_a_late_regression_is_told_where_healthd_rolls_nothing_back(file: 
         assert gate.rollback is not None
         assert (gate.rollback.state, gate.may_stay) == (RollbackState.LEFT, False)
         assert await running.keeper.orders(gate.id) == []
-        pulled = await running.keeper.rollback(gate.id, caller="kim", reason="nobody else does")
+        pulled = await running.keeper.interventions.rollback(gate.id, caller="kim", reason="nobody else does")
         assert pulled.rollback is not None
         assert (pulled.rollback.state, pulled.rollback.round) == (RollbackState.DUE, 2)
 
@@ -192,7 +192,7 @@ async def test_a_candidate_that_dies_loses_its_traffic(
         assert gate.decision.reason in ("traffic_lost", "telemetry_lost")
         assert 180 <= (gate.decision.at - gate.created_at).total_seconds() <= 270
         assert gate.state is state
-        assert not await running.keeper.quarantine()
+        assert not await running.keeper.locks.quarantined()
 
 
 async def test_a_watch_that_hears_nothing_says_so(file: Path) -> None:
@@ -291,7 +291,7 @@ async def test_a_source_without_a_past_has_that_of_earlier_gates(file: Path) -> 
         bad = await verdict(running, version="2.1")
         assert bad.state is GateState.ACTING
         Script.act = healthy
-        await running.keeper.give_up(bad.id, caller="ann", reason="by hand", done=True)
+        await running.keeper.interventions.give_up(bad.id, caller="ann", reason="by hand", done=True)
         last = await verdict(running, version="2.2")
         kept = await seen(first, "gate", "watch")
         assert len(kept) > 15

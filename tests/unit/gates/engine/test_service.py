@@ -111,21 +111,21 @@ async def test_the_same_key_gives_the_same_gate(file: Path) -> None:
 async def test_a_deploy_lock_lets_its_holder_through_and_nobody_else(file: Path) -> None:
     """Until it is given back, or its time is up."""
     async with replica(file) as running:
-        lock = await running.keeper.lock("api", holder="deploy-7", seconds=60, reason="release", caller="ci")
+        lock = await running.keeper.locks.take("api", holder="deploy-7", seconds=60, reason="release", caller="ci")
         assert lock.until == running.keeper._clock.now() + timedelta(seconds=60)
         with pytest.raises(refusals.Locked, match="deploy-7 holds the deploy lock of api until"):
             await start(running)
         with pytest.raises(refusals.Locked):
-            await running.keeper.lock("api", holder="deploy-8", seconds=60, reason="me too", caller="ci")
+            await running.keeper.locks.take("api", holder="deploy-8", seconds=60, reason="me too", caller="ci")
         with pytest.raises(refusals.LockNotHeld):
-            await running.keeper.unlock("api", holder="deploy-8", caller="ci")
+            await running.keeper.locks.release("api", holder="deploy-8", caller="ci")
         gate = await start(running, lock="deploy-7")
-        await running.keeper.cancel(gate.id, caller="ann", reason="test")
-        again = await running.keeper.lock("api", holder="deploy-7", seconds=600, reason="longer", caller="ci")
-        assert [held.until for held in await running.keeper.locks()] == [again.until]
-        await running.keeper.unlock("api", holder="deploy-7", caller="ci")
-        assert await running.keeper.locks() == []
-        await running.keeper.lock("web", holder="deploy-9", seconds=60, reason="x", caller="ci")
+        await running.keeper.interventions.cancel(gate.id, caller="ann", reason="test")
+        again = await running.keeper.locks.take("api", holder="deploy-7", seconds=600, reason="longer", caller="ci")
+        assert [held.until for held in await running.keeper.locks.held()] == [again.until]
+        await running.keeper.locks.release("api", holder="deploy-7", caller="ci")
+        assert await running.keeper.locks.held() == []
+        await running.keeper.locks.take("web", holder="deploy-9", seconds=60, reason="x", caller="ci")
         await asyncio.sleep(61)
         assert (await start(running, "web")).service == "web"
 
@@ -156,10 +156,10 @@ async def test_a_version_that_failed_stays_out_until_it_is_released(file: Path) 
             await start(running, override=Override(of=frozenset({"lock"}), reason="x"))
         assert refused.value.fields["gate_id"] == failed.id
         other = await start(running, version="2.1")
-        await running.keeper.cancel(other.id, caller="ann", reason="test")
-        await running.keeper.unquarantine("api", "2.0", caller="ann", reason="it was the database")
+        await running.keeper.interventions.cancel(other.id, caller="ann", reason="test")
+        await running.keeper.locks.let_out("api", "2.0", caller="ann", reason="it was the database")
         with pytest.raises(refusals.NotQuarantined):
-            await running.keeper.unquarantine("api", "2.0", caller="ann", reason="again")
+            await running.keeper.locks.let_out("api", "2.0", caller="ann", reason="again")
         assert (await start(running)).service == "api"
         assert ("ann", "version.unquarantine", "api") in await audited(running)
 
@@ -180,14 +180,14 @@ async def test_a_cancelled_gate_frees_its_service_and_has_no_verdict(file: Path)
     async with replica(file) as running:
         gate = await start(running)
         await running.keeper.wait(gate.id, 20)
-        cancelled = await running.keeper.cancel(gate.id, caller="ann", reason="wrong version")
+        cancelled = await running.keeper.interventions.cancel(gate.id, caller="ann", reason="wrong version")
         assert cancelled.state is GateState.CANCELLED
         assert cancelled.decision is None
-        assert await running.keeper.cancel(gate.id, caller="ann", reason="again") == cancelled
+        assert await running.keeper.interventions.cancel(gate.id, caller="ann", reason="again") == cancelled
         decided = await start(running)
         await running.keeper.wait(decided.id, 600)
         with pytest.raises(refusals.AlreadyDecided, match="is finished"):
-            await running.keeper.cancel(decided.id, caller="ann", reason="too late")
+            await running.keeper.interventions.cancel(decided.id, caller="ann", reason="too late")
         assert [entry for entry in await audited(running) if entry[1] == "gate.cancel"] == [
             ("ann", "gate.cancel", gate.id)
         ]
@@ -197,11 +197,13 @@ async def test_a_person_pulls_the_cord_once(file: Path) -> None:
     """An undecided gate has failed by it; pulling again orders nothing more."""
     async with replica(file) as running:
         gate = await start(running)
-        pulled = await running.keeper.rollback(gate.id, caller="ann", reason="customers call")
+        pulled = await running.keeper.interventions.rollback(gate.id, caller="ann", reason="customers call")
         assert pulled.state is GateState.ACTING
         assert pulled.decision is not None
         assert (pulled.decision.verdict, pulled.decision.by) == (Verdict.FAIL, "ann")
-        assert (await running.keeper.rollback(gate.id, caller="bob", reason="me too")).rollback == pulled.rollback
+        assert (
+            await running.keeper.interventions.rollback(gate.id, caller="bob", reason="me too")
+        ).rollback == pulled.rollback
         assert len(await running.gates.outbox.of_gate(gate.id)) == 1
 
 
@@ -209,7 +211,7 @@ async def test_a_finished_gate_can_be_rolled_back_by_a_person(file: Path) -> Non
     """Its pass stands; the service is held while the traffic goes back."""
     async with replica(file) as running:
         gate = await running.keeper.wait((await start(running)).id, 600)
-        pulled = await running.keeper.rollback(gate.id, caller="ann", reason="customers call")
+        pulled = await running.keeper.interventions.rollback(gate.id, caller="ann", reason="customers call")
         assert pulled.decision == gate.decision
         assert pulled.rollback is not None
         assert pulled.rollback.trigger == "person"
@@ -223,7 +225,7 @@ async def test_an_older_gate_is_not_rolled_back_under_a_newer_one(file: Path) ->
         old = await running.keeper.wait((await start(running)).id, 600)
         new = await start(running, version="3.0")
         with pytest.raises(refusals.ServiceBusy) as refused:
-            await running.keeper.rollback(old.id, caller="ann", reason="x")
+            await running.keeper.interventions.rollback(old.id, caller="ann", reason="x")
         assert refused.value.fields["gate_id"] == new.id
         assert (await running.keeper.get(old.id)).rollback is None
         assert (await running.keeper.wait(new.id, 600)).decision is not None
@@ -234,7 +236,7 @@ async def test_no_rollback_without_an_action(file: Path) -> None:
     async with replica(file, config(service={"on_fail": []})) as running:
         gate = await start(running)
         with pytest.raises(refusals.NothingToRollBack, match=r"services\.api\.on_fail"):
-            await running.keeper.rollback(gate.id, caller="ann", reason="x")
+            await running.keeper.interventions.rollback(gate.id, caller="ann", reason="x")
         assert (await running.keeper.wait(gate.id, 600)).decision is not None
 
 
@@ -245,9 +247,9 @@ async def test_a_person_decides_a_held_gate(file: Path, verdict: Verdict) -> Non
     async with replica(file, config(policy={"inconclusive": "hold"})) as running:
         gate = await start(running)
         with pytest.raises(refusals.NotHeld, match=r"is settling and waits for nobody yet.*healthd gate cancel"):
-            await running.keeper.decide(gate.id, verdict, caller="ann", reason="x")
+            await running.keeper.interventions.decide(gate.id, verdict, caller="ann", reason="x")
         await running.keeper.wait(gate.id, 600)
-        resolved = await running.keeper.decide(gate.id, verdict, caller="ann", reason="looked at it")
+        resolved = await running.keeper.interventions.decide(gate.id, verdict, caller="ann", reason="looked at it")
         assert resolved.decision is not None
         assert (resolved.decision.verdict, resolved.decision.by) == (verdict, "ann")
         assert ("ann", {"pass": "gate.approve", "fail": "gate.reject"}[verdict.value], gate.id) in await audited(
@@ -270,7 +272,7 @@ async def test_gates_are_listed_newest_first_and_page_by_page(file: Path) -> Non
         for version in range(5):
             gate = await start(running, version=f"1.{version}")
             started.append(gate.id)
-            await running.keeper.cancel(gate.id, caller="ci", reason="next")
+            await running.keeper.interventions.cancel(gate.id, caller="ci", reason="next")
             await asyncio.sleep(1)
         await start(running, "web")
         first = await running.keeper.list(service="api", limit=3)
@@ -344,7 +346,7 @@ async def test_a_key_starts_anew_once_its_version_is_released(file: Path) -> Non
         first = await running.keeper.start(asked, caller="ci", idempotency_key="run-7")
         assert not (await running.keeper.wait(first.id, 600)).may_stay
         assert (await running.keeper.start(asked, caller="ci", idempotency_key="run-7")).id == first.id
-        await running.keeper.unquarantine("api", "2.0", caller="kim", reason="it was the network")
+        await running.keeper.locks.let_out("api", "2.0", caller="kim", reason="it was the network")
         second = await running.keeper.start(asked, caller="ci", idempotency_key="run-7")
         assert (second.id != first.id, second.is_answered) == (True, False)
         assert (await running.keeper.start(asked, caller="ci", idempotency_key="run-7")).id == second.id

@@ -165,7 +165,7 @@ async def test_a_step_that_is_being_stored_is_told_of_though_its_gate_changes_ha
 
         running.gates.gate_store.store = slowly  # type: ignore[method-assign]
         await decided.wait()
-        await running.keeper.cancel(gate.id, caller="ann", reason="enough")
+        await running.keeper.interventions.cancel(gate.id, caller="ann", reason="enough")
         await asyncio.sleep(5)
         stored = await running.keeper.get(gate.id)
         told = [after for before, after in running.steps if before.decision is None and after.decision is not None]
@@ -179,7 +179,7 @@ async def test_any_replica_answers_for_any_gate(file: Path) -> None:
         other = await first.keeper.start(request("web"), caller="ci")
         waiting = asyncio.create_task(second.keeper.wait(gate.id, 600))
         following = asyncio.create_task(looks(second, gate))
-        cancelled = await second.keeper.cancel(other.id, caller="ann", reason="x")
+        cancelled = await second.keeper.interventions.cancel(other.id, caller="ann", reason="x")
         assert cancelled.state is GateState.CANCELLED
         assert (await waiting).decision is not None
         assert len(await following) >= 12
@@ -216,9 +216,9 @@ async def test_two_people_at_two_replicas_cancel_and_pull_at_once(file: Path) ->
     async with replica(file) as first, replica(file) as second:
         gate = await first.keeper.start(request(), caller="ci")
         await asyncio.gather(
-            first.keeper.cancel(gate.id, caller="ann", reason="x"),
-            second.keeper.cancel(gate.id, caller="bob", reason="y"),
-            first.keeper.cancel(gate.id, caller="eve", reason="z"),
+            first.keeper.interventions.cancel(gate.id, caller="ann", reason="x"),
+            second.keeper.interventions.cancel(gate.id, caller="bob", reason="y"),
+            first.keeper.interventions.cancel(gate.id, caller="eve", reason="z"),
         )
         events = await first.gates.gate_store.events(gate.id, after=0)
         assert sum(event.kind is EventKind.STATE for event in events) == 1
@@ -295,7 +295,7 @@ async def test_a_person_who_is_refused_while_the_journal_is_away_costs_no_eviden
         with locked_away(file, monkeypatch):
             await asyncio.sleep(20)
             with pytest.raises(refusals.JournalUnavailable):
-                await running.keeper.cancel(gate.id, caller="ann", reason="it takes so long")
+                await running.keeper.interventions.cancel(gate.id, caller="ann", reason="it takes so long")
             assert gate.id in running.gates._supervisor
             await asyncio.sleep(5)
         decided = await running.keeper.wait(gate.id, 60)

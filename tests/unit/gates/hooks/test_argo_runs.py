@@ -49,7 +49,7 @@ async def test_a_retry_of_a_released_version_is_judged(file: Path) -> None:
         async with replica(file.with_suffix(f".{runs[0]}"), quick()) as running:
             argo = ArgoCalls(running)
             assert (await analysed(argo, "aaa", runs[0])).verdict == "fail"
-            await running.keeper.unquarantine("api", "aaa", caller="kim", reason="it was the network")
+            await running.keeper.locks.let_out("api", "aaa", caller="kim", reason="it was the network")
             await asyncio.sleep(28)
             Script.act = healthy
             assert (await argo("aaa", run=runs[1])).verdict == "running"
@@ -71,14 +71,14 @@ async def test_a_lock_and_another_gate_are_waited_for(file: Path) -> None:
     """Neither is a reason to abort; the sentence says who and until when."""
     async with replica(file, quick()) as running:
         argo = ArgoCalls(running)
-        await running.keeper.lock("api", holder="kim", seconds=600, reason="maintenance", caller="kim")
+        await running.keeper.locks.take("api", holder="kim", seconds=600, reason="maintenance", caller="kim")
         said = await argo("aaa", run="1001")
         assert (said.status, said.verdict) == (200, "running")
         assert "kim holds the deploy lock" in said.body["sentence"]
-        await running.keeper.unlock("api", holder="kim", caller="kim")
+        await running.keeper.locks.release("api", holder="kim", caller="kim")
         other = await running.keeper.start(request(), caller="ci")
         assert other.id in (await argo("aaa", run="1001")).body["sentence"]
-        await running.keeper.cancel(other.id, caller="ci", reason="done")
+        await running.keeper.interventions.cancel(other.id, caller="ci", reason="done")
         assert (await argo("aaa", run="1001")).body["gate"]
 
 
@@ -92,7 +92,7 @@ async def test_a_persons_verdict_is_told_to_the_next_analysis(file: Path) -> Non
             await asyncio.sleep(INTERVAL)
             assert (await argo("aaa", run="1001")).gate == said.gate
         assert (await running.keeper.get(said.gate)).state is GateState.HELD
-        await running.keeper.decide(said.gate, Verdict.PASS, caller="kim", reason="no traffic at night")
+        await running.keeper.interventions.decide(said.gate, Verdict.PASS, caller="kim", reason="no traffic at night")
         await asyncio.sleep(90)
         assert (await argo("aaa", run="1002")).verdict == "pass"
         assert (await argo("aaa", run="1002")).gate == said.gate
@@ -138,6 +138,6 @@ async def test_the_stable_hash_names_the_baseline(file: Path) -> None:
             body = {"rollout": "shop/api", "revision": "7", "version": "aaa", "run": run}
             said = await argo.ask("argo_rollouts", body if stable is None else {**body, "stable": stable})
             baselines.append((await running.keeper.get(said.gate)).baseline)
-            await running.keeper.cancel(said.gate, caller="kim", reason="next")
+            await running.keeper.interventions.cancel(said.gate, caller="kim", reason="next")
         assert [it.version for it in baselines if it] == ["5d4f8b9c7", "stable", "stable"]
         assert {it.labels["role"] for it in baselines if it} == {"stable"}

@@ -102,7 +102,7 @@ async def test_a_crash_while_a_word_is_on_its_way_makes_no_other_of_it(file: Pat
     Tool.act = lambda _word: TAKEN
     async with replica(file, staged(policy={"watch": "1h"})) as running:
         (gate,) = await gates_of(running)
-        await running.keeper.rollback(gate.id, caller="kim", reason="it looks odd")
+        await running.keeper.interventions.rollback(gate.id, caller="kim", reason="it looks odd")
         await until_told(2)
         assert words() == ["pass", "pass"]
         assert "As said before" in Tool.told[1][1]
@@ -283,7 +283,7 @@ async def test_a_cancelled_gate_is_a_no(file: Path) -> None:
         await running.gates.callback_worker.owe(owed())
         await asyncio.sleep(12.0)
         (gate,) = await gates_of(running)
-        await running.keeper.cancel(gate.id, caller="kim", reason="wrong version")
+        await running.keeper.interventions.cancel(gate.id, caller="kim", reason="wrong version")
         await until_told()
         assert words() == ["fail"]
 

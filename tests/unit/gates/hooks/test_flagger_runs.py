@@ -93,7 +93,7 @@ async def test_a_version_in_quarantine_goes_back_at_its_first_tick(file: Path) -
         again = await flagger("rollback", "aaa")
         assert (again.status, again.gate) == (200, first.gate)
         assert "Let it out" in again.body["sentence"]
-        await running.keeper.unquarantine("api", "aaa", caller="kim", reason="it was the network")
+        await running.keeper.locks.let_out("api", "aaa", caller="kim", reason="it was the network")
         Script.act = healthy
         assert (await rolled_out(flagger, "aaa")).verdict == "pass"
 

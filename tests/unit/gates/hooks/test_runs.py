@@ -86,7 +86,7 @@ async def test_a_version_that_failed_is_tried_again_once_someone_lets_it(file: P
         assert (await runs.begin(API, "2.0")).id == first.id
         with pytest.raises(refusals.Quarantined):
             await runs.begin(API, "2.0", anew=lambda _begun: True)
-        await running.keeper.unquarantine("api", "2.0", caller="kim", reason="it was the network")
+        await running.keeper.locks.let_out("api", "2.0", caller="kim", reason="it was the network")
         assert (await runs.begin(API, "2.0", anew=lambda _begun: True)).id != first.id
 
 
@@ -102,7 +102,7 @@ async def test_a_release_undoes_a_fail(file: Path) -> None:
         failed = await runs.begin(replace(API, id="bbb"), "2.0")
         failed = await running.keeper.wait(failed.id, 600.0)
         assert not await runs.is_released(failed)
-        await running.keeper.unquarantine("api", "2.0", caller="kim", reason="it was the network")
+        await running.keeper.locks.let_out("api", "2.0", caller="kim", reason="it was the network")
         assert await runs.is_released(failed)
 
 

@@ -40,13 +40,13 @@ async def test_a_lock_is_waited_for_and_a_quarantine_is_not(file: Path) -> None:
     """Spinnaker asks again after a 503, and no 4xx."""
     async with replica(file, quick()) as running:
         stage = Stage(running)
-        await running.keeper.lock("api", holder="kim", seconds=600, reason="maintenance", caller="kim")
+        await running.keeper.locks.take("api", holder="kim", seconds=600, reason="maintenance", caller="kim")
         refused = await stage.start()
         assert (refused.status, refused.body["status"], refused.body["type"]) == (503, 503, "urn:healthd:locked")
         assert int(refused.headers["Retry-After"]) > 0
-        await running.keeper.unlock("api", holder="kim", caller="kim")
+        await running.keeper.locks.release("api", holder="kim", caller="kim")
         started = await stage.start()
-        await running.keeper.rollback(started.gate, caller="kim", reason="it is bad")
+        await running.keeper.interventions.rollback(started.gate, caller="kim", reason="it is bad")
         again = await stage.start("01HZX5")
         assert (again.status, again.body["type"]) == (409, "urn:healthd:quarantined")
 

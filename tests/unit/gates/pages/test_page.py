@@ -202,7 +202,9 @@ async def test_a_person_decides(file: Path) -> None:
         await asyncio.sleep(400)
         held = await viewer.look(gate.id)
         assert has(held, "A person decides", "It fails unless a person decides", f"healthd gate approve {gate.id}")
-        await running.keeper.decide(gate.id, Verdict.PASS, caller="kim", reason="known outage of the logs")
+        await running.keeper.interventions.decide(
+            gate.id, Verdict.PASS, caller="kim", reason="known outage of the logs"
+        )
         await asyncio.sleep(5)
         assert has(await viewer.look(gate.id), "Passed", "known outage of the logs", "Verdict: pass", "by kim")
 
@@ -211,7 +213,7 @@ async def test_cancelled(file: Path) -> None:
     """It is neither green nor red, and says who ended it."""
     async with looking(file) as (running, viewer):
         gate = await running.keeper.start(request(), caller="ci")
-        await running.keeper.cancel(gate.id, caller="kim", reason="wrong build")
+        await running.keeper.interventions.cancel(gate.id, caller="kim", reason="wrong build")
         html = await viewer.look(gate.id)
         assert has(html, "Cancelled", "cancelled (by kim; why wrong build)")
         assert 'class="headline unknown"' in html
@@ -231,7 +233,7 @@ async def test_what_is_hostile_is_text(file: Path) -> None:
     async with looking(file) as (running, viewer):
         deployment = Deployment(id=HOSTILE, url="javascript:alert(1)", actor=HOSTILE)
         gate = await running.keeper.start(request(deployment=deployment), caller=HOSTILE)
-        await running.keeper.cancel(gate.id, caller=HOSTILE, reason=HOSTILE)
+        await running.keeper.interventions.cancel(gate.id, caller=HOSTILE, reason=HOSTILE)
         html = await viewer.look(gate.id)
         assert html.count("<script") == 1
         assert "<img" not in html

@@ -24,15 +24,15 @@ Asking = Callable[[Gate], bool]
 Stepping = Callable[[Gate, GateSpec], Step]
 
 
-class Interventions:
-    """Steps that callers ask for. `get` returns a gate as it is now, or raises UnknownGate."""
+class TakeOver:
+    """Makes steps that callers ask for. `get` returns a gate as it is now, or raises UnknownGate."""
 
     def __init__(
         self, get: Callable[[str], Awaitable[Gate]], supervisor: Supervisor, busy: BusyServices, clock: Clock
     ) -> None:
         self._get, self._supervisor, self._busy, self._clock = get, supervisor, busy, clock
 
-    async def intervene(self, gate_id: str, called_for: Asking, step: Stepping) -> Gate:
+    async def step(self, gate_id: str, called_for: Asking, make: Stepping) -> Gate:
         """Take over the gate from its owner, make one step, and let it run on here."""
         gate = await self._get(gate_id)
         with journal_refusals():
@@ -40,7 +40,7 @@ class Interventions:
                 if not called_for(gate):
                     return gate
                 try:  # shielded: a caller that disconnects must not leave a gate that nobody runs
-                    return await asyncio.shield(asyncio.create_task(self._seize_and_step(gate_id, called_for, step)))
+                    return await asyncio.shield(asyncio.create_task(self._seize_and_step(gate_id, called_for, make)))
                 except LeaseLost:  # someone else intervened at the same moment; see the result
                     gate = await self._get(gate_id)
         raise JournalUnavailable(problem="too many callers change this gate at once")
