@@ -26,6 +26,7 @@ from healthd.journal.engines import Engines
 from healthd.journal.errors import CALLERS_OWN, JournalError, JournalGoneError, is_callers_own, sentence
 from healthd.journal.migrate import Branch
 from healthd.journal.outage import Outage, Outages
+from healthd.journal.places import Places
 from healthd.journal.sqlite_files import SQLiteFiles
 from healthd.runtime.clock import Clock
 from healthd.runtime.daemon_thread import in_daemon_thread
@@ -107,7 +108,7 @@ class Database:
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that may write, committed at the end of the block. Raises JournalError."""
         opened = await self._settled()
-        async with self._transaction(opened, opened.writer, checkpoints=self.is_sqlite) as connection:
+        async with self._transaction(opened, opened.writer, opened.to_write, checkpoints=self.is_sqlite) as connection:
             yield connection
             await self._look_at_files(connection)
         self._outages.wrote()
@@ -116,7 +117,7 @@ class Database:
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction that only reads; on SQLite it waits for no writer. Raises JournalError."""
         opened = await self._settled()
-        async with self._transaction(opened, opened.reader) as connection:
+        async with self._transaction(opened, opened.reader, opened.to_read) as connection:
             await self._look_at_files(connection)
             yield connection
 
@@ -145,12 +146,12 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(
-        self, opened: Engines, engine: AsyncEngine, *, is_ours: bool = False, checkpoints: bool = False
+        self, opened: Engines, engine: AsyncEngine, places: Places, *, is_ours: bool = False, checkpoints: bool = False
     ) -> AsyncIterator[AsyncConnection]:
         """Open a transaction. What the block itself raises passes through, unless the block `is_ours`."""
         in_block = False
         try:
-            async with engine.connect() as connection:
+            async with places.one(), engine.connect() as connection:
                 try:
                     if checkpoints:
                         await self._look_at_files(connection)  # before anything is copied into another's file
@@ -252,7 +253,7 @@ class Database:
 
     async def _upgrade(self, opened: Engines) -> None:
         """Upgrade in one transaction, one replica at a time."""
-        async with self._transaction(opened, opened.writer, is_ours=True) as connection:
+        async with self._transaction(opened, opened.writer, opened.to_write, is_ours=True) as connection:
             await self.one_at_a_time(connection, "upgrade")
             if self.is_sqlite and self._was_open:
                 await self._require_the_same(connection)

@@ -18,6 +18,7 @@ from healthd.addresses.postgresql import PostgreSQLAddress
 from healthd.journal import checkpoints
 from healthd.journal.async_engine import AsyncEngine, create_async_engine
 from healthd.journal.errors import JournalError
+from healthd.journal.places import Places
 from healthd.journal.sqlite_files import SQLiteFiles
 
 BUSY_SECONDS = 5.0
@@ -37,10 +38,13 @@ PROBLEM = "journal_problem"  # an SQL function, so that files are checked in the
 
 @dataclass(slots=True)
 class Engines:
-    """Open engines. `stale` means that no connection of these may be kept when it is returned to the pool."""
+    """Open engines, with the places in their pools. `stale` means that no connection of these may be kept when it is
+    returned to the pool."""
 
     writer: AsyncEngine
     reader: AsyncEngine
+    to_write: Places
+    to_read: Places
     stale: bool = False
 
     async def dispose(self) -> None:
@@ -73,7 +77,8 @@ def postgresql(address: PostgreSQLAddress) -> Engines:
         hide_parameters=True,
         connect_args={"async_creator_fn": connect, **(_unnamed() if address.pooled else {})},
     )
-    return Engines(engine, engine)
+    places = Places(_CONNECTIONS, COMMAND_SECONDS)
+    return Engines(engine, engine, places, places)
 
 
 def _unnamed() -> dict[str, Any]:
@@ -84,16 +89,24 @@ def _unnamed() -> dict[str, Any]:
 
 
 def sqlite(files: SQLiteFiles) -> Engines:
-    """Return engines with one writer: callers queue in the pool, not in SQLite's busy handler. Imports the driver."""
-    writer = _sqlite(files, 1, "BEGIN IMMEDIATE")
-    return Engines(writer, _sqlite(files, _CONNECTIONS // 2, "BEGIN"))
+    """Return engines with one writer: callers queue for its place, not in SQLite's busy handler. Imports the driver."""
+    readers = _CONNECTIONS // 2
+    return Engines(
+        _sqlite(files, 1, "BEGIN IMMEDIATE"),
+        _sqlite(files, readers, "BEGIN"),
+        Places(1, COMMAND_SECONDS),
+        Places(readers, COMMAND_SECONDS),
+    )
 
 
 def _sqlite(files: SQLiteFiles, connections: int, begin: str) -> AsyncEngine:
+    from healthd.journal.sqlite_driver import DRIVER
+
     # mode=rw: a file that was removed is not replaced by an empty one.
     file = f"file:{quote(str(files.path))}"
     engine = create_async_engine(
         URL.create("sqlite+aiosqlite", database=file, query={"mode": "rw", "uri": "true"}),
+        module=DRIVER,
         pool_size=connections,
         max_overflow=0,
         pool_timeout=COMMAND_SECONDS,
@@ -124,15 +137,12 @@ def _sqlite(files: SQLiteFiles, connections: int, begin: str) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "invalidate")
     def let_go(connection: Any, _record: Any, _error: BaseException | None) -> None:
-        # A caller cancelled during a statement has left a cursor: while it exists, closing alone keeps the lock.
+        # A caller cancelled during a statement has left its transaction open.
         with suppress(sqlite3.Error, ValueError):
             connection.run_async(lambda driver: asyncio.shield(driver.rollback()))
 
     @event.listens_for(engine.sync_engine, "begin")
     def start(connection: sa.Connection) -> None:
-        # By the driver: SQLAlchemy hands three calls to the connection's thread for a statement, each of which costs as
-        # much as a read.
-        driver: Any = connection.connection.dbapi_connection
-        driver.run_async(lambda of_sqlite: of_sqlite.execute_fetchall(begin))
+        connection.exec_driver_sql(begin)
 
     return engine

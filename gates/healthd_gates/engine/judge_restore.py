@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -10,14 +9,15 @@ from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.gate import Gate
 from healthd_gates.engine import ramping
 from healthd_gates.engine.spec import GateSpec
+from healthd_gates.engine.turns import Turns
 from healthd_gates.judge.judge import Judge
 from healthd_gates.store.gate_store import GateStore
 
-_REPLAYED_AT_ONCE = 16  # intervals, between which other gates get their turn
+_REPLAYED_AT_ONCE = 16  # intervals, in one turn
 
 
 async def restored(
-    gate: Gate, stage: str, spec: GateSpec, gate_store: GateStore, unstored: Sequence[Evidence] = ()
+    gate: Gate, stage: str, spec: GateSpec, gate_store: GateStore, turns: Turns, unstored: Sequence[Evidence] = ()
 ) -> tuple[Judge, ramping.Widening | None]:
     """Return the judge as it was after all stored evidence and what is not stored yet. The judge of a watch also gets
     the evidence of its gate. Raises JournalError."""
@@ -25,15 +25,17 @@ async def restored(
     history = await gate_store.evidence(gate.id, "history")
     earlier = await gate_store.evidence(gate.id, "earlier")
     bake = await gate_store.evidence(gate.id, "gate") if stage == "watch" else []
-    judge = Judge(rules, history, bake, earlier)
-    ramps = stage == "gate" and spec.policy.ramp is not None
-    widening = ramping.Widening(spec.policy, rules, history) if ramps else None
-    full_at = gate.ramp.full_at if ramps and gate.ramp is not None else None
     stored = await gate_store.evidence(gate.id, stage)
-    for number, evidence in enumerate((*stored, *unstored), 1):
-        retake(evidence, judge, widening, full_at, spec)
-        if number % _REPLAYED_AT_ONCE == 0:
-            await asyncio.sleep(0)
+    ramps = stage == "gate" and spec.policy.ramp is not None
+    async with turns:
+        judge = Judge(rules, history, bake, earlier)
+        widening = ramping.Widening(spec.policy, rules, history) if ramps else None
+    full_at = gate.ramp.full_at if ramps and gate.ramp is not None else None
+    every = (*stored, *unstored)
+    for start in range(0, len(every), _REPLAYED_AT_ONCE):
+        async with turns:
+            for evidence in every[start : start + _REPLAYED_AT_ONCE]:
+                retake(evidence, judge, widening, full_at, spec)
     return judge, widening
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import structlog
@@ -29,6 +29,7 @@ from healthd_gates.engine.source_readers import SourceReaders
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.engine.step import Step
 from healthd_gates.engine.ticker import Ticker
+from healthd_gates.engine.turns import Turns
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules
 from healthd_gates.store.gate_update import SeenEvidence
@@ -53,6 +54,7 @@ class Tools:
     changed: Callable[[Gate, Gate], None]
     inherited: Callable[[Gate], None]
     late: Callable[[float], None]
+    turns: Turns = field(default_factory=Turns)
 
 
 class GateRunner:
@@ -119,7 +121,9 @@ class GateRunner:
                     continue
                 if can_write and (learned := await self._learn_history(fetch, stage, backlog.unstored)):
                     judge = learned
-                standing, moment = judge.step(seen.evidence), seen.evidence.at
+                async with self._tools.turns:
+                    standing = judge.step(seen.evidence)
+                moment = seen.evidence.at
                 backlog.take(seen.evidence)
                 if self._widening is not None:
                     self._widening.take(seen.evidence)
@@ -183,7 +187,9 @@ class GateRunner:
 
     async def _bring_back(self, stage: str, unstored: Sequence[Evidence] = ()) -> Judge:
         """Return the judge as it was after all evidence, and keep the fold of the ramp."""
-        judge, self._widening = await restored(self.gate, stage, self._spec, self._gate_store, unstored)
+        judge, self._widening = await restored(
+            self.gate, stage, self._spec, self._gate_store, self._tools.turns, unstored
+        )
         self._unseen = judge.unseen_seconds
         return judge
 
