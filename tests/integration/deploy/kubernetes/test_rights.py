@@ -79,6 +79,11 @@ def divided(api: Api) -> None:
     weights.put_endpoints(api, blue=True, green=True)
     weights.put_route(api, {"api-blue": 50, "api-green": 50})
     weights.put_ingress(api, "api-green", canary="true", canary_weight="50")
+    api.put(f"{weights.INGRESS}-canary", {key: api.get(weights.INGRESS)[key] for key in ("metadata", "spec")})
+
+
+OBJECTS = {"ingress": "api-canary"}
+"""Names that the pages give to objects other than `api`."""
 
 
 @pytest.mark.parametrize(
@@ -101,7 +106,7 @@ async def test_a_role_has_the_rights_that_the_action_uses_and_no_other(
     for arrange in arrangements:
         async with kubernetes.running() as api:
             arrange(api)
-            config = actions.action(api.kubeconfig(tmp_path), **{kind: "api"}, **more)
+            config = actions.action(api.kubeconfig(tmp_path), **{kind: OBJECTS.get(kind, "api")}, **more)
             await described(config, order())
             await tried(config, order(), clock=Hurried())  # no controller ever tells that the pods run
             await tried(config, order(), clock=Hurried())
