@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil, isfinite
 from typing import Any, ClassVar, Self, TypeGuard
 
@@ -25,6 +26,9 @@ from healthd_gates.sources.selectors import LatencyUnit, filled
 
 _PLACEHOLDER = re.compile(r"\$[a-zA-Z_]")
 _EDGE = re.compile(r"\$le\b")
+_COMPARED = re.compile(r"(?:<=?|\bTO|\bTC\(:)\s*\$le\b")
+_HALVES = 6
+_APART = 1.25  # times a limit that an edge above it is at least
 _UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
@@ -56,6 +60,17 @@ Windows = Mapping[int, float]
 """Numbers by the start of the window, in seconds since 1970. A window of which nothing was said is missing."""
 
 
+def halves_below(limits: Sequence[float]) -> tuple[float, ...]:
+    """Return latencies in seconds, each about half the next, between limits and below the lowest: with a limit as the
+    only edge everything that keeps it is in one bucket, however much slower it has become."""
+    found = list[float]()
+    below = [min(limits) / 2 ** (_HALVES + 1), *sorted(limits)] if limits else []
+    for low, high in pairwise(below):
+        while (high := high / 2) > low * _APART:
+            found.append(float(f"{high:.2g}"))
+    return tuple(found)
+
+
 def is_number(value: Any) -> TypeGuard[float]:
     """True of a number of JSON that can be counted with."""
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
@@ -75,11 +90,12 @@ class WindowsConfig(NumbersConfig):
     errors: str | None = None
     """Counts the failed requests of a window."""
     latency: str | None = None
-    """Counts the requests of a window that took at most `$le`, which is each limit of the policy in turn."""
+    """Counts the requests of a window that took at most `$le`, which is each of `edges` and limit of the policy."""
     latency_unit: LatencyUnit = "s"
     """Unit in which `$le` is written."""
-    edges: tuple[Duration, ...] = Field((), max_length=12)
-    """Further latencies to count at, beside the limits of the policy; each is a query more."""
+    edges: tuple[Duration, ...] | None = Field(None, max_length=12)
+    """Latencies to count at, beside the limits of the policy, each by a query more; unless given, halves of the lowest
+    limit down to its 64th, and between limits, where `latency` compares with `$le` and so counts at any."""
     up: str | None = None
     """Counts what arrives of every version, and is above 0 while telemetry does: so that no traffic is known from no
     telemetry."""
@@ -109,6 +125,15 @@ class WindowsConfig(NumbersConfig):
     def texts(self) -> dict[Family, str]:
         texts = {Family.REQUESTS: self.requests, Family.ERRORS: self.errors}
         return {family: text for family, text in texts.items() if text is not None}
+
+    def edges_for(self, limits: Sequence[float]) -> tuple[float, ...]:
+        """Return the latencies in seconds to count at under a policy with these limits."""
+        if self.latency is None:
+            return ()
+        if self.edges is not None:
+            return tuple(sorted({*limits, *self.edges}))
+        counts_anywhere = _COMPARED.search(self.latency) is not None  # and not at those that a series has, as by a tag
+        return tuple(sorted({*limits, *(halves_below(limits) if counts_anywhere else ())}))
 
     @property
     def lateness(self) -> float:

@@ -93,7 +93,8 @@ async def test_counts_values_and_alarms_of_closed_windows(server: Moto, client: 
     assert (await desk.look()).evidence is None
     evidence = await desk.seen(20 + 3 * 60)
     await desk.source.close()
-    assert evidence.candidate == Counts(3, 3, Histogram((0.5, inf), (2, 1)))
+    edges = (0.0078, 0.016, 0.031, 0.062, 0.12, 0.25, 0.5, inf)
+    assert evidence.candidate == Counts(3, 3, Histogram(edges, (0, 0, 0, 0, 1, 1, 0, 1)))
     streams = evidence.streams
     assert (streams["checkouts"].candidate, streams["checkouts"].baseline) == (Counts(60, 3), Counts(10, 0))
     assert streams["depth"].candidate == Values((9,))

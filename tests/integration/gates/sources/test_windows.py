@@ -11,6 +11,7 @@ from healthd.model import FailureKind
 from healthd_gates.domain.evidence import Counts, Events, Histogram, Values
 from healthd_gates.sources.contract import HistoricalSource, Series, SourceUnavailable
 from healthd_gates.sources.inspection import InspectableSource
+from healthd_gates.sources.windows import halves_below
 from tests.fakes.sources import Desk
 from tests.integration.gates.sources.vendors import FIRST, START, VENDORS, Vendor, desk
 from tests.servers import peers
@@ -63,7 +64,7 @@ async def test_each_closed_window_is_counted_once_of_both_versions(vendor: Vendo
 @each_vendor
 async def test_latencies_are_counted_at_the_limits(vendor: Vendor, peer: Peer, store: Store) -> None:
     vendor.double(peer, store)
-    gate = desk(vendor.config(peer, latency=vendor.latency), edges=(0.5, 2.0))
+    gate = desk(vendor.config(peer, latency=vendor.latency, edges=[]), edges=(0.5, 2.0))
     await gate.look()
     vendor.add(store, 0, 10)
     vendor.add(store, 0, 4, took=1.5)
@@ -71,6 +72,38 @@ async def test_latencies_are_counted_at_the_limits(vendor: Vendor, peer: Peer, s
     look = await look_at(gate, store, 1.5)
     await gate.source.close()
     assert look.evidence.candidate == Counts(17, 0, Histogram((0.5, 2.0, inf), (10, 4, 3)))
+
+
+@each_vendor
+async def test_below_a_limit_there_are_edges_to_compare_at(vendor: Vendor, peer: Peer, store: Store) -> None:
+    """With the limit alone, 40 ms and 4 s would be in one bucket. Graphite has the buckets that were written."""
+    vendor.double(peer, store)
+    gate = desk(vendor.config(peer, latency=vendor.latency), edges=(5.0,))
+    await gate.look()
+    vendor.add(store, 0, 10, took=0.04)
+    vendor.add(store, 0, 4, took=0.2)
+    vendor.add(store, 0, 3, took=4.0)
+    look = await look_at(gate, store, 1.5)
+    await gate.source.close()
+    if vendor.kind == "graphite":
+        assert look.evidence.candidate.latency.edges == (5.0, inf)
+        return
+    edges = (0.078, 0.16, 0.31, 0.62, 1.2, 2.5, 5.0, inf)
+    assert look.evidence.candidate.latency == Histogram(edges, (10, 0, 4, 0, 0, 0, 3, 0))
+
+
+@pytest.mark.parametrize(
+    ("limits", "edges"),
+    [
+        ((), ()),
+        ((5.0, 10.0), (0.078, 0.16, 0.31, 0.62, 1.2, 2.5)),
+        ((0.3, 5.0), (0.0047, 0.0094, 0.019, 0.037, 0.075, 0.15, 0.62, 1.2, 2.5)),
+        ((0.5, 0.6), (0.0078, 0.016, 0.031, 0.062, 0.12, 0.25)),
+    ],
+)
+def test_edges_are_halves_of_limits(limits: tuple[float, ...], edges: tuple[float, ...]) -> None:
+    """None stands right beside a limit."""
+    assert tuple(sorted(halves_below(limits))) == edges
 
 
 @each_vendor
