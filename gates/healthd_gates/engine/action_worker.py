@@ -6,6 +6,7 @@ The owner of a gate reads the results from the outbox; one attempt is made by `a
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ class ActionWorker:
         self._jobs: dict[str, _Job] = {}
         self._news = asyncio.Event()
         self._hold_at = 0.0
+        self._was_away, self._spares_lapsed_until = False, -math.inf
 
     @property
     def config(self) -> Config:
@@ -91,6 +93,7 @@ class ActionWorker:
                 await self._hold()
                 due_in = await self._take_up()
             except JournalError as error:
+                self._was_away = True
                 _log.debug("outbox waiting for the journal", problem=str(error))
             # New orders of this replica wake it; those of another one are polled, in case that is dead.
             pause = min(max(due_in, _LOOK_SECONDS), _IDLE_SECONDS)
@@ -115,6 +118,16 @@ class ActionWorker:
         except JournalError as error:
             _log.warning("actions not released, another replica takes over after the lease", problem=str(error))
 
+    def _spares_lapsed(self) -> bool:
+        """Return true for a lease after the journal was away: no claim could be prolonged meanwhile, and the owner of
+        one that has ended may have made its attempt, and store the result now. A journal that fails again and again
+        protects an owner in every other lease alone: it may be dead."""
+        now = self._desk.clock.steady()
+        if self._was_away and now >= self._spares_lapsed_until + self._lease:
+            self._spares_lapsed_until = now + self._lease
+        self._was_away = False
+        return now < self._spares_lapsed_until
+
     @property
     def _lease(self) -> float:
         return self.config.gates.lease_duration
@@ -137,14 +150,14 @@ class ActionWorker:
         backlog = await self._desk.outbox.backlog()
         waits = (self._desk.clock.now() - backlog.oldest).total_seconds() if backlog.oldest else 0.0
         self._desk.metrics.oldest_due.set(max(0.0, waits))
-        room = _AT_ONCE - len(self._jobs)
+        room, spares = _AT_ONCE - len(self._jobs), self._spares_lapsed()
         if not backlog.is_claimable or room <= 0:
             return backlog.due_in
-        for order in await self._desk.outbox.claim(self._lease, room, but=self._jobs):
+        for order in await self._desk.outbox.claim(self._lease, room, but=self._jobs, spares_lapsed=spares):
             task = asyncio.create_task(self._see_to(order), name=f"order:{order.key}")
             self._jobs[order.key] = _Job(order, task)
             task.add_done_callback(partial(self._strike_off, order.key))
-        return 0.0
+        return _LOOK_SECONDS if spares else 0.0
 
     def _strike_off(self, key: str, task: asyncio.Task[None]) -> None:
         job = self._jobs.get(key)
@@ -189,13 +202,15 @@ class ActionWorker:
     async def _settle(self, order: ActionRun, outcome: ActionResult) -> None:
         """Store the result of an attempt, however long the journal is down: until then nobody else may retry."""
         pause = self._pause(order, outcome)
-        state = self._state_after(order, outcome, pause)
+        state, problem = self._state_after(order, outcome, pause), ""
         while True:
             try:
                 settling = self._desk.outbox.settle(order, state, outcome.detail, again_in=pause)
                 await shielded(settling, name=f"settle:{order.key}")
             except JournalError as error:
-                _log.warning("action result waiting for the journal", key=order.key, problem=str(error))
+                if problem != str(error):
+                    _log.warning("action result waiting for the journal", key=order.key, problem=str(error))
+                problem = str(error)
                 await asyncio.sleep(_JOURNAL_PAUSE)
             except LeaseLost:
                 _log.info("action completed by another replica", key=order.key)

@@ -218,7 +218,8 @@ class Supervisor:
             except JournalError as error:
                 self._metrics.journal_errors.inc()
                 if trouble != str(error):
-                    _log.warning("gate unreadable in the journal", gate=gate_id, problem=str(error))
+                    told = "gate unreadable" if isinstance(error, UnreadableGate) else "gate waiting for the journal"
+                    _log.warning(told, gate=gate_id, problem=str(error))
                 trouble, unsure = str(error), True
             except asyncio.CancelledError:
                 raise

@@ -58,7 +58,8 @@ async def note_cut_off(connection: AsyncConnection, moment: datetime, but: Colle
         state = OrderState.GIVEN_UP if times >= _MOST_CUT_OFF else OrderState.DUE
         again_at = moment + timedelta(seconds=_RESTS[min(times, len(_RESTS)) - 1])
         often = "" if times == 1 else f", {times} times in a row"
-        detail = f"cut off in the middle of an attempt{often}: the healthd that made it was killed, or fell silent"
+        ended = "the healthd that made it was killed, hung, or could not reach the journal"
+        detail = f"cut off in the middle of an attempt{often}: {ended}"
         values: dict[str, Any] = {"cut_off": times, "detail": detail, "state": state.value}
         values |= {"next_try_at": again_at} if state is OrderState.DUE else {"finished_at": moment}
         mine = sa.and_(_is_left_behind(), orders.c.key == order.key, orders.c.token == order.token)

@@ -63,18 +63,23 @@ class Outbox:
             is_claimable = (await connection.execute(_any_claimable(), _times(moment))).first() is not None
             return Backlog(oldest, is_claimable, max(0.0, (next_at - moment).total_seconds()))
 
-    async def claim(self, seconds: float, at_most: int = 20, but: Collection[str] = ()) -> Sequence[ActionRun]:
+    async def claim(
+        self, seconds: float, at_most: int = 20, but: Collection[str] = (), *, spares_lapsed: bool = False
+    ) -> Sequence[ActionRun]:
         """Claim orders that are due and not claimed; they are this worker's for that many seconds.
 
         Those that were never tried come first, so that they do not wait for receivers that hang. `but` are keys that
         this worker already has, even if a clock that was set forward ended its claims. The orders of one gate are
         claimed one after the other: each once those before it have ended. Claims that ended without a result are noted.
+        `spares_lapsed` leaves those to their owners, which may have a result that they could not store.
         """
         async with self._database.write() as connection:
             moment = await self._database.moment(connection)
-            await note_cut_off(connection, moment, but)
+            if not spares_lapsed:
+                await note_cut_off(connection, moment, but)
             options = {"but": list(but), "at_most": at_most}
-            keys = (await connection.execute(_claimable_now(), {**_times(moment), **options})).scalars().all()
+            claimable = _claimable_now(spares_lapsed)
+            keys = (await connection.execute(claimable, {**_times(moment), **options})).scalars().all()
             if not keys:
                 return []
             until = moment + timedelta(seconds=seconds)
@@ -163,8 +168,10 @@ def _any_claimable() -> sa.Select[str]:
 
 
 @cache
-def _claimable_now() -> sa.Select[str]:
+def _claimable_now(spares_lapsed: bool) -> sa.Select[str]:
     query = sa.select(orders.c.key).where(_claimable(), orders.c.key.not_in(sa.bindparam("but", expanding=True)))
+    if spares_lapsed:
+        query = query.where(orders.c.owner.is_(None))
     query = query.order_by(orders.c.tries + orders.c.cut_off > 0, orders.c.created_at, orders.c.position)
     return query.limit(sa.bindparam("at_most", type_=sa.Integer)).with_for_update(skip_locked=True)
 

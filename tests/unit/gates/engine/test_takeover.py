@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from healthd.journal.errors import JournalError
 from healthd_gates.actions.contract import ActionResult, Ending
 from healthd_gates.domain import errors as refusals
+from healthd_gates.domain.action_order import OrderState
 from healthd_gates.domain.evidence import Counts, Evidence
 from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
 from healthd_gates.domain.request import PushedEvidence
@@ -29,6 +30,7 @@ from tests.fakes.gates import (
     failing,
     healthy,
     later,
+    over,
     replica,
     request,
     start_replica,
@@ -257,6 +259,35 @@ class Counting:
     def __call__(self, seconds: float) -> Evidence:
         since, self._last = seconds - self._last, seconds
         return Evidence(MIDNIGHT, since, Counts(self._rate * since, self._rate * self._errors * since))
+
+
+@pytest.mark.usefixtures("short_lease")
+async def test_what_ended_while_the_journal_was_away_is_not_done_again(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its replica, which could prolong no claim, stores the result once it can; another one leaves it the time."""
+    monkeypatch.setattr("healthd_gates.engine.action_worker._JOURNAL_PAUSE", 5.0)
+
+    async def away(*_: object) -> frozenset[str]:
+        raise JournalError("connection refused")
+
+    async def slow() -> ActionResult:
+        await asyncio.sleep(8)
+        return ActionResult(Ending.DONE, "put back")
+
+    Script.act, Note.act = broken, lambda _order: slow()
+    async with replica(file) as first, replica(file) as second:
+        gate = await first.keeper.start(request(), caller="ci")
+        while not Note.tried:
+            await asyncio.sleep(0.1)
+        (owner,) = [each for each in (first, second) if each.gates._action_worker._jobs]
+        monkeypatch.setattr(owner.gates.outbox, "hold", away)  # the other one reaches the journal first
+        with locked_away(file, monkeypatch):
+            await asyncio.sleep(37)
+        await over(second, gate)
+        assert len(Note.tried) == 1
+        (order,) = await second.gates.outbox.of_gate(gate.id)
+        assert (order.state, order.cut_off) == (OrderState.DONE, 0)
 
 
 @pytest.mark.parametrize("away", [20, 50, 100])
