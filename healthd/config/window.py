@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import ConfigDict, Field
 
 from healthd.config.model import Reason
+from healthd.config.whole import Fault, Whole
 from healthd.cron import Cron, Zone, next_time, trigger
 from healthd.labels import matches
 from healthd.nearest import nearest
@@ -17,15 +18,13 @@ from healthd.units import Duration, Names, Time, stamp
 
 if TYPE_CHECKING:
     from apscheduler.triggers.cron import CronTrigger
-    from pydantic_core import InitErrorDetails
 
 WindowKind = Literal["maintenance", "silence", "pause", "acknowledgement", "freeze"]
 Labelled = Mapping[str, Names]
 _MINUTE = timedelta(minutes=1)
-_NO_REASON = [("missing", ("reason",))]
 
 
-class Times(BaseModel):
+class Times(Whole):
     """Times of a window. It starts at every time that `cron` names in `timezone` and lasts `for`; or it runs from
     `from` to `to`."""
 
@@ -44,41 +43,18 @@ class Times(BaseModel):
     reason: Reason
     """Reason, shown beside what the window covers and to a caller that is refused."""
 
-    @model_validator(mode="after")
-    def _has_no_fault(self) -> Self:
-        if faults := list(self._faults()):
-            raise ValueError("; ".join(faults))
-        return self
+    stand_ins: ClassVar = {"reason": "missing"}
 
-    @model_validator(mode="wrap")
-    @classmethod
-    def _tells_all(cls, given: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """A reason that is missing hides no other fault of the window, which only a whole one is looked at for."""
-        try:
-            return handler(given)
-        except ValidationError as error:
-            found = error.errors()
-            if not isinstance(given, dict) or [(each["type"], each["loc"]) for each in found] != _NO_REASON:
-                raise
-            try:
-                handler({**given, "reason": "missing"})
-            except ValidationError as other:
-                both = [*found, *other.errors()]
-            else:
-                raise
-        raise ValidationError.from_exception_data(cls.__name__, cast("list[InitErrorDetails]", both))
-
-    def _faults(self) -> Iterator[str]:
-        """Yield what is wrong with options that are each right."""
+    def faults(self, context: Any) -> Iterator[Fault]:
         recurring = self.cron is not None and self.lasts is not None
         once = self.start is not None and self.end is not None
         given = sum(value is not None for value in (self.cron, self.lasts, self.start, self.end))
         if given != 2 or recurring == once:
-            yield "write either cron and for, or from and to"
+            yield Fault("write either cron and for, or from and to", ("cron", "for", "from", "to"))
         if self.start and self.end and self.end <= self.start:
-            yield "to must be later than from"
+            yield Fault("to must be later than from", ("from", "to"))
         if self.lasts is not None and self.lasts > 366 * 86400:
-            yield "for must not be longer than a year"
+            yield Fault("for must not be longer than a year", ("for",))
 
     def until(self, moment: datetime) -> datetime | None:
         """Return the end of the window that covers this moment; None if none does."""
@@ -107,25 +83,20 @@ class CheckWindow(Times):
     """Names of checks; `*` matches any text."""
     groups: Names = ()
     """Groups whose checks are covered."""
-    labels: Labelled = {}
+    labels: Labelled = Field(default_factory=dict)
     """Labels that a check must have, each with one of these values; `*` matches any text."""
 
-    def _faults(self) -> Iterator[str]:
-        yield from super()._faults()
-        subjects = self._subjects()
-        if surplus := [
-            name for name in ("checks", "groups", "services") if getattr(self, name, ()) and name not in subjects
-        ]:
-            yield f"has nothing to do with {' and '.join(surplus)}: leave that out"
-        if not any(getattr(self, name) for name in subjects):
-            yield f"names nothing: write {', '.join(subjects[:-1])} or labels; `{subjects[0]}: '*'` are all"
+    def faults(self, context: Any) -> Iterator[Fault]:
+        yield from super().faults(context)
+        named = {name for name in ("checks", "groups", "services", "labels") if getattr(self, name, ())}
+        yield from faults_of_subjects(named, self._subjects())
 
     @property
     def window_kind(self) -> WindowKind:
         return "maintenance"
 
     def _subjects(self) -> tuple[str, ...]:
-        return ("checks", "groups", "labels")
+        return subjects_of(self.window_kind)
 
     def takes(self, check: str, labels: Mapping[str, str], groups: Collection[str]) -> bool:
         """True if it covers this check, which is in these groups, at its times."""
@@ -164,15 +135,27 @@ class Window(CheckWindow):
     def window_kind(self) -> WindowKind:
         return self.kind
 
-    def _subjects(self) -> tuple[str, ...]:
-        return ("services", "labels") if self.kind == "freeze" else ("checks", "groups", "labels")
-
     def takes(self, check: str, labels: Mapping[str, str], groups: Collection[str]) -> bool:
         return self.kind != "freeze" and super().takes(check, labels, groups)
 
     def freezes(self, service: str, labels: Mapping[str, str]) -> bool:
         named = not self.services or matches(service, self.services)
         return self.kind == "freeze" and named and has_labels(labels, self.labels)
+
+
+def faults_of_subjects(named: Collection[str], subjects: Sequence[str]) -> Iterator[Fault]:
+    """Yield what is wrong with what a window names, of the `subjects` that its kind covers."""
+    surplus = [name for name in ("checks", "groups", "services") if name in named and name not in subjects]
+    if surplus:
+        yield Fault(f"has nothing to do with {' and '.join(surplus)}: leave that out", ("kind", *surplus))
+    if not any(name in named for name in subjects):
+        told = f"names nothing: write {', '.join(subjects[:-1])} or labels; `{subjects[0]}: '*'` are all"
+        yield Fault(told, ("kind", *subjects))
+
+
+def subjects_of(kind: WindowKind) -> tuple[str, ...]:
+    """Return the options by which a window of this kind names what it covers."""
+    return ("services", "labels") if kind == "freeze" else ("checks", "groups", "labels")
 
 
 def notes_on_times(section: str, windows: Sequence[Times]) -> Iterator[str]:

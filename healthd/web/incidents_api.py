@@ -14,7 +14,7 @@ from healthd.config.incident import Incident
 from healthd.monitoring.incidents import Incidents
 from healthd.units import stamp
 from healthd.web.auth import Guard
-from healthd.web.bodies import read_body
+from healthd.web.parsing import body_of
 from healthd.web.problems import answering_problems
 from healthd.web.public.writing import NewIncident, NewUpdate, Writing
 
@@ -47,14 +47,16 @@ class IncidentsApi:
     async def _open(self, request: web.Request) -> web.Response:
         await self._guard.prepare(request)
         caller = self._guard.require(request, _SCOPE)
-        incident = await self._writing.open(caller, await read_body(request, NewIncident, "incident"))
+        wanted = await body_of(request, NewIncident, "incident", self._writing.pages)
+        incident = await self._writing.open(caller, wanted)
         return web.json_response(self._document(incident), status=201, headers=_NO_STORE)
 
     async def _update(self, request: web.Request) -> web.Response:
         await self._guard.prepare(request)
         caller = self._guard.require(request, _SCOPE)
-        wanted = await read_body(request, NewUpdate, "update")
-        incident = await self._writing.update(caller, request.match_info["incident"], wanted)
+        meant = self._writing.meant(request.match_info["incident"])
+        wanted = await body_of(request, NewUpdate, "update", self._writing.components_of(meant.last.pages))
+        incident = await self._writing.update(caller, meant, wanted)
         return web.json_response(self._document(incident), status=201, headers=_NO_STORE)
 
     async def _withdraw(self, request: web.Request) -> web.Response:

@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from healthd.web.description import NAME, Answer, Description
 from healthd.web.history_schema import AuditAnswer, AuditQuery, CheckHistoryAnswer, HistoryAnswer, HistoryQuery
+from healthd.web.new_window import NewWindow
 from healthd.web.public.writing import NewIncident, NewUpdate
 from healthd.web.schema import (
     GroupAnswer,
@@ -19,7 +20,6 @@ from healthd.web.schema import (
     WindowAnswer,
     WindowsAnswer,
 )
-from healthd.web.windows_api import NewWindow
 
 _STATUS = {"X-Health-Status": "The status of the whole or of the group: healthy, degraded, unhealthy or unknown."}
 _ALLOW = {"Allow": "The methods that are answered here."}

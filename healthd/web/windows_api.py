@@ -4,54 +4,22 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Any
 
 from aiohttp import web
-from pydantic import Field, ValidationError
 
-from healthd.config.model import Reason
-from healthd.config.settings import Model
-from healthd.config.window import Labelled, Window, WindowKind, nothing_covered
+from healthd.config.window import Window
 from healthd.monitoring.board import Board
 from healthd.monitoring.windows import Windows
-from healthd.nearest import not_under
 from healthd.runtime.clock import Clock
-from healthd.units import Duration, Names, Time, stamp
+from healthd.units import stamp
 from healthd.web.auth import Caller, Guard
-from healthd.web.bodies import invalid, read_body
+from healthd.web.new_window import NewWindow, Surroundings
+from healthd.web.parsing import body_of
 from healthd.web.problems import Problem, answering_problems, not_known_yet
 
-_LONGEST = timedelta(days=366)
 _MOST = 1000
-_ACKNOWLEDGED_FOR = timedelta(days=30)
-_WILD = frozenset("*?[")
 _NO_STORE = {"Cache-Control": "no-store"}
-Labels = Mapping[str, Mapping[str, str]]
-
-
-class NewWindow(Model):
-    """Window to put in force."""
-
-    kind: WindowKind
-    """`maintenance`: failures do not count; `silence`: no notification; `pause`: no probes; `acknowledgement`: no
-    further notification until the check is healthy; `freeze`: no gate of these services starts."""
-    checks: Names = ()
-    """Names of checks; `*` matches any text."""
-    groups: Names = ()
-    """Groups whose checks are covered."""
-    services: Names = ()
-    """Services that a freeze covers; `*` matches any text."""
-    labels: Labelled = Field(default_factory=dict)
-    """Labels that a check or service must have, each with one of these values."""
-    start: Annotated[Time | None, Field(alias="from")] = None
-    """Start of the window; now by default."""
-    end: Annotated[Time | None, Field(alias="to")] = None
-    """End of the window. An acknowledgement needs none."""
-    lasts: Annotated[Duration | None, Field(alias="for")] = None
-    """Length of the window, instead of its end: `1h`."""
-    reason: Reason
-    """Reason, shown beside what the window covers."""
 
 
 class WindowsApi:
@@ -86,28 +54,35 @@ class WindowsApi:
         """Put a window in force."""
         await self._guard.prepare(request)
         caller = self._guard.require(request, "windows:write")
-        window = await self.add(caller, await read_body(request, NewWindow, "window"))
+        window = await self.add(caller, await body_of(request, NewWindow, "window", self.surroundings()))
         return web.json_response(self._document(window), status=201, headers=_NO_STORE)
 
+    def surroundings(self) -> Surroundings:
+        """Return what a window is validated against now."""
+        return Surroundings(
+            {state.name: state.config.labels for state in self._board.checks()},
+            self._board.groups(),
+            self._services(),
+            self._board.groups_of,
+            self._clock.now(),
+        )
+
     async def add(self, caller: Caller, wanted: NewWindow) -> Window:
-        """Put a window in force for a caller with the scope `windows:write`. Raises Problem."""
-        self._refuse_strangers(wanted)
+        """Put a window in force that was validated against the `surroundings`, for a caller with the scope
+        `windows:write`. Raises Problem."""
         self._refuse_beyond_reach(caller, wanted)
         if len(self._windows.all()) >= _MOST:
             raise Problem(429, "Too many windows", f"there are {_MOST}: end some first")
-        start, end = self._times(wanted)
-        document = {
-            **wanted.model_dump(include={"kind", "checks", "groups", "services", "labels", "reason"}),
-            "id": secrets.token_hex(4),
-            "author": caller.name,
-            "from": start,
-            "to": end,
-        }
-        try:
-            window = Window.model_validate(document)
-        except ValidationError as error:
-            raise invalid(error, "window", Window, document) from None
-        self._refuse_covering_nothing(window)
+        start, end = wanted.times(self._clock.now())
+        window = Window.model_validate(
+            {
+                **wanted.model_dump(include={"kind", "checks", "groups", "services", "labels", "reason"}),
+                "id": secrets.token_hex(4),
+                "author": caller.name,
+                "from": start,
+                "to": end,
+            }
+        )
         await self._windows.add(window)
         return window
 
@@ -131,49 +106,6 @@ class WindowsApi:
             told = f"no window {key[:64]!r} is in force or to come: it has ended, or there was none"
             raise Problem(404, "No such window", f"{told}; `healthd window list` and GET /windows show them")
         return next((it for it in found if it.id == key), found[0])
-
-    def _times(self, wanted: NewWindow) -> tuple[datetime, datetime]:
-        """Return start and end. Raises Problem."""
-        now = self._clock.now()
-        start, end = wanted.start or now, wanted.end
-        if end is not None and wanted.lasts is not None:
-            raise Problem(422, "Invalid window", "write to or for, not both")
-        if start - now > _LONGEST:
-            raise Problem(422, "Invalid window", "from must be within a year from now")
-        if wanted.lasts is not None and wanted.lasts > _LONGEST.total_seconds():
-            raise Problem(422, "Invalid window", f"for must not be longer than a year: write at most {_LONGEST.days}d")
-        if wanted.lasts is not None:
-            end = start + timedelta(seconds=wanted.lasts)
-        elif end is None and wanted.kind == "acknowledgement":
-            end = start + _ACKNOWLEDGED_FOR
-        elif end is None:
-            raise Problem(422, "Invalid window", "it needs an end: write for, such as 1h, or to")
-        if end - start > _LONGEST:
-            raise Problem(422, "Invalid window", "to must be within a year after from")
-        if end <= max(now, start):
-            raise Problem(422, "Invalid window", "to must be later than from, and than now")
-        return start, end
-
-    def _refuse_strangers(self, wanted: NewWindow) -> None:
-        """Raise Problem for a name that nothing has: a window that covers nothing helps nobody."""
-        checks = [state.name for state in self._board.checks()]
-        known = {"checks": checks, "groups": self._board.groups(), "services": self._services()}
-        for section, names in known.items():
-            for name in getattr(wanted, section):
-                if name not in names and not _WILD & set(name):
-                    raise Problem(422, "Invalid window", f"names {not_under(section, name, names)}")
-
-    def _refuse_covering_nothing(self, window: Window) -> None:
-        """Raise Problem for patterns and labels that nothing has."""
-        if window.kind == "freeze":
-            services = self._services()
-            if not any(window.freezes(name, labels) for name, labels in services.items()):
-                told = nothing_covered("service", window.services, window.labels, services)
-                raise Problem(422, "Invalid window", told)
-            return
-        checks = {state.name: state.config.labels for state in self._board.checks()}
-        if not any(window.takes(name, labels, self._board.groups_of(name)) for name, labels in checks.items()):
-            raise Problem(422, "Invalid window", nothing_covered("check", window.checks, window.labels, checks))
 
     def _refuse_beyond_reach(self, caller: Caller, window: NewWindow | Window) -> None:
         """Raise Problem 403 for a window that covers, or could cover later, what the caller's token is not bound to."""

@@ -11,10 +11,10 @@ from aiohttp import web
 
 from healthd.web.auth import Caller, Guard
 from healthd.web.external import base_of
+from healthd.web.parsing import read_query, require_type
 from healthd.web.problems import Problem
 from healthd_gates.api.bodies import Bodies, taken
 from healthd_gates.api.operation import Call, Nothing, Operation
-from healthd_gates.api.parsing import read_query, require_type
 from healthd_gates.api.problems import problem_of
 from healthd_gates.api.rate_limit import RateLimiter
 from healthd_gates.api.reach import ServicesInReach

@@ -17,9 +17,9 @@ from healthd.web.description import NAME as NAME
 from healthd.web.description import Answer as Answer
 from healthd.web.description import Header as Header
 from healthd.web.description import Nothing as Nothing
+from healthd.web.parsing import read_body
 from healthd.web.problems import Problem
 from healthd_gates.api.bodies import LARGEST_BODY
-from healthd_gates.api.parsing import read_body
 
 GATE_ID = r"(?!verify$)[A-Za-z0-9_-]{1,64}"
 PATH_PATTERNS = {"gate_id": GATE_ID, "service": NAME, "hook": NAME, "action": NAME}

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 
 from healthd_gates.actions.contract import ActionConfig
 from healthd_gates.config import observed
@@ -52,9 +53,15 @@ def validate(
     if policy is None:
         raise UnknownPolicy(policy=name, known=config.policies)
     spec = GateSpec(policy, service, name=name)
-    _check_fit(request, service, name, policy)
-    _check_groups(name, policy, config)
-    _check_actions(request, spec, config)
+    _refuse_all(
+        partial(_check_baseline, request, name, policy),
+        partial(_check_policy, service, name, policy),
+        partial(_check_ramp, request, service, name, policy),
+        partial(_check_source, request, service, name, policy),
+        partial(_check_arms, request, service, policy),
+        partial(_check_groups, name, policy, config),
+        partial(_check_actions, request, spec, config),
+    )
     _check_freeze(request, config, moment, freezes)
     timing = spec.verdict_rules.timing
     waits = timing.patience if policy.reads_traffic else 0.0
@@ -94,19 +101,41 @@ def new_id(moment: datetime) -> str:
     return f"{int(moment.timestamp() * 1000):012x}{secrets.token_hex(10)}"
 
 
-def _check_fit(request: VerifyRequest, service: Service, name: str, policy: Policy) -> None:
+def _refuse_all(*checks: Callable[[], None]) -> None:
+    """Raise one InvalidRequest for all that the checks refuse: the first of each field, for it may cause what follows
+    it."""
+    found: dict[str, InvalidRequest] = {}
+    for check in checks:
+        try:
+            check()
+        except InvalidRequest as refusal:
+            found.setdefault(refusal.fields["field"], refusal)
+    if found:
+        first, *others = found.values()
+        problem = "; ".join((first.fields["problem"], *(str(other).rstrip(".") for other in others)))
+        raise InvalidRequest(field=first.fields["field"], problem=problem)
+
+
+def _check_baseline(request: VerifyRequest, name: str, policy: Policy) -> None:
     if policy.needs_baseline and request.baseline is None:
         raise InvalidRequest(
             field="baseline", problem=f"policy {name} compares with the version beside it: name that one"
         )
+
+
+def _check_policy(service: Service, name: str, policy: Policy) -> None:
     for problem in unanswerable(service, policy):
         raise InvalidRequest(field="policy", problem=f"{name}: {problem}")
     if policy.inconclusive != "pass" and (lack := without_latency(service, policy)) is not None:
         raise InvalidRequest(field="policy", problem=f"{name} {lack}")
-    if policy.ramp is not None:
-        _check_ramp(request, service, name, policy)
+
+
+def _check_source(request: VerifyRequest, service: Service, name: str, policy: Policy) -> None:
     if policy.needs_source and service.traffic_source is None:
         raise InvalidRequest(field="policy", problem=f"{name} looks at traffic, and {request.service} has no source")
+
+
+def _check_arms(request: VerifyRequest, service: Service, policy: Policy) -> None:
     with _refusing():
         check_versions(request.service, service, policy, request.candidate, request.baseline)
 
@@ -128,6 +157,8 @@ def _check_groups(name: str, policy: Policy, config: Config) -> None:
 
 
 def _check_ramp(request: VerifyRequest, service: Service, name: str, policy: Policy) -> None:
+    if policy.ramp is None:
+        return
     if request.rollback != "auto":
         problem = f"policy {name} widens the release itself, and takes it back itself: leave rollback at auto"
         raise InvalidRequest(field="rollback", problem=problem)

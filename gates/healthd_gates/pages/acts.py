@@ -4,7 +4,7 @@ name."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
 from aiohttp import web
@@ -82,9 +82,9 @@ class GateActs:
         if act == "resume":
             do = partial(self._resume, pause=int(number) if number.isdecimal() and len(number) < 10 else 0)
         caller = await self._caller(request, form.get("token", ""), scope)
-        if form.get("sure") != "yes":
-            raise Problem(400, "Nothing was done", "tick that you mean it, and press the button again")
-        _refuse_reason(reason)
+        unsure = [] if form.get("sure") == "yes" else ["tick that you mean it, and press the button again"]
+        if told := [*unsure, *_faults_of_reason(reason)]:
+            raise Problem(400, "Nothing was done", "; ".join(told))
         gate = await self._gate_service.get(request.match_info["gate_id"])
         self._reach.admit_service(caller, gate.service)
         await do(gate.id, caller.name, reason)
@@ -120,14 +120,11 @@ class GateActs:
         return await self._interventions.cancel(gate_id, caller=caller, reason=reason)
 
 
-def _refuse_reason(reason: str) -> None:
-    """Raise Problem 400 for a reason that the audit cannot show in one line."""
-    told = None
+def _faults_of_reason(reason: str) -> Iterator[str]:
+    """Yield what is wrong with a reason that the audit cannot show in one line."""
     if not reason:
-        told = f"write a reason, of at most {_LONGEST_REASON} characters, for the audit"
+        yield f"write a reason, of at most {_LONGEST_REASON} characters, for the audit"
     elif len(reason) > _LONGEST_REASON:
-        told = f"the reason has {len(reason)} characters; {_LONGEST_REASON} are the most that the audit takes"
-    elif not reason.isprintable():
-        told = "the reason must be one line: it has a line break or another character that cannot be printed"
-    if told is not None:
-        raise Problem(400, "Nothing was done", told)
+        yield f"the reason has {len(reason)} characters; {_LONGEST_REASON} are the most that the audit takes"
+    if not reason.isprintable():
+        yield "the reason must be one line: it has a line break or another character that cannot be printed"

@@ -9,13 +9,14 @@ from aiohttp import web
 
 from healthd.monitoring.board import Board
 from healthd.web.auth import Caller, Guard
-from healthd.web.bodies import validated
 from healthd.web.checks_api import reaches
 from healthd.web.forms import read_form, refuse_other_sites, refuse_strange_fields
 from healthd.web.history_api import no_such_check
+from healthd.web.new_window import NewWindow
 from healthd.web.pages.renderer import FORMS, Renderer
+from healthd.web.parsing import validated
 from healthd.web.problems import Problem, answering_problems
-from healthd.web.windows_api import NewWindow, WindowsApi
+from healthd.web.windows_api import WindowsApi
 
 _SCOPE = "windows:write"
 _ACTS = {
@@ -71,7 +72,8 @@ class SilencePage:
             told = "the form names nothing that can be done; go back and reload the page"
             raise Problem(400, "Nothing was done", told)
         wanted = {**_ACTS[form["act"]], "checks": [name], "reason": form.get("reason", "")}
-        await self._windows.add(caller, validated(wanted, NewWindow, "window"))
+        window = validated(wanted, NewWindow, "Invalid window", self._windows.surroundings())
+        await self._windows.add(caller, window)
         return name
 
     def _may_write(self, person: Caller | None, name: str) -> bool:

@@ -14,10 +14,10 @@ from healthd.config.settings import Settings
 from healthd.monitoring.incidents import Incidents
 from healthd.runtime.clock import Clock
 from healthd.web.auth import Guard
-from healthd.web.bodies import validated
 from healthd.web.caller import Caller
 from healthd.web.forms import read_form, refuse_other_sites, refuse_strange_fields
 from healthd.web.pages.renderer import FORMS, Renderer
+from healthd.web.parsing import validated
 from healthd.web.problems import Problem, answering_problems
 from healthd.web.public.writing import NewIncident, NewUpdate, Writing
 
@@ -94,15 +94,19 @@ class IncidentPage:
             raise Problem(400, "Nothing was done", told)
         refuse_strange_fields(form, fields)
         caller = await self._caller(request, form.get("token", ""))
-        said = {key: form[key] for key in _SAID if form.get(key)}
+        said: dict[str, Any] = {key: form[key] for key in _SAID if form.get(key)}
         named = {"components": [form["component"]]} if form.get("component") else {}
         match form.get("act"):
             case "open":
                 pages = {"pages": [form["page"]]} if form.get("page") else {}
-                await self._writing.open(caller, validated({**said, **named, **pages}, NewIncident, "incident"))
+                said = {**said, **named, **pages}
+                incident = validated(said, NewIncident, "Invalid incident", self._writing.pages)
+                await self._writing.open(caller, incident)
             case "update":
-                update = validated({**said, **named}, NewUpdate, "update")
-                await self._writing.update(caller, form.get("incident", ""), update)
+                meant = self._writing.meant(form.get("incident", ""))
+                known = self._writing.components_of(meant.last.pages)
+                update = validated({**said, **named}, NewUpdate, "Invalid update", known)
+                await self._writing.update(caller, meant, update)
             case "withdraw" if form.get("sure") == "yes":
                 await self._writing.withdraw(caller, form.get("incident", ""))
             case _:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -14,6 +14,7 @@ from healthd.config.incident import Impact, Incident, IncidentState, Update
 from healthd.config.model import Model, one_line
 from healthd.config.public_page import PublicPage
 from healthd.config.settings import Settings
+from healthd.config.whole import Fault, Whole
 from healthd.monitoring.incidents import Incidents
 from healthd.nearest import not_under
 from healthd.runtime.clock import Clock
@@ -39,8 +40,10 @@ Title = Annotated[
 Text = Annotated[str, Field(max_length=2000), StringConstraints(strip_whitespace=True), AfterValidator(_paragraphs)]
 
 
-class NewIncident(Model):
-    """Incident to open, or an announcement."""
+class NewIncident(Whole, Model):
+    """Incident to open, or an announcement. It is validated against the public pages."""
+
+    stand_ins: ClassVar = {"title": "missing"}
 
     title: Title
     """Headline that customers read."""
@@ -56,9 +59,22 @@ class NewIncident(Model):
     state: IncidentState = "investigating"
     """How far it is: `investigating`, `identified`, `monitoring` or `resolved`."""
 
+    def faults(self, context: Any) -> Iterator[Fault]:
+        if not isinstance(context, Mapping):  # nothing is known to validate it against
+            return
+        pages = self.pages or (tuple(context) if len(context) == 1 else ())
+        if not pages:
+            told = f"write pages, of {', '.join(context)}" if context else "there is none: write public_pages"
+            yield Fault(f"{told}: it must be known which public page shows it", ("pages",))
+        strange = [name for name in pages if name not in context]
+        yield from (Fault(f"names {not_under('public_pages', name, context)}", ("pages",)) for name in strange)
+        if pages and not strange:
+            yield from _strange_components(self.components, component_names(context, pages))
 
-class NewUpdate(Model):
-    """Update of an incident. What is left out stays as it is."""
+
+class NewUpdate(Whole, Model):
+    """Update of an incident. What is left out stays as it is. It is validated against the names of the components of
+    the incident's pages."""
 
     text: Text = ""
     """Text of the update; line breaks begin paragraphs."""
@@ -70,6 +86,22 @@ class NewUpdate(Model):
     """Another headline."""
     components: Names | None = None
     """Components that are affected from now on."""
+
+    def faults(self, context: Any) -> Iterator[Fault]:
+        if context is not None:
+            yield from _strange_components(self.components or (), context)
+
+
+def component_names(every: Mapping[str, PublicPage], pages: Sequence[str]) -> list[str]:
+    """Return the names of the components of some pages; of one that is gone there are none."""
+    return [part.name for name in pages if name in every for part in every[name].components]
+
+
+def _strange_components(components: Collection[str], known: Collection[str]) -> Iterator[Fault]:
+    """Yield the components that none of the pages has."""
+    for name in components:
+        if name not in known:
+            yield Fault(f"names {not_under('the components of its pages', name, known)}", ("pages", "components"))
 
 
 class Writing:
@@ -87,16 +119,19 @@ class Writing:
         self._clock, self._redact = clock, redact
 
     @property
-    def _pages(self) -> Mapping[str, PublicPage]:
+    def pages(self) -> Mapping[str, PublicPage]:
+        """The public pages, which a new incident is validated against."""
         return self._settings.now.public_pages
+
+    def components_of(self, pages: Sequence[str]) -> list[str]:
+        """Return the names of the components of some pages, which an update is validated against."""
+        return component_names(self.pages, pages)
 
     async def open(self, caller: Caller, wanted: NewIncident) -> Incident:
         """Open an incident."""
         if sum(it.is_open for it in self._incidents.all()) >= _MOST_OPEN:
             raise Problem(429, "Too many incidents", f"{_MOST_OPEN} are open: resolve or withdraw some first")
-        pages = wanted.pages or self._only_page()
-        self._refuse_strange_pages(pages)
-        self._refuse_strange_components(pages, wanted.components)
+        pages = wanted.pages or tuple(self.pages)
         update = Update(
             id=secrets.token_hex(8),
             incident=secrets.token_hex(4),
@@ -107,10 +142,8 @@ class Writing:
         )
         return await self._add(caller, update, "incident.open")
 
-    async def update(self, caller: Caller, key: str, wanted: NewUpdate) -> Incident:
+    async def update(self, caller: Caller, incident: Incident, wanted: NewUpdate) -> Incident:
         """Add an update to an incident."""
-        incident = self.meant(key)
-        self._refuse_strange_components(incident.last.pages, wanted.components or ())
         changes = wanted.model_dump(exclude_none=True, exclude={"text"})
         if not wanted.text and not any(getattr(incident.last, name) != value for name, value in changes.items()):
             raise Problem(422, "Invalid update", "it says nothing new: write text, state, impact, title or components")
@@ -143,30 +176,12 @@ class Writing:
 
     async def _add(self, caller: Caller, update: Update, action: str) -> Incident:
         await self._refuse_beyond_reach(caller, update.pages, update.components)
-        for name, text in (("title", update.title), ("text", update.text)):
-            if self._redact(text) != text:
-                raise Problem(422, "Invalid incident", f"{name}: contains a secret: leave it out")
+        said = (("title", update.title), ("text", update.text))
+        if secret := [name for name, text in said if self._redact(text) != text]:
+            told = "; ".join(f"{name}: contains a secret: leave it out" for name in secret)
+            raise Problem(422, "Invalid incident", told)
         await self._incidents.add(update, action)
         return next(iter(self._incidents.find(update.incident)), Incident((update,)))
-
-    def _only_page(self) -> tuple[str, ...]:
-        if len(self._pages) == 1:
-            return tuple(self._pages)
-        told = f"write pages, of {', '.join(self._pages)}" if self._pages else "there is none: write public_pages"
-        raise Problem(422, "No page", f"{told}: it must be known which public page shows it")
-
-    def _refuse_strange_pages(self, pages: Sequence[str]) -> None:
-        """Raise Problem for a page that there is not."""
-        for name in pages:
-            if name not in self._pages:
-                raise Problem(422, "Invalid incident", f"names {not_under('public_pages', name, self._pages)}")
-
-    def _refuse_strange_components(self, pages: Sequence[str], components: Collection[str]) -> None:
-        """Raise Problem for a component that none of the pages has."""
-        known = [part.name for name in pages if name in self._pages for part in self._pages[name].components]
-        for name in components:
-            if name not in known:
-                raise Problem(422, "Invalid incident", f"names {not_under('the components of its pages', name, known)}")
 
     async def _refuse_beyond_reach(self, caller: Caller, pages: Sequence[str], components: Collection[str]) -> None:
         """Raise Problem 403 for an incident of components with checks that the caller's token is not bound to."""
@@ -176,8 +191,8 @@ class Writing:
         if not components:
             raise caller.beyond_reach("what all components of a page are said to be: name the components")
         known = (await self._memberships.now()).pages
-        for page in (it for it in pages if it in self._pages and it in known):
-            for part, members in zip(self._pages[page].components, known[page], strict=True):
+        for page in (it for it in pages if it in self.pages and it in known):
+            for part, members in zip(self.pages[page].components, known[page], strict=True):
                 owned = [reach.check(it.name, it.labels, it.groups) for it in members]
                 if part.name in components and not (owned and all(owned)):
                     raise caller.beyond_reach(f"what is said of the component {part.name}")

@@ -25,9 +25,9 @@ from ruamel.yaml import YAML
 from docs.generator.config import DEPLOY_TOOLS, EXAMPLES
 from healthd.checks.misconfigured import MisconfiguredConfig
 from healthd.config.file import parse
+from healthd.web.parsing import read_body
 from healthd_deploy.migrate import document_file, sql_file
 from healthd_gates.actions.traefik_file import WeightsFile
-from healthd_gates.api.parsing import read_body
 from healthd_gates.api.requests import VerifyBody
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.errors import Refusal

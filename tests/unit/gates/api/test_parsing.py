@@ -8,9 +8,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from healthd.web.parsing import read_body, read_query, require_type
 from healthd.web.problems import Problem, answering_problems
 from healthd_gates.api.bodies import Bodies, taken
-from healthd_gates.api.parsing import read_body, read_query, require_type
 from healthd_gates.api.requests import ReasonBody, WaitQuery
 
 

@@ -14,9 +14,9 @@ from aiohttp.test_utils import TestServer
 from yarl import URL
 
 from healthd.web.auth import hash_token
+from healthd.web.parsing import read_body
 from healthd.web.problems import Problem, answering_problems
 from healthd_gates.api.bodies import Bodies, taken
-from healthd_gates.api.parsing import read_body
 from healthd_gates.api.requests import ReasonBody, VerifyBody
 from healthd_gates.domain.request import PushedEvidence
 

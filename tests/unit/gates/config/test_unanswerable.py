@@ -133,3 +133,20 @@ def test_a_gate_that_could_never_pass_is_not_begun(inconclusive: str) -> None:
         return
     with pytest.raises(InvalidRequest, match="mine has a criterion of latency, and the source has no `latency`: name"):
         begin()
+
+
+def test_all_that_a_request_lacks_is_told_at_once() -> None:
+    """One fault of each field: what else is wrong with a field may be caused by the first."""
+    latency = {"kind": "latency", "quantile": 0.95, "limit": "1s"}
+    policy = {"criteria": [{"kind": "error_rate", "limit": "5%", "compare": {}}, latency]}
+    service = {"targets": TARGETS, "policy": "mine", "source": PROMETHEUS}
+    asked = Config.model_validate({"services": {"api": service}, "policies": {"mine": policy}})
+    request = VerifyRequest(service="api", candidate=Version(version="2", target="blu"))
+    with pytest.raises(InvalidRequest) as refused:
+        validate(request, asked, caller="ci", key=None, replica="r", moment=datetime.now(UTC))
+    told = str(refused.value).split("; ")
+    fields = [
+        part.partition(":")[0] for part in told if part.partition(":")[0] in ("baseline", "policy", "candidate.target")
+    ]
+    assert fields == ["baseline", "policy", "candidate.target"], told
+    assert "there are: blue" in str(refused.value)

@@ -94,6 +94,7 @@ async def test_what_does_not_count(open_site: Open, kind: str, member: str) -> N
         ({"reason": "typo\u202eyob"}, "reason: must be one line"),
         ({"reason": "typo\u2028root"}, "reason: must be one line"),
         ({"chekcs": []}, "chekcs: no such field; did you mean checks?"),
+        ({"kind": "sillence"}, "kind: must be "),
     ],
 )
 async def test_refusals(open_site: Open, change: dict[str, Any], detail: str) -> None:
@@ -103,6 +104,27 @@ async def test_refusals(open_site: Open, change: dict[str, Any], detail: str) ->
     assert status == 422
     assert body["detail"].startswith(detail)
     assert site.windows.all() == []
+
+
+async def test_all_that_is_wrong_is_told_at_once(open_site: Open) -> None:
+    """With the nearest word for each name, and by field for programs; what a wrong one would cause is left out."""
+    _, client = await open_site()
+    wrong = {"kind": "sillence", "checks": ["dbb"], "groups": ["redy"], "servcies": [], "for": "400d", "reason": "a\nb"}
+    _, body = await post(client, wrong)
+    told = body["detail"].split("; ")
+    assert told == [
+        "kind: must be 'maintenance', 'silence', 'pause', 'acknowledgement' or 'freeze'",
+        "did you mean silence?",
+        "reason: must be one line: it has a line break or another character that cannot be printed",
+        "servcies: no such field",
+        "did you mean services?",
+        "names 'dbb', which is not under checks",
+        "did you mean db?",
+        "names 'redy', which is not under groups",
+        "did you mean ready?",
+        "for must not be longer than a year: write at most 366d",
+    ]
+    assert [each["field"] for each in body["errors"]] == ["kind", "reason", "servcies", "", "", ""]
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/windows"), ("POST", "/windows"), ("DELETE", "/windows/x")])

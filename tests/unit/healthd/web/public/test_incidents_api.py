@@ -110,6 +110,20 @@ async def test_an_incident_from_its_beginning_to_its_end(open_site: Open, tmp_pa
         ({"impact": "bad"}, "impact: must be 'none', 'degraded' or 'outage'"),
         ({"state": "done"}, "state: must be 'investigating', 'identified', 'monitoring' or 'resolved'"),
         ({"tilte": "x"}, "tilte: no such field; did you mean title?"),
+        ({"impact": "outtage"}, "impact: must be 'none', 'degraded' or 'outage'; did you mean outage?"),
+        (
+            {"title": "a\nb", "pages": ["shopp"], "state": "done"},
+            "title: must be one line: it has a line break or another character that cannot be printed; state: must be "
+            "'investigating', 'identified', 'monitoring' or 'resolved'; names 'shopp', which is not under public_pages",
+        ),
+        (
+            {"title": "x", "text": "a\x1b[2K", "components": ["Chekout"]},
+            "text: has a character that cannot be printed; names 'Chekout', which is not under the components of",
+        ),
+        (
+            {"title": "reader-token", "text": "it is reader-token"},
+            "title: contains a secret: leave it out; text: contains a secret: leave it out",
+        ),
         ({"text": "the token is reader-token"}, "text: contains a secret: leave it out"),
         ({"title": "leak hd_" + "Ab1_-" * 8 + "xyz"}, "title: contains a secret: leave it out"),
     ],

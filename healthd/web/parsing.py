@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from healthd.config.explain import in_words, meant
+from healthd.config.explain import in_words, meant, meant_value
 from healthd.config.settings import Model
 from healthd.web.problems import Problem
 from healthd.wording import json_fault
@@ -20,6 +20,7 @@ ModelT = TypeVar("ModelT", bound=Model)
 
 # `curl -d` calls everything a form; its body is read as the JSON that it is.
 _JSON_TYPES = ("application/json", "application/x-www-form-urlencoded")
+_NOT_VALID = "The request is not valid"
 _SHOWN = 64  # characters of a name
 _MOST_COMMAS = 8192  # of a body: each value costs twice, read once for its keys and once for what it must be
 _MOST_NAMED, _MOST_SORTED = 10, 10_000  # problems that are named, and how many errors are sorted to find them
@@ -49,28 +50,48 @@ def require_type(request: web.Request, known: Sequence[str] = ()) -> None:
         raise Problem(415, "Not JSON", f"send application/json, not {given[:_SHOWN]}")
 
 
-def read_body(raw: bytes, model: type[ModelT]) -> ModelT:
-    """Return the JSON of a body. Raises Problem 400 or 422."""
+def read_body(
+    raw: bytes, model: type[ModelT], title: str = _NOT_VALID, *, strict: bool = True, context: Any = None
+) -> ModelT:
+    """Return the JSON of a body, validated against a `context`. Raises Problem 400, or 422 with this title."""
     if not raw.strip():
         raw = b"{}"
     _require_utf_8(raw)
     if raw.count(b",") > _MOST_COMMAS:
-        raise Problem(422, "The request is not valid", f"it has more than {_MOST_COMMAS} values")
+        raise Problem(422, title, f"it has more than {_MOST_COMMAS} values")
     document: Any = {}
     try:
         document = json.loads(raw, object_pairs_hook=_once, parse_constant=_not_json)
-        _refuse_many_strangers(document, model)
-        return model.model_validate_json(raw, strict=True)
+        _refuse_many_strangers(document, model, title)
+        return model.model_validate_json(raw, strict=strict, context=context)
     except ValidationError as error:
-        details = _first(error)
-        if any(detail["type"] == "json_invalid" for detail in details):  # what Python's reader takes and JSON has not
+        if any(detail["type"] == "json_invalid" for detail in _first(error)):  # Python's reader takes it
             raise Problem(400, "Not JSON", "a text holds an escape that is half a character") from None
-        problems = [_named(detail, model, document) for detail in details]
-        raise _refused(422, "The request is not valid", problems, error.error_count()) from None
+        raise invalid(error, model, document, title) from None
     except RecursionError:
         raise Problem(400, "Not JSON", "it is nested too deeply") from None
     except ValueError as error:
         raise Problem(400, "Not JSON", json_fault(error)) from None
+
+
+async def body_of(request: web.Request, model: type[ModelT], what: str, context: Any = None) -> ModelT:
+    """Return the body of a call, which describes `what`. Raises Problem 400, 422."""
+    return read_body(await request.read(), model, f"Invalid {what}", strict=False, context=context)
+
+
+def validated(raw: Any, model: type[ModelT], title: str, context: Any = None) -> ModelT:
+    """Return a document, such as that of a form, as its model. Raises Problem 422."""
+    try:
+        return model.model_validate(raw, context=context)
+    except ValidationError as error:
+        raise invalid(error, model, raw, title) from None
+
+
+def invalid(error: ValidationError, model: type[Model], document: Any, title: str) -> Problem:
+    """Return the answer to a document that is not valid: each field with what is wrong with it, the first of them if
+    they are many."""
+    problems = [_named(detail, model, document) for detail in _first(error)]
+    return _refused(422, title, problems, error.error_count())
 
 
 def _require_utf_8(raw: bytes) -> None:
@@ -82,7 +103,7 @@ def _require_utf_8(raw: bytes) -> None:
         raise Problem(400, "Not JSON", "it is UTF-16 or UTF-32: send UTF-8")
 
 
-def _refuse_many_strangers(document: Any, model: type[Model]) -> None:
+def _refuse_many_strangers(document: Any, model: type[Model], title: str) -> None:
     """Refuse a body of unknown fields before each of thousands becomes an error of its own. Raises Problem 422."""
     if not isinstance(document, dict) or model.model_config.get("extra") != "forbid":
         return
@@ -90,7 +111,7 @@ def _refuse_many_strangers(document: Any, model: type[Model]) -> None:
     strangers = [name[:_SHOWN] for name in document if name not in known]
     if len(strangers) > _MOST_NAMED:
         problems = [{"field": name, "problem": "no such field"} for name in strangers[:_MOST_NAMED]]
-        raise _refused(422, "The request is not valid", problems, len(strangers))
+        raise _refused(422, title, problems, len(strangers))
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -137,6 +158,8 @@ def _named(detail: ErrorDetails, model: type[Model], document: Any) -> dict[str,
         message = "no such field" + meant(model, document, where)
     else:
         message = _AS_JSON.get(kind) or in_words(kind, detail["msg"], detail.get("ctx", {}))
+        if kind == "literal_error":
+            message += meant_value(document, where, detail["ctx"]["expected"])
     return {"field": ".".join(str(step)[:_SHOWN] for step in where), "problem": message}
 
 
