@@ -192,7 +192,7 @@ class Failing(stage.Scripted):
 
     async def observe(self, since: Cursor | None) -> Look:
         if since is None:
-            await asyncio.to_thread(lambda: urllib.request.urlopen(self._where, timeout=20).read())
+            await asyncio.to_thread(lambda: urllib.request.urlopen(self._where, timeout=60).read())
         return await super().observe(since)
 
 

@@ -49,7 +49,7 @@ REFUSED = {"status": "error", "errorType": "timeout", "error": "query timed out"
         (Answer(status=502), FailureKind.UNEXPECTED_RESPONSE, "answered 502"),
         (Answer(status=429), FailureKind.RATE_LIMITED, "answered 429"),
         (Answer(status=403), FailureKind.PERMISSION, "answered 403"),
-        (Answer(delay=10), FailureKind.TIMEOUT, "/api/v1/query did not answer within 1 s"),
+        (Answer(delay=10), FailureKind.TIMEOUT, r"/api/v1/query did not answer within (1|0\.\d+) s"),
         (Answer(hang_up=True), FailureKind.CONNECT, "closed the connection"),
         (Answer(body=b"[" * 3000), FailureKind.UNEXPECTED_RESPONSE, "more than max_size"),
     ],
