@@ -22,6 +22,11 @@ REGION = moto.CREDENTIALS["AWS_DEFAULT_REGION"]
 RELEASE = "touch stopped && echo $version > current && rm stopped && echo unpacked $version"
 FAILING = {"2.0": 0.25, "ill": 2.0}
 """Version 2.0 is bad, and `ill` does not even start."""
+SOURCE = {
+    "kind": "scrape",
+    "requests": 'app_requests_total{version="$version"}',
+    "errors": 'app_requests_total{version="$version",status="500"}',
+}
 POLICY = {
     "initial_delay": "0s",
     "interval": "1s",
@@ -83,6 +88,10 @@ class Stage:
         assert set(self.front.calls) <= permitted(tool), "docs/deploy/aws.md must name every call"
         return Outcome(process.returncode, out.decode(), err.decode())
 
+    def targets(self) -> dict[str, list[str]]:
+        """The addresses of each group's instances."""
+        return {name: [one.url for one in found] for name, found in self.members.items()}
+
     def versions(self, group: str = "blue") -> list[str]:
         return [instance.version for instance in self.members[group]]
 
@@ -142,29 +151,20 @@ async def staged(server: moto.Moto, folder: Path, **versions: list[str]) -> Asyn
         yield Stage(front, elbv2, ec2, traffic, groups, members, folder)
 
 
-def judging(stage: Stage, *, acts: bool = False, budget: float | None = None) -> Mapping[str, Any]:
-    """The daemon's configuration: it counts by version, and puts the traffic back itself where `acts`; with a `budget`
-    it widens releases by the policy `gradual`."""
+def judging(stage: Stage, *, acts: bool = False) -> dict[str, Any]:
+    """The daemon's configuration: it counts by version, and puts the traffic back itself where `acts`."""
     action = {"kind": "aws_elbv2", "listener": stage.traffic.listener, "target_groups": stage.groups}
-    compared = {"criteria": [{"kind": "error_rate", "limit": "5%", "compare": {"to": "concurrent"}}]}
-    observed = {"observe": {"min": "3s", "max": "60s"}, "initial_delay": "1s", "blip": "2s"}
-    gradual = POLICY | compared | observed | {"ramp": {"budget": budget, "timeout": "3m"}}
     return {
         "journal": f"sqlite:///{stage.folder}/journal.db",
         "checks": {},
-        "policies": {"quick": POLICY} | ({"gradual": gradual} if budget else {}),
-        "actions": {"switch-alb": {**action, "endpoint": stage.front.url}} if acts or budget else {},
+        "policies": {"quick": POLICY},
+        "actions": {"switch-alb": {**action, "endpoint": stage.front.url}} if acts else {},
         "services": {
             "shop": {
-                "targets": {name: [one.url for one in found] for name, found in stage.members.items()},
-                "source": {
-                    "kind": "scrape",
-                    "requests": 'app_requests_total{version="$version"}',
-                    "errors": 'app_requests_total{version="$version",status="500"}',
-                },
+                "targets": stage.targets(),
+                "source": SOURCE,
                 "policy": "quick",
                 "on_fail": ["switch-alb"] if acts else [],
-                "on_ramp": ["switch-alb"] if budget else [],
             }
         },
     }
@@ -172,11 +172,11 @@ def judging(stage: Stage, *, acts: bool = False, budget: float | None = None) ->
 
 @asynccontextmanager
 async def judged(
-    stage: Stage, *, acts: bool = False, loaded: bool = False, budget: float | None = None
+    stage: Stage, *, acts: bool = False, loaded: bool = False, settings: Mapping[str, Any] | None = None
 ) -> AsyncIterator[None]:
-    """With the daemon, and where `loaded` with requests coming in."""
+    """With the daemon of these settings, or else of `judging`; where `loaded` with requests coming in."""
     async with AsyncExitStack() as stack:
-        running = daemon.running(judging(stage, acts=acts, budget=budget), env=moto.CREDENTIALS)
+        running = daemon.running(settings or judging(stage, acts=acts), env=moto.CREDENTIALS)
         stage.daemon = await stack.enter_async_context(running)
         if loaded:
             await stack.enter_async_context(stage.load.running())
