@@ -21,3 +21,11 @@ class Recording:
     earlier: Sequence[Evidence] = ()
     history_at: datetime | None = None
     courses: Mapping[datetime, Course] = field(default_factory=dict)
+
+    @property
+    def learned(self) -> int:
+        """The place of the first look that was judged with the history."""
+        at = self.history_at
+        if at is None:
+            return 0
+        return next((place for place, after in enumerate(self.looks[1:]) if after.at > at), max(0, len(self.looks) - 1))

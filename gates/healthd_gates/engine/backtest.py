@@ -78,7 +78,7 @@ async def replay(deploy: Deploy, context: SourceContext) -> AsyncIterator[Replay
         end = min(deploy.until, deploy.switched + timedelta(seconds=longest))
         evidence = await _past(opened, deploy.switched, end, deploy.policy.interval)
         if deploy.policy.ramp is None:
-            replayed = judged(Judge(rules, history), evidence)
+            replayed = judged(rules, Recording(evidence, history))
         else:
             replayed = replayed_ramp(spec, rules, Recording(evidence, history), deploy.switched)
         for look in replayed:
@@ -88,9 +88,14 @@ async def replay(deploy: Deploy, context: SourceContext) -> AsyncIterator[Replay
             await reader.close()
 
 
-def judged(judge: Judge, evidence: Sequence[Evidence]) -> Iterator[Replayed]:
+def judged(rules: Rules, past: Recording) -> Iterator[Replayed]:
     """Yield the standing after each interval, up to the verdict."""
-    for each in evidence:
+    judge, learned = Judge(rules, (), (), past.earlier), past.learned
+    for place, each in enumerate(past.looks):
+        if place == learned:
+            judge = Judge(rules, past.history, (), past.earlier)
+            for before in past.looks[:place]:
+                judge.take(before)
         standing = judge.step(each)
         yield Replayed(standing)
         if standing.verdict is not None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import zip_longest
 
 from healthd_gates.domain.evidence import Counts, Events, Evidence, Histogram, Numbers
 from healthd_gates.domain.ramp import Course, Ramp
@@ -42,19 +41,17 @@ def replayed_ramp(
     seconds, but for those that were made then."""
     assert spec.policy.ramp is not None
     marks, spec = spec.policy.ramp.pause_before, replace(spec, policy=unpaused(spec.policy))
-    unknown = past.history if past.history_at is not None else ()
-    ramp = VirtualRamp(spec, rules, () if unknown else past.history, start, action, past.earlier)
+    ramp, learned = VirtualRamp(spec, rules, (), start, action, past.earlier), past.learned
     readings = [bound.reading for bound in bounds_of(spec.policy)]
     harmed = dict.fromkeys(readings, 0.0)
     as_it_was = bool(past.courses)
-    for each, following in zip_longest(past.looks, past.looks[1:]):
+    for place, each in enumerate(past.looks):
         share = ramp.share(each.seconds)
         met = each if as_it_was else _divided(each, share)
         for reading in readings:
             harmed[reading] += _beyond(reading, met.candidate, each.baseline)
-        if unknown and (following is None or following.at > (past.history_at or start)):
-            ramp.learn(unknown)
-            unknown = ()
+        if place == learned:
+            ramp.learn(past.history)
         if as_it_was:
             then = _asked(past.courses.get(each.at), marks)
             standing = ramp.look_again(each, then)

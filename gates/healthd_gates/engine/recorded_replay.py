@@ -12,7 +12,6 @@ from healthd_gates.domain.recording import Recording
 from healthd_gates.engine.backtest import NotReplayable, judged
 from healthd_gates.engine.ramp_replay import USUAL_ACTION, Replayed, replayed_ramp
 from healthd_gates.engine.spec import GateSpec
-from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules
 
 _JUDGED_ALONE = {"critical", "failures", "startup"}
@@ -73,7 +72,7 @@ def replay_recorded(spec: GateSpec, recorded: Recorded) -> Iterator[Replayed]:
         raise NotReplayable("nothing is stored of its looks: it had none, or `gates.keep_evaluations` has passed")
     first = past.looks[0]
     if spec.policy.ramp is None:
-        yield from judged(Judge(rules, past.history, (), past.earlier), past.looks)
+        yield from judged(rules, past)
         return
     if all(each.baseline is None for each in past.looks):
         raise NotReplayable("the policy has a ramp, which compares with the version beside it, and this gate saw none")

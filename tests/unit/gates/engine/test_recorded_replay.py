@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import inf
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -19,7 +20,10 @@ from healthd_gates.engine.ramp_replay import Replayed
 from healthd_gates.engine.recorded_replay import Recorded, recorded_rules, replay_recorded
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.engine.virtual_ramp import VirtualRamp
+from healthd_gates.judge.judge import Judge
 from healthd_gates.schema.evidence import EvidenceDocument
+from tests.fakes.gates import replica
+from tests.unit.gates.engine.test_ramp import World, live, ramping, request
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 POLICY: dict[str, Any] = {
@@ -111,6 +115,26 @@ OWN: list[dict[str, Any]] = [
 ]
 
 
+def test_a_past_that_came_late_is_known_as_late_again() -> None:
+    """Without it the first looks are judged by themselves, as they were."""
+    asked = spec(ramp=None, criteria=[{"kind": "error_rate", "limit": "5%", "compare": {"to": "history"}}])
+    history = [Evidence(START - timedelta(seconds=30 * ago), 30.0, None, Counts(3000, 3)) for ago in range(60, 0, -1)]
+    looks = [Evidence(START + timedelta(seconds=5 * n), 5.0, Counts(500, 9), None) for n in range(1, 13)]
+    live, standings = Judge(asked.verdict_rules, (), (), ()), []
+    for number, each in enumerate(looks):
+        if number == 7:
+            live = Judge(asked.verdict_rules, history, (), ())
+            for before in looks[:7]:
+                live.take(before)
+        standings.append(live.step(each))
+    at = looks[7].at + timedelta(milliseconds=3)
+    replayed = [each.standing for each in replay_recorded(asked, Recorded(Recording(looks, history, (), at)))]
+    assert replayed == standings[: len(replayed)]
+    assert len(replayed) > 8
+    known_at_once = list(replay_recorded(asked, Recorded(Recording(looks, history))))
+    assert known_at_once[3].standing != standings[3]
+
+
 def test_what_the_gate_has_read_is_judged_again() -> None:
     """Numbers of another source and of own series, and answers: where the policy of the gate asked for the same."""
     judged = Policy.model_validate({**POLICY, "ramp": None, "criteria": OWN})
@@ -198,3 +222,28 @@ def test_evidence_comes_back_from_its_document_as_it_was() -> None:
     )
     found = EvidenceDocument.model_validate_json(EvidenceDocument.of(whole).model_dump_json()).recording()
     assert found == replace(whole, earlier=[])
+
+
+@pytest.mark.parametrize("bad", [0.0, 0.1])
+async def test_a_gate_that_ran_is_replayed_from_its_journal(
+    file: Path, monkeypatch: pytest.MonkeyPatch, bad: float
+) -> None:
+    """With shares and errors that scatter, and a person who was asked on the way: each look as it was."""
+    random, world = Random(3), World(base=0.01)
+    live(world, monkeypatch)
+    world.bad = lambda _seconds, _weight: random.choice([0.5, 1.5]) * max(bad, 0.01)
+    world.share = lambda weight: min(1.0, weight * random.uniform(0.8, 1.2)) if weight < 1 else 1.0
+    configured = ramping({"budget": 300, "pause_before": ["25%"]})
+    async with replica(file, configured) as running:
+        gate = await running.keeper.wait((await running.keeper.start(request(), caller="ci")).id, 300)
+        if not bad:
+            await running.keeper.interventions.resume(gate.id, caller="ann", reason="looks fine")
+            gate = await running.keeper.wait(gate.id, 7200)
+        assert gate.decision is not None
+        assert gate.decision.verdict is (Verdict.FAIL if bad else Verdict.PASS)
+        kept = EvidenceDocument.of(await running.keeper.recording(gate.id)).model_dump_json()
+    recording = EvidenceDocument.model_validate_json(kept).recording()
+    asked = GateSpec(configured.policies[gate.policy], configured.services[gate.service])
+    looks = list(replay_recorded(asked, Recorded(recording, asked.policy, gate.created_at)))
+    assert [look.ramp.course for look in looks if look.ramp is not None] == list(recording.courses.values())
+    assert looks[-1].standing == gate.standing
