@@ -26,6 +26,10 @@ from tests.servers.requests import Load
 from tests.servers.waiting import until
 
 RUNBOOK = Path(__file__).parents[2] / "docs" / "runbooks" / "night-shift.md"
+_ONCE_MORE = """$ healthd gate rollback --last shop --yes --reason "once more" 2>&1
+nothing was ordered: gate … stands at 'rolled back', and 'once more' is not stored
+…Rolled back: checkout fails since 1.1…
+"""
 _QUIET = 4.0  # seconds: twice what a notifier waits, and what another replica needs to see it
 
 
@@ -211,9 +215,10 @@ async def test_in_a_terminal(tmp_path: Path, postgresql_dsn: str, peer: Peer) ->
         shell = Shell(tmp_path, it.front, HEALTHD_TOKEN="of-ada")
         try:
             await asyncio.to_thread(carry_out, shell, commands)
+            await it.rolled_back()
+            await asyncio.to_thread(carry_out, shell, _ONCE_MORE)
         finally:
             await asyncio.to_thread(shell.close)
-        await it.rolled_back()
         await it.until_each_sees("healthy")
         reasons = ["looking into it", "rolling back", "checkout fails since 1.1"]
         assert [reason for _, reason in await it.audit("ada")] == reasons

@@ -13,6 +13,7 @@ from healthd_gates.commands.choosing import chosen_gate, find
 from healthd_gates.commands.connection import asking
 from healthd_gates.commands.view import line
 from healthd_gates.domain.gate import GateState
+from healthd_gates.domain.rollback_wording import WORDS
 from healthd_gates.schema.gate import GateDocument
 
 _reason = click.option("--reason", required=True, help="Why; it goes to the audit.")
@@ -110,7 +111,11 @@ async def rollback(
         raise click.UsageError("--yes is needed where nobody can be asked.")
     if not yes:
         click.confirm(f"Roll {gate.service} {gate.candidate.version} back now?", abort=True, err=True)
-    _print(await client.rollback(gate.id, reason), as_json)
+    ordered = await client.rollback(gate.id, reason)
+    if ordered.rollback is not None and ordered.rollback == gate.rollback:
+        stands = WORDS[ordered.rollback.state].label
+        click.echo(f"nothing was ordered: gate {gate.id} stands at {stands!r}, and {reason!r} is not stored", err=True)
+    _print(ordered, as_json)
 
 
 @click.command("give-up")

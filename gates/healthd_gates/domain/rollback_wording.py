@@ -38,7 +38,7 @@ WORDS = {
         "was rolled back, which is not confirmed yet",
         "The rollback is carried out and not confirmed yet",
     ),
-    RollbackState.ROLLED_BACK: Words("rolled back", "was rolled back", "Rolled back, and confirmed"),
+    RollbackState.ROLLED_BACK: Words("rolled back", "was rolled back", "Rolled back"),
     RollbackState.UNSEEN: Words(
         "rolled back, not visible to the source",
         "was rolled back, which its source cannot see",

@@ -135,7 +135,7 @@ def test_a_reason_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_rollback_for_another_reason_tells_it(capsys: pytest.CaptureFixture[str]) -> None:
     """After a pass, or by a person."""
     tell(GateDocument.of(replace(decided(Verdict.PASS), rollback=ROLLED_BACK)), as_json=False)
-    assert "\n  rollback: rolled_back: Rolled back, and confirmed: late harm\n" in capsys.readouterr().out
+    assert "\n  rollback: rolled_back: Rolled back: late harm\n" in capsys.readouterr().out
 
 
 ROLLED_BACK = Rollback(RollbackState.ROLLED_BACK, "watch", "late harm", NOW)
