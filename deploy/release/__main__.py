@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from deploy.release import application, changelog, chart, packages, source, statement
+from deploy.release import application, changelog, chart, options, packages, source, statement
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,7 +43,7 @@ def build(out: Path, untagged: bool) -> None:
 @main.command()
 @click.argument("version")
 def cut(version: str) -> None:
-    """Put what stands under Unreleased in CHANGELOG.md under VERSION, dated today."""
+    """Put what stands under Unreleased in CHANGELOG.md under VERSION, dated today, and record its configuration."""
     if not re.fullmatch(r"\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?", version):
         raise click.UsageError(f"{version} is no version: write it as 1.2.3, or 1.2.3rc1")
     file = ROOT / "CHANGELOG.md"
@@ -51,6 +51,7 @@ def cut(version: str) -> None:
         text = changelog.cut(file.read_text(encoding="utf-8"), version, datetime.now(UTC).date())
     except ValueError as error:
         raise click.ClickException(str(error)) from None
+    options.record(ROOT, version)
     file.write_text(text, encoding="utf-8")
 
 
