@@ -4,12 +4,13 @@
 #   docker build --build-arg VERSION=0.1.0 -t healthd:0.1.0 .
 #
 # For a build that can be repeated, name the base by the digest that you have looked up:
-#   --build-arg BASE=python:3.13-slim-bookworm@sha256:…
-ARG BASE=python:3.13-slim-bookworm
+#   --build-arg BASE=python:3.13-slim-trixie@sha256:…
+ARG BASE=python:3.13-slim-trixie
 
 FROM ${BASE} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /src
+RUN apt-get update -q && apt-get install -qy --no-install-recommends binutils && rm -rf /var/lib/apt/lists/*
 # The locked packages first: this layer is built again only when the lock changes. What builds the wheel is kept apart.
 COPY requirements/container.lock requirements/build.lock requirements/
 RUN python -m venv --without-pip /opt/healthd \
@@ -25,6 +26,7 @@ COPY grafana/provisioning grafana/provisioning
 ARG VERSION=0.0.0
 RUN SETUPTOOLS_SCM_PRETEND_VERSION=${VERSION} python -m hatchling build -t wheel -d /tmp/wheel \
  && python -m pip --python /opt/healthd/bin/python install --no-deps /tmp/wheel/*.whl \
+ && /opt/healthd/bin/python deploy/image/trim.py /opt/healthd/lib/python3.*/site-packages \
  && find /opt/healthd/bin -mindepth 1 ! -name 'python*' ! -name 'healthd*' -delete \
  && /opt/healthd/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/healthd/lib
 

@@ -63,6 +63,7 @@ PROGRAMS = (
     Program("chromium", "chromium"),
     Program("ip", "iproute2"),
     Program("faketime", "faketime"),
+    Program("strip", "binutils"),
     Program("wrk", "wrk"),
     Program("node", "nodejs"),
     Program("npm", "npm"),

@@ -1,0 +1,101 @@
+"""What is taken out of the image: nothing that healthd reads."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import botocore
+
+from deploy.image import trim
+from tests.servers.programs import require
+
+ROOT = Path(__file__).parents[4]
+CALLS = {"ask", "client", "new_client"}
+PACKAGES = Path(sysconfig.get_path("purelib"))
+
+
+def services_named() -> Iterator[str]:
+    """Every AWS service that the code names: first in a call, or before IAM's name of what is asked."""
+    known = {folder.name for folder in Path(botocore.__file__).parent.joinpath("data").iterdir() if folder.is_dir()}
+    for file in (
+        file for part in ("healthd", "gates", "deploy/healthd_deploy") for file in ROOT.joinpath(part).rglob("*.py")
+    ):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(
+                    func=ast.Name(id=name) | ast.Attribute(attr=name), args=[ast.Constant(value=str(said)), *_]
+                ):
+                    yield from {said} & known if name.lstrip("_") in CALLS else ()
+                case ast.Call(args=words) | ast.Tuple(elts=words):
+                    texts = [word.value if isinstance(word, ast.Constant) else None for word in words]
+                    for said, action in pairwise(texts):
+                        if said in known and re.match(r"[a-z0-9]+:[A-Z]", str(action)):
+                            yield str(said)
+
+
+def test_every_service_that_is_asked_stays() -> None:
+    asked = set(services_named())
+    assert {"cloudwatch", "elbv2", "s3", "sts"} < asked
+    assert asked <= trim.AWS_SERVICES
+
+
+def test_the_services_of_credentials_stay() -> None:
+    """Those that the SDK itself asks: each that its providers of credentials make a client of."""
+    text = Path(botocore.__file__).parent.joinpath("credentials.py").read_text(encoding="utf-8")
+    asked = set(re.findall(r"(?:_create_client|client_creator|create_client)\(\s*'([a-z-]+)'", text))
+    assert {"sts", "sso"} <= asked
+    assert asked <= trim.AWS_SERVICES
+
+
+def test_what_is_taken_out_is_not_healthds() -> None:
+    """Of the packages that are installed here: the same files, and nothing that is imported from them."""
+    gone = [path.relative_to(PACKAGES).as_posix() for path in trim.unread(PACKAGES)]
+    assert {"botocore/data/polly", "greenlet/tests", "pygments/lexers/python.py"} <= set(gone)
+    assert not {"botocore/data/s3", "pygments/lexers/__init__.py", "pygments/lexers/_mapping.py"} & set(gone)
+    assert [path for path in gone if path.startswith("healthd")] == []
+    assert [path for path in gone if path.endswith(".py") and not path.startswith("pygments/lexers/")] == []
+
+
+def test_a_trimmed_environment_works(tmp_path: Path) -> None:
+    """Compiled modules are smaller and load, AWS and the drawing of a terminal too."""
+    require("strip")
+    packages = tmp_path / "packages"
+    for name in (
+        "multidict",
+        "greenlet",
+        "regex",
+        "botocore",
+        "jmespath",
+        "dateutil",
+        "urllib3",
+        "rich",
+        "pygments",
+        "markdown_it",
+        "mdurl",
+    ):
+        shutil.copytree(PACKAGES / name, packages / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PACKAGES / "six.py", packages)
+    before = sum(file.stat().st_size for file in packages.rglob("*.so"))
+    trim.trim(packages)
+    assert sum(file.stat().st_size for file in packages.rglob("*.so")) < before
+    code = (
+        "import multidict, regex, rich.table, rich.live, botocore.session\n"
+        "assert multidict.MultiDict.__module__ == 'multidict._multidict'\n"
+        "assert regex.fullmatch('a+', 'aa')\n"
+        "session = botocore.session.get_session()\n"
+        f"for name in {sorted(trim.AWS_SERVICES)}: session.get_service_model(name)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        env={"PYTHONPATH": str(packages)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
