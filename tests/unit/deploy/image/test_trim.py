@@ -34,9 +34,9 @@ def services_named() -> Iterator[str]:
                     yield from {said} & known if name.lstrip("_") in CALLS else ()
                 case ast.Call(args=words) | ast.Tuple(elts=words):
                     texts = [word.value if isinstance(word, ast.Constant) else None for word in words]
-                    for said, action in pairwise(texts):
-                        if said in known and re.match(r"[a-z0-9]+:[A-Z]", str(action)):
-                            yield str(said)
+                    for service, action in pairwise(texts):
+                        if service in known and re.match(r"[a-z0-9]+:[A-Z]", str(action)):
+                            yield str(service)
 
 
 def test_every_service_that_is_asked_stays() -> None:
