@@ -24,6 +24,7 @@ from healthd.units import Duration, HttpAddress
 _DAY = timedelta(days=1)
 _LIST_FOR = _DAY  # for which IANA's list is kept
 _REDIRECTS = 5
+_BELOW_COUNTRIES = ("ac", "co", "com", "edu", "gov", "net", "org")  # such as co.uk, below which www can be registered
 _ACCEPTED = {"Accept": "application/rdap+json, application/json"}
 _LOST = {"pending delete", "redemption period"}
 _HELD = {"client hold", "server hold"}
@@ -36,6 +37,8 @@ def _name(domain: str) -> str:
     letters = "abcdefghijklmnopqrstuvwxyz0123456789-"
     if len(labels) < 2 or not all(label and len(label) < 64 and set(label) <= set(letters) for label in labels):
         raise ValueError("must be a registered domain alone, such as example.com")
+    if labels[0] == "www" and len(labels) > 2 and not (len(labels) == 3 and labels[1] in _BELOW_COUNTRIES):
+        raise ValueError(f"is the name of a host: registries know the domain alone, {'.'.join(labels[1:])}")
     return name
 
 

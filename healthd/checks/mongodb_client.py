@@ -22,6 +22,7 @@ from healthd.addresses.mongodb import read_mongodb
 from healthd.addresses.words import split
 from healthd.checks.database import Require, checked_uri, first_line
 from healthd.checks.failures import classify
+from healthd.checks.listening import require_listener
 from healthd.checks.mongodb_driver import Driver, connect, drop, load_resolver
 from healthd.checks.refused import in_words
 from healthd.model import FailureKind, Result
@@ -101,6 +102,7 @@ class Client:
     def __init__(self, uri: SecretStr, timeout: float, driver: Driver = Driver.PYMONGO) -> None:
         (self._uri, _), self._timeout, self._driver = read_mongodb(uri.get_secret_value()), timeout, driver
         self._client: Any = None
+        self._is_answered = False  # by a server, since the last failure
         self._stopwatch = _Stopwatch()
         self.set_name: str | None = None
         """Replica set that the URI names; known once open."""
@@ -112,8 +114,10 @@ class Client:
 
     async def open(self) -> Any:
         """Return the driver's client. Raises FAILURES."""
+        if self._client is None or not self._is_answered:
+            await self._look_for_servers()
+        self._is_answered = True
         if self._client is None:
-            await self._look_names_up()
             budget_ms = int(1000 * max(self._timeout / 2, self._timeout - _SLICE - 0.1))
             self._client = connect(
                 self._driver,
@@ -141,18 +145,21 @@ class Client:
 
     def failure(self, error: BaseException) -> Result:
         """Return the result for one of FAILURES."""
+        self._is_answered = False
         if isinstance(error, _SAID_BY_MEMBERS) and self._client is not None:
             return _nobody_fits(self._client.topology_description) or _failure(error)
         return _failure(error)
 
-    async def _look_names_up(self) -> None:
-        """Check that at least one host has an address. Raises OSError when none has."""
+    async def _look_for_servers(self) -> None:
+        """Check that at least one host has an address, and does not refuse connections. Raises OSError otherwise."""
         parsed = await parse_uri(self._uri, connect_timeout=self._timeout / 2)
         self.set_name = parsed["options"].get("replicaSet")
         loop = asyncio.get_running_loop()
         hosts = [(host, port) for host, port in parsed["nodelist"] if port]
         if hosts:  # otherwise they are Unix sockets of this machine
             await _any_of([loop.getaddrinfo(host, port) for host, port in hosts])
+        if len(hosts) == len(parsed["nodelist"]):
+            await require_listener(hosts)
 
 
 async def _any_of(attempts: list[Coroutine[Any, Any, Any]]) -> None:

@@ -95,8 +95,8 @@ async def test_not_registered(registry: Peer) -> None:
     result = await look(registry)
     assert (result.status, result.kind) == (Status.UNHEALTHY, FailureKind.EXPIRED)
     assert result.message == "example.com is not registered, says its registry"
-    tell(registry, {"errorCode": 404}, 404, path="/com/v1/domain/www.example.com")
-    below = await look(registry, domain="www.example.com")
+    tell(registry, {"errorCode": 404}, 404, path="/com/v1/domain/app.example.com")
+    below = await look(registry, domain="app.example.com")
     assert below.message.endswith("is it a name below the registered one?")
 
 

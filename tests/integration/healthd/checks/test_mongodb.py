@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ import pytest
 from healthd.checks.mongodb_driver import Driver
 from healthd.model import FailureKind, Status
 from tests.integration.healthd.checks.probing import Watched, watched
-from tests.servers import mongodb, mongodb_peer, peers, tcp, tls
+from tests.servers import mongodb, mongodb_peer, peers, ports, tcp, tls
 from tests.servers.mongodb_peer import hello, primary, recovering, secondary
 from tests.servers.waiting import until
 
@@ -266,3 +266,25 @@ async def test_service_record_that_does_not_exist(checked: Checked) -> None:
     uri = "mongodb+srv://watcher:marked-s3cret@cluster.nowhere.invalid/"
     async with checked(uri=uri) as check:
         await check.finds(Status.UNHEALTHY, FailureKind.DNS)
+
+
+async def test_a_closed_port_is_told_at_once(checked: Checked) -> None:
+    """The driver itself looks for servers until the probe's time is over, and counts that as silence."""
+    place = f"127.0.0.1:{ports.free_port()}"
+    for uri in (f"mongodb://{place}/shop", f"mongodb://{place},{place}/shop?replicaSet=rs"):
+        async with checked(uri=uri, interval="1h", timeout="10m") as check:
+            for _ in range(2):
+                result = await check.finds(Status.UNHEALTHY, FailureKind.CONNECT)
+                assert result.message == f"nobody listens on {place}"
+
+
+async def test_a_server_that_goes_away_is_told_at_once(checked: Checked) -> None:
+    """From the second probe without it on: the first finds a broken connection."""
+    async with AsyncExitStack() as stack:
+        peer = await stack.enter_async_context(mongodb_peer.peer({"hello": primary()}))
+        async with checked(uri=peer.uri, interval="1h", timeout="10m") as check:
+            await check.finds(Status.HEALTHY)
+            await stack.aclose()
+            await check.look()
+            result = await check.finds(Status.UNHEALTHY, FailureKind.CONNECT)
+            assert "nobody listens on" in (result.message or "")
