@@ -1,10 +1,14 @@
 """Which checks belong to a component: by name, by pattern, by group, of those that run."""
 
 import asyncio
+import threading
+
+import pytest
 
 from healthd.config.in_force import InForce
 from healthd.config.settings import Settings
-from healthd.web.public.membership import Memberships, membership
+from healthd.web.public.membership import Membership, Memberships, membership
+from tests.servers.waiting import HANGS
 
 CHECK = {"kind": "process"}
 
@@ -45,13 +49,21 @@ def test_a_component_of_which_nothing_runs_is_told() -> None:
     assert note == "public_pages.shop.components.0: no check of it runs: it is shown as not known"
 
 
-async def test_the_membership_is_that_of_now() -> None:
+async def test_the_membership_is_that_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where a reload comes while it is found."""
+    reloaded = threading.Event()
+
+    def find(of: Settings, revision: int) -> Membership:
+        reloaded.wait(HANGS)
+        return membership(of, revision)
+
+    monkeypatch.setattr("healthd.web.public.membership.membership", find)
     in_force = InForce(settings({"checks": "web"}))
     memberships = Memberships(in_force)
     finding = asyncio.create_task(memberships.now())
     await asyncio.sleep(0)
     in_force.replace(settings({"checks": "*"}))
+    reloaded.set()
     found = await finding
     assert (found.revision, len(found.members)) == (in_force.revision, 3)
     assert await memberships.now() is found
