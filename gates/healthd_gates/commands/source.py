@@ -23,12 +23,12 @@ from healthd.runtime.redaction import Redactor
 from healthd.units import show_duration
 from healthd_gates.commands.arms import arm, arm_options
 from healthd_gates.commands.settings import policy_of, service_of, settings_of
-from healthd_gates.config.observed import ReadSource, arms_of
+from healthd_gates.config.observed import ReadSource, arms_of, criteria_of
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.request import Version
 from healthd_gates.engine.source_test import ArmSeen, SourceTested, try_source
 from healthd_gates.engine.spec import GateSpec
-from healthd_gates.judge.explain import seconds
+from healthd_gates.judge.explain import bounding, quantile, seconds
 from healthd_gates.sources.contract import ArmError, Arms, SourceConfig, SourceContext
 
 _NOT_ABLE = 1
@@ -123,7 +123,9 @@ def test(
 async def _try(settings: Config, spec: GateSpec, source: SourceConfig, arms: Arms, length: float) -> SourceTested:
     read = next((each for each in spec.sources if each.config is source), ReadSource(None, source))
     context = SourceContext(SystemClock(), Redactor.of(settings), spec.edges)
-    return await try_source(source, arms, read.context(context), length, ramps=spec.policy.ramp is not None)
+    ramps = spec.policy.ramp is not None
+    criteria = criteria_of(spec.policy, spec.service, source) if spec.service else ()
+    return await try_source(source, arms, read.context(context), length, ramps=ramps, criteria=criteria)
 
 
 def _version(version: str, target: str | None, labels: tuple[str, ...]) -> Version:
@@ -157,6 +159,7 @@ def _arm_document(seen: ArmSeen) -> dict[str, Any]:
             for name, (requests, errors) in (counts.strata if counts else {}).items()
         },
         "quantiles": {f"p{100 * level:g}": value for level, value in seen.quantiles.items()},
+        "quantiles_are": {f"p{100 * level:g}": bound for level, bound in seen.bounds.items()},
         "series": dict(inspection.series),
         "numbers": dict(inspection.numbers),
         "newest_seconds_ago": inspection.newest,
@@ -218,7 +221,11 @@ def _rate(arm: ArmSeen, count: float) -> str:
 
 def _latency(arm: ArmSeen) -> str:
     told = {level: value for level, value in arm.quantiles.items() if value is not None}
-    return ", ".join(f"p{100 * level:g} {seconds(value)}" for level, value in told.items())
+    bounds = arm.bounds
+    if len(bounds) == len(told) > 0 and len({*told.values()}) == 1:  # all of them are in one bucket
+        level, value = next(iter(told.items()))
+        return quantile(value, bounds[level])
+    return ", ".join(f"p{100 * level:g} {bounding(bounds.get(level))}{seconds(value)}" for level, value in told.items())
 
 
 def _strata(arm: ArmSeen) -> str:

@@ -19,6 +19,7 @@ from healthd_gates.commands.gauge import gauge, number
 from healthd_gates.domain import ramp_wording, rollback_wording
 from healthd_gates.domain.rollback_wording import WORDS
 from healthd_gates.domain.standing import Finding
+from healthd_gates.judge.explain import bounding
 from healthd_gates.schema.gate import GateDocument, RampDocument, RollbackDocument
 from healthd_gates.schema.standing import CriterionDocument, StandingDocument
 
@@ -191,7 +192,7 @@ def criteria_table(standing: StandingDocument, *, wide: bool) -> Table:
         table.add_row(
             Text(sign, style=style),
             Text(criterion.name if criterion.critical else f"{criterion.name} (warns)"),
-            number(criterion.observed, unit),
+            bounding(criterion.observed_is) + number(criterion.observed, unit),
             *((_between(criterion), number(criterion.limit, unit), number(criterion.baseline, unit)) if wide else ()),
             gauge(criterion.interval, criterion.observed, criterion.limit),
         )

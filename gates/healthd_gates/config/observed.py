@@ -13,6 +13,7 @@ from healthd_gates.sources.contract import Arm, ArmError, Arms, Series, SourceCo
 if TYPE_CHECKING:  # the settings import this module to check what hooks name
     from healthd_gates.config.policy import Policy
     from healthd_gates.config.service import Service
+    from healthd_gates.criteria.contract import CriterionConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,11 @@ def sources_of(policy: Policy, service: Service) -> tuple[ReadSource, ...]:
             one = replace(one, streams=(*one.streams, criterion.stream))
         found[name] = replace(one, by=one.by or criterion.split_by)
     return tuple(sorted(found.values(), key=lambda one: one.name is not None))
+
+
+def criteria_of(policy: Policy, service: Service, config: SourceConfig) -> tuple[CriterionConfig, ...]:
+    """Return the criteria that read a source."""
+    return tuple(each for each in policy.criteria if each.reads_traffic and service.source_of(each) is config)
 
 
 def arms_of(service_name: str, service: Service, candidate: Version, baseline: Version | None) -> Arms:

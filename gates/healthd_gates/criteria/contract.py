@@ -7,7 +7,7 @@ yes or no at every evaluation, by itself. The verdict is the judge's business.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -109,6 +109,11 @@ class CriterionConfig(Model):
     def latency_limits(self) -> tuple[float, ...]:
         """Latencies in seconds at which a source that chooses its buckets puts an edge."""
         return ()
+
+    def hidden_by(self, edges: Sequence[float]) -> str | None:
+        """Return what latencies counted at these edges, in seconds, would hide of a comparison that it asks for; None
+        if nothing."""
+        return None
 
     @property
     def bounds(self) -> tuple[Bound, ...]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from math import inf
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from healthd.units import Duration
+from healthd.units import Duration, show_duration
 from healthd_gates.criteria.comparison import Weighed, check_limit_beside
 from healthd_gates.criteria.contract import Bound
-from healthd_gates.judge.arms import slower_than
+from healthd_gates.judge.arms import FAST, slower_than
 
 if TYPE_CHECKING:
     from healthd_gates.judge.criterion import Criterion, Frame
@@ -64,6 +66,16 @@ class Latency(Weighed):
     @property
     def latency_limits(self) -> tuple[float, ...]:
         return () if self.limit is None else (self.limit,)
+
+    def hidden_by(self, edges: Sequence[float]) -> str | None:
+        lowest = min(edges, default=0.0)
+        if self.compare is None or lowest <= 2 * FAST or (self.limit is not None and lowest < self.limit):
+            return None
+        end = f" up to {show_duration(lowest)}" if lowest < inf else ""
+        return (
+            f"criterion {self.name} compares latencies, and everything{end} is in one bucket, in which several times"
+            " slower would not show"
+        )
 
     @property
     def bounds(self) -> tuple[Bound, ...]:

@@ -39,6 +39,7 @@ class Reason(StrEnum):
     CRASH_LOOPING = "crash_looping"
     RESTARTED = "restarted"
     UNREACHABLE = "unreachable"
+    TOO_COARSE = "too_coarse"
     NOT_ENOUGH_EVIDENCE = "not_enough_evidence"
     BASELINE_ALREADY_BAD = "baseline_already_bad"
 
@@ -82,6 +83,13 @@ class Unit(StrEnum):
     VALUE = "value"
 
 
+class Bound(StrEnum):
+    """What the number of a quantile is of it, where one bucket holds everything and nothing closer is known."""
+
+    AT_MOST = "at_most"
+    ABOVE = "above"
+
+
 @dataclass(frozen=True, slots=True)
 class StratumReport:
     """One stratum of a criterion after an evaluation, such as one route. The numbers are as in `CriterionReport`;
@@ -102,13 +110,14 @@ class StratumReport:
 class CriterionReport:
     """One criterion after an evaluation.
 
-    `unit` is that of observed, limit, baseline and interval, None if nothing is measured. `bad` counts errors, or
-    requests slower than the limit. `interval` is a confidence interval: it contains the true value at all evaluations
-    at once with the gate's stated risk. `requests_needed` and `seconds_needed` estimate what a proof of safety still
-    needs if traffic goes on like this; None if it would never be reached. `log_e_harm` and `log_e_safe` are natural
-    logarithms of e-values, None for criteria that have none. `noun` is what `requests` counts. `by` is the label that
-    a criterion is split by, `strata_seen` the number of its values, and `strata` has those with the most evidence of
-    harm; the other numbers are of all together.
+    `observed_is` says that `observed` is no estimate and only bounds it. `unit` is that of observed, limit, baseline
+    and interval, None if nothing is measured. `bad` counts errors, or requests slower than the limit. `interval` is a
+    confidence interval: it contains the true value at all evaluations at once with the gate's stated risk.
+    `requests_needed` and `seconds_needed` estimate what a proof of safety still needs if traffic goes on like this;
+    None if it would never be reached. `log_e_harm` and `log_e_safe` are natural logarithms of e-values, None for
+    criteria that have none. `noun` is what `requests` counts. `by` is the label that a criterion is split by,
+    `strata_seen` the number of its values, and `strata` has those with the most evidence of harm; the other numbers
+    are of all together.
     """
 
     name: str
@@ -116,6 +125,7 @@ class CriterionReport:
     finding: Finding
     sentence: str
     observed: float | None = None
+    observed_is: Bound | None = None
     limit: float | None = None
     baseline: float | None = None
     interval: tuple[float, float] | None = None

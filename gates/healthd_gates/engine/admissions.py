@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from healthd.runtime.clock import Clock
 from healthd_gates.config.freeze_window import FreezesServices
-from healthd_gates.config.observed import arms_of
+from healthd_gates.config.observed import arms_of, criteria_of
 from healthd_gates.domain.action_order import Occasion
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import VerifyRequest
@@ -82,7 +82,13 @@ class Admissions:
         arms = arms_of(gate.service, spec.service, gate.candidate, gate.baseline)
         context = source_context(looks, spec, Pushes(self._gate_store, gate.id))
         checks = {
-            source.name: check_before_start(source.config, arms, source.context(context)) for source in spec.sources
+            source.name: check_before_start(
+                source.config,
+                arms,
+                source.context(context),
+                criteria_of(spec.policy, spec.service, source.config),
+            )
+            for source in spec.sources
         }
         found = await all_of(checks)  # at once: a start waits for the slowest one, not for their sum
         notes = tuple(note for each in found.values() for note in each)

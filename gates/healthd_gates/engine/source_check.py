@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from math import inf
 
 import structlog
 
 from healthd.checks.failures import describe
 from healthd.runtime.deadline import DeadlineExceededError, with_deadline
+from healthd_gates.criteria.contract import CriterionConfig
 from healthd_gates.domain.errors import InvalidRequest
 from healthd_gates.sources import build_source
 from healthd_gates.sources.contract import Arms, Source, SourceConfig, SourceContext, SourceUnavailable
@@ -18,9 +21,11 @@ INSPECTION = 5.0  # seconds that a start, a note or a verdict waits for it at mo
 _CLOSING = 1.0
 
 
-async def check_before_start(config: SourceConfig, arms: Arms, context: SourceContext) -> tuple[str, ...]:
-    """Return doubts about the numbers that a gate would be judged by. Raises InvalidRequest if it could never be
-    judged.
+async def check_before_start(
+    config: SourceConfig, arms: Arms, context: SourceContext, criteria: Sequence[CriterionConfig] = ()
+) -> tuple[str, ...]:
+    """Return doubts about the numbers that a gate would be judged by, by these criteria of it. Raises InvalidRequest if
+    it could never be judged.
 
     A source that is down or slow causes no refusal: it may be back before it is needed.
     """
@@ -39,7 +44,14 @@ async def check_before_start(config: SourceConfig, arms: Arms, context: SourceCo
         return ()
     if found.refused:
         raise _refusal("; ".join(found.refused))
-    return found.doubtful
+    return (*found.doubtful, *hidden_by_buckets(config, found, criteria))
+
+
+def hidden_by_buckets(config: SourceConfig, found: Inspection, criteria: Sequence[CriterionConfig]) -> tuple[str, ...]:
+    """Return which comparisons of latency the buckets that there are would hide, and the cure."""
+    every = [[edge for edge in arm.edges if edge < inf] or [inf] for arm in found.arms.values() if arm.edges]
+    hidden = [told for edges in every for each in criteria if (told := each.hidden_by(edges)) is not None]
+    return tuple(dict.fromkeys(f"{told}: {config.more_edges}" for told in hidden))
 
 
 async def doubts_about(source: Source) -> tuple[str, ...]:

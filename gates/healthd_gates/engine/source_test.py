@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from healthd.runtime.deadline import DeadlineExceededError, with_deadline
+from healthd_gates.criteria.contract import CriterionConfig
 from healthd_gates.domain.evidence import Counts, Evidence, Histogram
+from healthd_gates.domain.standing import Bound
 from healthd_gates.engine.observer import Traffic
-from healthd_gates.engine.source_check import inspected, without_answer
-from healthd_gates.judge.arms import quantile
+from healthd_gates.engine.source_check import hidden_by_buckets, inspected, without_answer
+from healthd_gates.judge import explain
+from healthd_gates.judge.quantiles import known_quantile
 from healthd_gates.sources import build_source
 from healthd_gates.sources.contract import (
     Arms,
@@ -41,8 +44,17 @@ class ArmSeen:
 
     @property
     def quantiles(self) -> Mapping[float, float | None]:
+        """The quantiles in seconds, or None without requests; those in `bounds` are no estimates."""
         latency = self.counts.latency if self.counts else None
-        return {level: quantile(latency, level) for level in QUANTILES} if latency else {}
+        known = {level: known_quantile(latency, level) for level in QUANTILES} if latency else {}
+        return {level: it[0] if it else None for level, it in known.items()}
+
+    @property
+    def bounds(self) -> Mapping[float, Bound]:
+        """What the numbers of the quantiles are that are no estimates."""
+        latency = self.counts.latency if self.counts else None
+        known = {level: known_quantile(latency, level) for level in QUANTILES} if latency else {}
+        return {level: it[1] for level, it in known.items() if it and it[1] is not None}
 
     def per_minute(self, count: float) -> float:
         return count * 60.0 / self.seconds if self.seconds else 0.0
@@ -85,12 +97,18 @@ class SourceTested:
 
 
 async def try_source(
-    config: SourceConfig, arms: Arms, context: SourceContext, seconds: float, *, ramps: bool = False
+    config: SourceConfig,
+    arms: Arms,
+    context: SourceContext,
+    seconds: float,
+    *,
+    ramps: bool = False,
+    criteria: Sequence[CriterionConfig] = (),
 ) -> SourceTested:
     """Read a source as a gate would, of one that `ramps` if so: the last minutes if it keeps history, else for
     `seconds`.
 
-    Raises ArmError for arms that it cannot tell apart.
+    What its buckets would hide of `criteria` is doubtful. Raises ArmError for arms that it cannot tell apart.
     """
     source, inspection, problems = None, Inspection({}), list[str]()
     try:
@@ -120,9 +138,19 @@ async def try_source(
         missing.append("the policy has a limit of latency, and no latencies are seen")
     if not config.tells_apart(arms):
         missing.append("both versions are counted by the same numbers: use $version, $target or a label")
-    doubtful = dict.fromkeys((*inspection.doubtful, *inspection.unseen, *problems))
+    hidden = hidden_by_buckets(config, inspection, criteria)
+    beyond = [_beyond(name, arm) for name, arm in seen.items() if arm.bounds.get(min(QUANTILES)) is Bound.ABOVE]
+    doubtful = dict.fromkeys((*inspection.doubtful, *inspection.unseen, *problems, *hidden, *beyond))
     gaps = sum(each.gaps for each in past)
     return SourceTested(config.kind, seen, gaps, refused, missing, tuple(doubtful), config.counts_requests, ramps)
+
+
+def _beyond(name: str, arm: ArmSeen) -> str:
+    seconds = explain.seconds(max(value or 0.0 for value in arm.quantiles.values()))
+    return (
+        f"{name}: most requests took longer than {seconds}, the highest latency that is counted at: is the unit right"
+        " (`latency_unit`)? Milliseconds that are read as seconds look so"
+    )
 
 
 async def _watch(

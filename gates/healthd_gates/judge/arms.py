@@ -14,6 +14,8 @@ Pair = tuple[float, float, float, float]
 Reading = Callable[[Counts], tuple[float, float] | None]
 """Returns the requests and bad ones of one arm, or None if the source does not measure that."""
 
+FAST = 0.1
+"""Seconds: a quantile below it is fast, whatever it was before."""
 _INCIDENT_SECONDS = 60.0
 _SURE = 3.0  # standard deviations
 _LAPSED_LOOKS, _LAPSED_TIMES = 6, 3  # without a pair, and times the longest such wait before
@@ -89,14 +91,29 @@ def quantile(histogram: Histogram, level: float) -> float | None:
     sums = list(accumulate(histogram.counts))
     if sums[-1] <= 0:
         return None
-    rank = min(level * histogram.total, sums[-1])
-    place = bisect_left(sums, rank) if rank > 0 else bisect_right(sums, 0.0)
-    edge, count = histogram.edges[place], histogram.counts[place]
-    low = histogram.edges[place - 1] if place else 0.0
+    rank, place = _place(histogram, sums, level)
+    count = histogram.counts[place]
+    low, edge = ends(histogram.edges, place)
     if isinf(edge):
         return low
     share = (rank - sums[place] + count) / count
     return low * exp(share * log(edge / low)) if low > 0 else edge * share
+
+
+def bucket(histogram: Histogram, level: float) -> tuple[float, float]:
+    """Return the ends, in seconds, of the bucket that a quantile is in, of at least one request."""
+    return ends(histogram.edges, _place(histogram, list(accumulate(histogram.counts)), level)[1])
+
+
+def _place(histogram: Histogram, sums: list[float], level: float) -> tuple[float, int]:
+    """Return the rank of a quantile, and the place of its bucket."""
+    rank = min(level * histogram.total, sums[-1])
+    return rank, bisect_left(sums, rank) if rank > 0 else bisect_right(sums, 0.0)
+
+
+def ends(edges: tuple[float, ...], place: int) -> tuple[float, float]:
+    """Return the lower and the upper end of a bucket, in seconds."""
+    return (edges[place - 1] if place else 0.0), edges[place]
 
 
 class Pairing:

@@ -15,7 +15,7 @@ from typing import Self, TypeVar
 
 from healthd_gates.domain.evidence import Counts, Histogram
 from healthd_gates.judge.against_past import rate_interval
-from healthd_gates.judge.arms import LastMinute, quantile, slower_than, surely_slower_than
+from healthd_gates.judge.arms import FAST, LastMinute, ends, quantile, slower_than, surely_slower_than
 from healthd_gates.judge.burstiness import Burstiness
 from healthd_gates.judge.criterion import Frame, Look
 from healthd_gates.judge.mixtures import log_mean
@@ -30,7 +30,6 @@ _BAD_REQUESTS = 3.0  # that a part of the past would have at the quantile
 _LASTING = 60.0  # seconds
 _WARM, _COLD_TIMES = 180.0, 8.0  # seconds after the switch, and times what is tolerated afterwards
 _RISK = 0.001  # that the mean of the past is underestimated
-_FAST = 0.1  # seconds: a quantile below it is fast, whatever it was before
 
 
 _PieceT = TypeVar("_PieceT")
@@ -48,6 +47,9 @@ class Deterioration:
 
     def __init__(self, usual: float | None, allowed: float, tests: Sequence[Beyond], *, watches: bool) -> None:
         self.usual, self.allowed = usual, allowed
+        self.hidden: tuple[float, float] | None = None
+        self.uncompared = False
+        self._edges: tuple[float, ...] = ()
         self._tests = [test for test in tests if not (watches and test.is_early)]
         if watches:
             for test in self._tests:
@@ -67,7 +69,11 @@ class Deterioration:
         """Build it for a quantile of latency."""
         known = _alike(past.before or past.earlier)
         usual = usual_quantile(known, quantile)
-        allowed = max(_FAST, comparison.tolerated * (usual or 0.0))
+        allowed = max(FAST, comparison.tolerated * (usual or 0.0))
+        if usual is not None and (bucket := hiding(known[-1][0].edges, usual, comparison, limit)) is not None:
+            blind = cls(None, limit, (), watches=past.watches)
+            blind.hidden, blind._edges = bucket, known[-1][0].edges
+            return blind
         if usual is None or allowed >= limit:
             return cls(usual, allowed, (), watches=past.watches)
         edges = known[-1][0].edges
@@ -89,7 +95,14 @@ class Deterioration:
         return "several times what it was before the switch"
 
     def step(self, look: Look, *, excused: bool) -> None:
-        """Judge the evidence of one evaluation; while it is `excused` it speaks for the candidate alone."""
+        """Judge the evidence of one evaluation; while it is `excused` it speaks for the candidate alone.
+
+        Where the bucket of the past hides several times more, a candidate in the same buckets is not compared; one in
+        others is the first that can be compared with.
+        """
+        counts = look.evidence.candidate
+        if self.hidden is not None and isinstance(counts, Counts) and counts.latency is not None:
+            self.uncompared = counts.latency.edges == self._edges
         for test in self._tests:
             test.step(look, excused=excused)
 
@@ -163,6 +176,14 @@ def usual_quantile(past: Sequence[_Latencies], level: float) -> float | None:
 
     kept = _without_incidents(past, lambda each: (each[1], each[0].total), fewest, slowness)
     return max(slowness(kept[-1]), slowness([*chain(*kept)], (1 + level) / 2)) or None
+
+
+def hiding(edges: tuple[float, ...], usual: float, comparison: Comparison, limit: float) -> tuple[float, float] | None:
+    """Return the ends of the bucket that `usual` is in, if it reaches the limit and `harmful` times its lower end is
+    below the limit, and slow: all that the comparison is for would stay in it. None if it does not."""
+    low, high = ends(edges, bisect_left(edges, usual))
+    reaches = high >= limit and max(2 * FAST, comparison.harmful * low) <= limit
+    return (low, high) if reaches else None
 
 
 def _alike(past: Sequence[Stretch]) -> list[_Latencies]:

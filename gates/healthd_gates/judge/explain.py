@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from math import isfinite
 
-from healthd_gates.domain.standing import Finding, Reason
+from healthd_gates.domain.standing import Bound, Finding, Reason
 
 
 def percent(rate: float) -> str:
@@ -16,6 +16,22 @@ def seconds(value: float) -> str:
     if value < 1:
         return f"{1000 * value:.3g} ms"
     return f"{value:.3g} s" if value < 120 else f"{value / 60:.0f} min"
+
+
+def quantile(value: float, bound: Bound | None, numbered: Callable[[float], str] = seconds) -> str:
+    """Return a quantile's time in words."""
+    match bound:
+        case Bound.AT_MOST:
+            return f"at most {numbered(value)}, not known closer"
+        case Bound.ABOVE:
+            return f"above {numbered(value)}, not known closer"
+        case None:
+            return f"about {numbered(value)}"
+
+
+def bounding(bound: Bound | None) -> str:
+    """Return the sign before a number that only bounds a quantile, None before an estimate."""
+    return {Bound.AT_MOST: "≤ ", Bound.ABOVE: "> ", None: ""}[bound]
 
 
 def number(value: float) -> str:
@@ -54,8 +70,18 @@ def within_finding(interval: tuple[float, float], finding: Finding, limit: float
     return min(low, limit), min(high, limit) if finding is Finding.SAFE else high
 
 
-def before(usual: float | None, allowed: float, limit: float | None, number: Callable[[float], str]) -> str:
-    """Return what a candidate is held to by the time before the switch."""
+def before(
+    usual: float | None,
+    allowed: float,
+    limit: float | None,
+    number: Callable[[float], str],
+    hidden: tuple[float, float] | None = None,
+) -> str:
+    """Return what a candidate is held to by the time before the switch; `hidden` is the bucket that it was in, if that
+    hides what is compared."""
+    if hidden is not None:
+        low, high = map(number, hidden)
+        return f"between {low} and {high} before the switch, in one bucket that hides several times more: add edges"
     if usual is None:
         return "no past to compare with yet"
     if limit is not None and allowed >= limit:
@@ -126,6 +152,7 @@ REASONS = {
     Reason.CRASH_LOOPING: "The candidate's processes start again and again; what they fail as they die nobody counts.",
     Reason.RESTARTED: "A process of the candidate began anew: nothing passes until its processes stay alive.",
     Reason.UNREACHABLE: "A process of the candidate cannot be reached: nothing passes until all of them can.",
+    Reason.TOO_COARSE: "The buckets of latency are too coarse for the comparison that the policy asks for: add edges.",
     Reason.NOT_ENOUGH_EVIDENCE: "The time is up and the evidence does not suffice.",
     Reason.BASELINE_ALREADY_BAD: "The baseline is in trouble too.",
 }

@@ -195,6 +195,8 @@ class Judge:
             return Reason.HARM_SUSPECTED
         if self._baseline_bad:
             return Reason.BASELINE_ALREADY_BAD
+        if any(getattr(c, "is_too_coarse", False) for c in critical):
+            return Reason.TOO_COARSE
         return Reason.NO_BASELINE if any(c.uncompared for c in critical) else Reason.NOT_ENOUGH_EVIDENCE
 
     @property

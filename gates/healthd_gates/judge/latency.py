@@ -101,6 +101,7 @@ class Latency(Weighed):
                 counted=requests > 0,
             ),
             observed=self._seen.quantile,
+            observed_is=self._seen.bound,
             limit=self._rule.limit,
             baseline=baseline,
             interval=interval,
@@ -121,11 +122,17 @@ class Latency(Weighed):
         """True if the baseline itself is above half of what the limit allows, now or in the last minute."""
         return self._against_limit is not None and self._against_limit.baseline_bad
 
+    @property
+    def is_too_coarse(self) -> bool:
+        """True if a comparison is asked for that the buckets do not allow."""
+        hidden = self._before is not None and self._before.uncompared
+        return hidden or (self._against_baseline is not None and self._against_baseline.is_too_coarse)
+
     def _shown(self) -> str:
         value = self._seen.quantile
         if value is None:
             return "no latencies since it settled"
-        return f"about {explain.seconds(value)} over {explain.plural(self._seen.requests, 'request')}"
+        return f"{explain.quantile(value, self._seen.bound)} over {explain.plural(self._seen.requests, 'request')}"
 
     def _limits(self, baseline: float | None, finding: Finding) -> str:
         parts = []
@@ -135,10 +142,15 @@ class Latency(Weighed):
             low, high = (explain.seconds(edge) for edge in self._against_limit.around)
             parts.append(f"buckets too coarse between {low} and {high}")
         if self._before:
-            parts.append(explain.before(self._before.usual, self._before.allowed, self._rule.limit, explain.seconds))
+            usual, hidden = self._before.usual, self._before.hidden
+            parts.append(explain.before(usual, self._before.allowed, self._rule.limit, explain.seconds, hidden))
         elif self._rule.comparison is not None:
             name = "earlier baseline" if self._rule.comparison.against is Against.HISTORY else "baseline"
-            parts.append(f"{name} {'unknown' if baseline is None else explain.seconds(baseline)}")
+            bound = self._baseline_seen.bound
+            known = "unknown" if baseline is None else explain.quantile(baseline, bound).removeprefix("about ")
+            parts.append(f"{name} {known}")
+            if self.is_too_coarse:
+                parts.append("in one bucket that hides several times more: add edges")
             if self._against_baseline and self._against_baseline.unlike:
                 parts.append("whose buckets are others, so that only large differences show")
         return ", ".join(parts)

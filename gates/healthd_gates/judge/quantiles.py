@@ -1,8 +1,25 @@
 """The latencies of one arm so far: its quantile and an anytime-valid confidence interval for it."""
 
+from math import isinf
+
 from healthd_gates.domain.evidence import Counts, Histogram
-from healthd_gates.judge.arms import count_above, quantile
+from healthd_gates.domain.standing import Bound
+from healthd_gates.judge.arms import bucket, count_above, quantile
 from healthd_gates.judge.interval import RateInterval
+
+_WIDE = 10.0  # times its lower end, beyond which an upper end says too little to estimate in between
+
+
+def known_quantile(histogram: Histogram, level: float) -> tuple[float, Bound | None] | None:
+    """Return a quantile in seconds, interpolated inside its bucket; or, where that is the first, the last or a very
+    wide one, the end of it that bounds the quantile, and that it is one. None without requests."""
+    value = quantile(histogram, level)
+    if value is None:
+        return None
+    low, high = bucket(histogram, level)
+    if isinf(high):
+        return low, Bound.ABOVE
+    return (high, Bound.AT_MOST) if high > _WIDE * low else (value, None)
 
 
 class SeenLatency:
@@ -40,8 +57,17 @@ class SeenLatency:
 
     @property
     def quantile(self) -> float | None:
-        """The quantile in seconds, interpolated inside its bucket."""
-        return quantile(self._histogram, self._level) if self._histogram else None
+        """The quantile in seconds, interpolated inside its bucket; what bounds it, where `bound` says so."""
+        return self._known[0] if self._known else None
+
+    @property
+    def bound(self) -> Bound | None:
+        """What the quantile's number is of it, where its bucket tells no more."""
+        return self._known[1] if self._known else None
+
+    @property
+    def _known(self) -> tuple[float, Bound | None] | None:
+        return known_quantile(self._histogram, self._level) if self._histogram else None
 
     def slower_than(self, threshold: float) -> float:
         """Return the requests slower than `threshold` seconds."""

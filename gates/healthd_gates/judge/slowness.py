@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from math import inf, isinf
 
 from healthd_gates.domain.evidence import Counts, Evidence, Histogram
-from healthd_gates.judge.arms import SharedIncident, count_above, slower_than
+from healthd_gates.judge.arms import FAST, SharedIncident, count_above, slower_than
 from healthd_gates.judge.burstiness import Burstiness
 from healthd_gates.judge.criterion import Frame
 from healthd_gates.judge.mixtures import log_mean
@@ -111,7 +111,7 @@ class SlowerThanBaseline:
 
     The edges are those whose tail in the baseline's past lies between a tenth of `tail` and 60 %;
     without a history they are chosen after the first interval of the baseline, and testing begins with
-    the next one.
+    the next one. What lies in a slow first bucket is not known to be faster than its end: no safety follows from it.
     """
 
     cause = "longer than the baseline allows"
@@ -120,7 +120,8 @@ class SlowerThanBaseline:
         self._comparison, self._tail, self._frame = comparison, tail, frame
         self._past = past
         self._edges: list[TailComparison] = []
-        self.unlike = False
+        self._telling: list[TailComparison] = []
+        self.unlike = self._has_chosen = False
         self._choose([counts for counts, _ in past.before])
 
     def step(self, evidence: Evidence, settling: bool, cap: float) -> None:
@@ -146,6 +147,7 @@ class SlowerThanBaseline:
         total = sum(histogram.total for histogram in histograms)
         if not total:
             return
+        self._has_chosen = True
         suitable = [
             edge
             for edge in histograms[-1].edges[:-1]
@@ -156,18 +158,26 @@ class SlowerThanBaseline:
         self._edges = [
             TailComparison(edge, self._comparison, self._frame, self._past) for edge in _spread(suitable, _MOST_EDGES)
         ]
+        lowest = histograms[-1].edges[0]
+        hides = [edge.compares_below(lowest) and lowest > 2 * FAST for edge in self._edges]
+        self._telling = [edge for edge, hidden in zip(self._edges, hides, strict=True) if not hidden]
 
     @property
     def uncompared(self) -> bool:
         """True if there has been no data to compare with."""
-        return not any(edge.compared for edge in self._edges)
+        return not any(edge.compared for edge in self._telling)
+
+    @property
+    def is_too_coarse(self) -> bool:
+        """True if no edge tells slower from faster, as where all lies in one bucket."""
+        return self._has_chosen and not self._telling
 
     def looks_needed(self) -> float:
         """Return the number of intervals until safety is proven, if all go on like this."""
-        if not self._edges:
+        if not self._telling:
             return inf
         # The edges mostly agree, so that the mean reaches its target when the typical edge does.
-        looks = sorted(edge.looks_needed(self._frame.safety_needed) for edge in self._edges)
+        looks = sorted(edge.looks_needed(self._frame.safety_needed) for edge in self._telling)
         return looks[len(looks) // 2]
 
     @property
@@ -183,7 +193,7 @@ class SlowerThanBaseline:
     @property
     def log_e_safe(self) -> float:
         """ln E of safety, averaged over the edges."""
-        return log_mean([edge.log_e_safe for edge in self._edges]) if self._edges else 0.0
+        return log_mean([edge.log_e_safe for edge in self._telling]) if self._telling else 0.0
 
 
 def _spread(values: list[float], most: int) -> list[float]:

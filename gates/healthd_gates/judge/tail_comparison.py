@@ -35,6 +35,7 @@ class TailComparison:
             perhaps_slower_than(edge),
             surely_slower_than(harmful),
         )
+        self._tolerated = tolerated
         self._frame, self._earlier = frame, past
         self._concurrent = comparison.against is Against.CONCURRENT
         self._past: AgainstPast | None = None
@@ -73,6 +74,10 @@ class TailComparison:
             return
         self._past.step(harming, self.odds, cap, keeping)
         self._own = (self._own[0] + keeping[0], self._own[1] + keeping[1], self._own[2] + 1)
+
+    def compares_below(self, lowest: float) -> bool:
+        """True if the baseline is counted at a latency below the lowest edge, where a count is a guess."""
+        return self._tolerated < lowest
 
     @property
     def compared(self) -> bool:

@@ -81,7 +81,8 @@ class Weighed(ABC):
     def proven(self) -> bool:
         """True if safety is proven, and nothing speaks for harm."""
         seems_safe = self.log_e_safe >= self._frame.safety_needed and self.log_e_harm <= 0
-        return seems_safe and not (self._is_beyond_limit or self._is_worse_than_before)
+        hidden = self._before is not None and self._before.uncompared
+        return seems_safe and not (self._is_beyond_limit or self._is_worse_than_before or hidden)
 
     @property
     def acceptable(self) -> bool:
@@ -96,7 +97,7 @@ class Weighed(ABC):
     @property
     def uncompared(self) -> bool:
         """True if a comparison was required and none was made."""
-        return any(test.uncompared for test in self._tests)
+        return any(test.uncompared for test in self._tests) or (self._before is not None and self._before.uncompared)
 
     @property
     def _cause(self) -> str:

@@ -11,7 +11,7 @@ from healthd.web.pages.deploys import Sign
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.journal_wording import waits_for_journal
 from healthd_gates.domain.standing import CriterionReport, Finding, Standing, StratumReport, Unit
-from healthd_gates.judge.explain import counted, plural, seconds
+from healthd_gates.judge.explain import bounding, counted, plural, seconds
 from healthd_gates.pages.chart import Chart, chart
 from healthd_gates.pages.gate_history import GateHistory
 from healthd_gates.pages.labels import chance, number, sentence_of, state_of, strength, trouble_of
@@ -159,7 +159,7 @@ def _numbers(report: CriterionReport) -> tuple[tuple[str, str], ...]:
     if report.unit is None:
         return ()
     unit = report.unit
-    pairs = [("observed", number(report.observed, unit))]
+    pairs = [("observed", bounding(report.observed_is) + number(report.observed, unit))]
     if report.interval is not None:
         low, high = report.interval
         pairs.append(("likely between", f"{number(low, unit)} and {number(high, unit)}"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import exp
 from typing import Self
 
-from healthd_gates.domain.standing import CriterionReport, Finding, Standing, StratumReport, Unit
+from healthd_gates.domain.standing import Bound, CriterionReport, Finding, Standing, StratumReport, Unit
 from healthd_gates.schema.document import Moment, Shown
 
 
@@ -39,7 +39,8 @@ class StratumDocument(Shown):
 
 
 class CriterionDocument(Shown):
-    """One criterion. Rates are fractions, latencies seconds; `interval` is a confidence interval that holds at all
+    """One criterion. Rates are fractions, latencies seconds; `observed_is` tells an `observed` that is a bound alone,
+    as where one bucket holds everything; `interval` is a confidence interval that holds at all
     evaluations at once. Where it is split `by` a label, the numbers are of all requests together, `strata_seen` is how
     many values the label has, and `strata` has the ten with the most evidence of harm."""
 
@@ -49,6 +50,7 @@ class CriterionDocument(Shown):
     sentence: str
     unit: Unit | None
     observed: float | None
+    observed_is: Bound | None = None
     limit: float | None
     baseline: float | None
     interval: tuple[float, float | None] | None
@@ -73,6 +75,7 @@ class CriterionDocument(Shown):
             sentence=report.sentence,
             unit=report.unit,
             observed=report.observed,
+            observed_is=report.observed_is,
             limit=report.limit,
             baseline=report.baseline,
             interval=report.interval,

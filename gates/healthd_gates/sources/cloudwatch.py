@@ -6,7 +6,7 @@ answers took at most so many seconds, for each bucket edge.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from math import ceil, inf
@@ -88,6 +88,9 @@ class CloudWatchConfig(SourceConfig):
             raise ValueError("the cloudwatch source needs the AWS SDK: install healthd[aws]")
         check_region(self.region, self.endpoint)
         return self
+
+    def edges_under(self, limits: Sequence[float]) -> tuple[float, ...]:
+        return tuple(sorted({*self.edges, *limits}))
 
     @property
     def lateness(self) -> float:

@@ -80,6 +80,18 @@ class SourceConfig(Model):
         """True if its numbers include latencies, as far as the configuration tells."""
         return True
 
+    def edges_under(self, limits: Sequence[float]) -> tuple[float, ...] | None:
+        """Return the latencies in seconds that it counts at under a policy with these limits; None if its telemetry has
+        buckets of its own, or there is no latency."""
+        return None
+
+    @property
+    def more_edges(self) -> str:
+        """The remedy for buckets that are too coarse."""
+        if "edges" in type(self).model_fields:
+            return "name lower latencies in `edges`, such as [50ms, 100ms, 250ms, 500ms, 1s]"
+        return "give the histogram lower buckets where it is written"
+
     @property
     def measures_sums(self) -> bool:
         """True if its latencies come with their sum, from which a mean is computed."""

@@ -6,6 +6,7 @@ A request fails when it is answered with an unexpected status, or not at all; pe
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from secrets import token_hex
 from typing import ClassVar, Literal, Self
 
@@ -43,6 +44,9 @@ class ProbeConfig(HttpConfig):
     """Bucket edges of the latency, beside the limits of the policy; a fine grid unless given."""
     max_size: Size = 1024**2
     """Largest part of an answer that is read."""
+
+    def edges_under(self, limits: Sequence[float]) -> tuple[float, ...]:
+        return tuple(sorted({*self.edges, *limits}))
 
     @property
     def sees_traffic(self) -> bool:

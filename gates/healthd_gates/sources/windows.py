@@ -126,10 +126,9 @@ class WindowsConfig(NumbersConfig):
         texts = {Family.REQUESTS: self.requests, Family.ERRORS: self.errors}
         return {family: text for family, text in texts.items() if text is not None}
 
-    def edges_for(self, limits: Sequence[float]) -> tuple[float, ...]:
-        """Return the latencies in seconds to count at under a policy with these limits."""
+    def edges_under(self, limits: Sequence[float]) -> tuple[float, ...] | None:
         if self.latency is None:
-            return ()
+            return None
         if self.edges is not None:
             return tuple(sorted({*limits, *self.edges}))
         counts_anywhere = _COMPARED.search(self.latency) is not None  # and not at those that a series has, as by a tag

@@ -41,7 +41,7 @@ class WindowsSource(ABC):
 
     def __init__(self, config: WindowsConfig, arms: Arms, context: SourceContext) -> None:
         self._windows, self._clock, self._arms = config, context.clock, arms.named()
-        self._edges = config.edges_for(context.edges)
+        self._edges = config.edges_under(context.edges) or ()
         self._series = context.series
         self._own = {name: self._asked_of(name) for name in self._arms}
         self._streams = {each.stream: {name: self._asked(each, name) for name in self._arms} for each in self._series}

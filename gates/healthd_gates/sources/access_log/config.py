@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, cast, get_args
@@ -134,6 +135,9 @@ class AccessLogConfig(SourceConfig):
     latency_is_missing: ClassVar[str] = (
         "durations: add $request_time and $upstream_response_time to NGINX's log_format, %D to Apache's"
     )
+
+    def edges_under(self, limits: Sequence[float]) -> tuple[float, ...]:
+        return tuple(sorted({*self.edges, *limits}))
 
     @property
     def lateness(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Annotated, Literal, Self
 
@@ -58,6 +58,9 @@ class OtlpConfig(SourceConfig):
     """Time without an export after which an arm has no telemetry; more than the interval of the exports."""
     edges: tuple[Duration, ...] = Field(default_factory=lambda: _EDGES, max_length=200)
     """Bucket edges of the latency of spans, beside the limits of the policy; a fine grid unless given."""
+
+    def edges_under(self, limits: Sequence[float]) -> tuple[float, ...]:
+        return tuple(sorted({*self.edges, *limits}))
 
     @property
     def lateness(self) -> float:

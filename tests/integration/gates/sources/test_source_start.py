@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from healthd.runtime.redaction import Redactor, secrets_of
+from healthd_gates.config.builtin_policies import SHIPPED
+from healthd_gates.config.policy import Policy
 from healthd_gates.domain.errors import InvalidRequest
+from healthd_gates.domain.standing import Bound
 from healthd_gates.engine.source_check import check_before_start
 from healthd_gates.engine.source_test import try_source
 from healthd_gates.sources import find_kind
@@ -15,6 +18,7 @@ from healthd_gates.sources.contract import Arm, Arms, SourceConfig, SourceContex
 from tests.fakes.sources import HandClock
 from tests.integration.gates.sources.vendors import START, VENDORS
 from tests.servers.peers import Answer, Peer
+from tests.servers.telemetry.store import Store
 
 OTHERS: dict[str, dict[str, Any]] = {
     "sentry": {
@@ -79,3 +83,37 @@ async def test_what_may_heal_is_refused_by_neither(kind: str, answer: Answer, pe
     refused, tested, missing = await _both(kind, peer, answer)
     assert (refused, tested) == ("", "")
     assert missing
+
+
+@pytest.mark.parametrize(
+    ("took", "options", "told"),
+    [
+        (
+            0.04,
+            {"edges": []},
+            "everything up to 5s is in one bucket, in which several times slower would not show",
+        ),
+        (40.0, {}, "most requests took longer than 5 s, the highest latency that is counted at: is the unit right"),
+        (0.04, {}, ""),
+    ],
+    ids=["blind", "another unit", "as it ships"],
+)
+async def test_buckets_that_tell_too_little_are_doubtful(
+    peer: Peer, took: float, options: dict[str, Any], told: str
+) -> None:
+    """The comparison that `post-switch` asks for would be blind with the limit as the only edge."""
+    store = Store(START.timestamp())
+    vendor = next(each for each in VENDORS if each.kind == "influxdb")
+    vendor.double(peer, store)
+    for minute in range(-9, -1):
+        vendor.add(store, minute, 10, took=took)
+    config = vendor.config(peer, latency=vendor.latency, **options)
+    criteria = Policy.model_validate(SHIPPED["post-switch"]).criteria
+    arms = Arms("shop", Arm("2"))
+    context = SourceContext(HandClock(START), Redactor(secrets_of(config)), edges=(5.0,))
+    tested = await try_source(config, arms, context, 0.0, criteria=criteria)
+    doubts = await check_before_start(config, arms, context, criteria)
+    assert told in " ".join(tested.doubtful)
+    assert bool(tested.doubtful) is bool(told)
+    assert ("one bucket" in " ".join(doubts)) is (options != {})
+    assert set(tested.arms["candidate"].bounds.values()) == {Bound.ABOVE if took > 5 else Bound.AT_MOST}

@@ -14,7 +14,7 @@ from healthd_gates.criteria.comparison import Compare
 from healthd_gates.criteria.error_rate import ErrorRate
 from healthd_gates.criteria.latency import Latency
 from healthd_gates.domain.evidence import Counts, Evidence, Histogram
-from healthd_gates.domain.standing import Reason, Standing, Verdict
+from healthd_gates.domain.standing import Bound, Reason, Standing, Verdict
 from healthd_gates.judge.deterioration import usual_rate
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Against, Rules, Timing
@@ -140,6 +140,36 @@ def test_other_buckets_than_those_of_the_past_are_no_slowness() -> None:
     before = [Evidence(START, 30.0, None, counts(1500, 0.0, 0.2, coarse))] * 360
     standing, _ = ending(before, median=lambda _: 0.2)
     assert standing.verdict is Verdict.PASS
+
+
+def test_a_bucket_that_hides_several_times_slower_proves_nothing() -> None:
+    """20 ms before and 3 s now, both at most 5 s: what the policy asks for cannot be told, and the words say why."""
+    one = (5.0, inf)
+    before = [Evidence(START, 30.0, None, counts(1500, 0.0, 0.02, one))] * 360
+    standing, seconds = ending(before, median=lambda _: 0.6, edges=one)
+    assert (standing.verdict, standing.reason) == (Verdict.INCONCLUSIVE, Reason.TOO_COARSE)
+    assert seconds > 600.0
+    latency = standing.criteria[1]
+    assert (latency.observed, latency.observed_is, latency.baseline) == (5.0, Bound.AT_MOST, None)
+    assert "at most 5 s, not known closer" in latency.sentence
+    assert "in one bucket that hides several times more: add edges" in latency.sentence
+    assert "proven safe" not in latency.sentence
+
+
+def test_a_past_in_coarse_buckets_is_none_for_finer_ones() -> None:
+    """As where edges were added: the first version that has them passes by its limit, and is the past of the next."""
+    before = [Evidence(START, 30.0, None, counts(1500, 0.0, 0.02, (5.0, inf)))] * 360
+    standing, _ = ending(before, median=lambda _: 0.02)
+    assert standing.verdict is Verdict.PASS
+
+
+def test_a_service_that_was_slow_already_is_held_to_its_limit() -> None:
+    """Several times more than what is in the bucket is beyond the limit."""
+    edges = (0.5, 1.0, 6.0, inf)
+    before = [Evidence(START, 30.0, None, counts(1500, 0.0, 0.6, edges))] * 360
+    standing, _ = ending(before, median=lambda _: 0.6, edges=edges)
+    assert standing.verdict is not Verdict.FAIL
+    assert standing.reason is not Reason.TOO_COARSE
 
 
 def test_an_incident_of_the_past_is_not_usual() -> None:

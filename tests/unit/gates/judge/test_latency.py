@@ -9,8 +9,9 @@ import pytest
 from healthd_gates.criteria.comparison import Compare
 from healthd_gates.criteria.latency import Latency
 from healthd_gates.domain.evidence import Counts, Evidence, Histogram
-from healthd_gates.domain.standing import Finding, Reason, Verdict
+from healthd_gates.domain.standing import Bound, Finding, Reason, Verdict
 from healthd_gates.judge.judge import Judge
+from healthd_gates.judge.quantiles import known_quantile
 from healthd_gates.judge.rules import Against, Rules, Timing
 from tests.unit.gates.judge.evidence import START, interval, slow_interval, until_verdict
 
@@ -129,6 +130,52 @@ def test_slow_baseline_is_not_this_release() -> None:
     """While the baseline is as slow nothing speaks against the candidate's limit."""
     standing = until_verdict(judge(timing=Timing(minimum=600, maximum=600)), [slow_interval(SLOW, SLOW)] * 183)
     assert (standing.verdict, standing.reason) == (Verdict.INCONCLUSIVE, Reason.BASELINE_ALREADY_BAD)
+
+
+@pytest.mark.parametrize(
+    ("against", "first", "verdict"),
+    [
+        (Against.CONCURRENT, 0.005, Verdict.PASS),
+        (Against.CONCURRENT, 5.0, Verdict.INCONCLUSIVE),
+        (Against.HISTORY, 5.0, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_what_lies_in_one_slow_bucket_is_not_as_fast_as_the_baseline(
+    against: Against, first: float, verdict: Verdict
+) -> None:
+    """Below a few milliseconds nobody asks; below five seconds anything may have become a hundred times slower."""
+    counts = Counts(1000, 0, Histogram((first, 10.0, inf), (1000.0, 0.0, 0.0)))
+    rules = Rules((Latency(limit=10.0, compare=Compare(to=against)),), timing=Timing(maximum=600))
+    judged = Judge(rules, [Evidence(START, 30.0, None, counts)] * 60)
+    standing = until_verdict(judged, [Evidence(START, 10.0, counts, counts)] * 80)
+    assert standing.verdict is verdict
+    if verdict is Verdict.INCONCLUSIVE:
+        assert standing.reason is Reason.TOO_COARSE
+        assert "hides several times more: add edges" in standing.criteria[0].sentence
+
+
+@pytest.mark.parametrize(
+    ("counts", "known"),
+    [
+        ((0.0, 0.0, 0.0), None),
+        ((9.0, 0.0, 0.0), (0.1, Bound.AT_MOST)),
+        ((0.0, 9.0, 0.0), (5.0, Bound.AT_MOST)),
+        ((0.0, 0.0, 9.0), (5.0, Bound.ABOVE)),
+        ((2.0, 9.0, 1.0), (5.0, Bound.AT_MOST)),
+    ],
+)
+def test_no_quantile_is_told_of_a_bucket_that_tells_none(
+    counts: tuple[float, ...], known: tuple[float, Bound | None] | None
+) -> None:
+    """Only what bounds it is known."""
+    assert known_quantile(Histogram((0.1, 5.0, inf), counts), 0.5) == known
+
+
+def test_a_narrow_bucket_tells_a_quantile() -> None:
+    known = known_quantile(Histogram((0.1, 0.2, inf), (0.0, 9.0, 0.0)), 0.5)
+    assert known is not None
+    assert known[0] == pytest.approx(0.1414, rel=1e-3)
+    assert known[1] is None
 
 
 def test_other_buckets_in_mid_bake() -> None:
