@@ -12,7 +12,7 @@ export interface VerifyRequest {
   baseline?: Version | null;
   policy?: string | null;
   rollback?: "auto" | "off";
-  deployment?: {id?: string; actor?: string; url?: string; committed_at?: string};
+  deployment?: {id?: string; actor?: string; url?: string; committed_at?: string; traceparent?: string};
   [more: string]: unknown;
 }
 

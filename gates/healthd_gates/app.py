@@ -29,6 +29,7 @@ from healthd_gates.engine.observer_factory import ObserverContext
 from healthd_gates.engine.replica import Replica
 from healthd_gates.engine.runner import Tools
 from healthd_gates.engine.service import GateService
+from healthd_gates.engine.span_worker import NoSpans, SpanSink, SpanWorker
 from healthd_gates.engine.supervisor import Supervisor
 from healthd_gates.engine.troubled_rollbacks import TroubledRollbacks
 from healthd_gates.hooks.callback_worker import CallbackWorker
@@ -70,6 +71,8 @@ class Gates:
         self._listener, self._news = listener, ChangeEvents()
         self.gate_store = GateStore(database, clock)
         self.metrics = GateMetrics(registry)
+        self.span_sink: SpanSink = NoSpans()
+        self.spans = SpanWorker(self.gate_store, lambda: self.span_sink)
         self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         observer_context = ObserverContext(self.gate_store, clock, board, self._session, redact, Receiver(clock))
         self.outbox = Outbox(database, replica)
@@ -119,6 +122,7 @@ class Gates:
             tasks.create_task(self.callback_worker.run(), name="courier")
             tasks.create_task(self._silence_watch.run(), name="silence")
             tasks.create_task(self._troubled.run(), name="troubled rollbacks")
+            tasks.create_task(self.spans.run(), name="spans")
 
     def troubles(self) -> Sequence[Trouble]:
         """Return the rollbacks that need a person."""
@@ -143,10 +147,12 @@ class Gates:
 
     def _inherited(self, gate: Gate) -> None:
         self.metrics.inherited(gate)
+        self.spans.changed(gate, gate)
         self._listener(replace(gate, rollback=None), gate)
 
     def _changed(self, before: Gate, after: Gate) -> None:
         self.metrics.changed(before, after)
+        self.spans.changed(before, after)
         self._news.publish(after.id)
         if after.decision is not before.decision or after.rollback is not before.rollback:
             self._action_worker.wake()

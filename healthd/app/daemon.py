@@ -214,7 +214,9 @@ class Daemon:
 
     async def _close_notifications(self) -> None:
         if self.rest is not None:
-            await self.rest.notifications.close()
+            if self.gates is not None:
+                await self.gates.flush_spans()
+            await asyncio.gather(self.rest.notifications.close(), self.rest.exporter.close())
 
     async def _close_journal(self) -> None:
         if self.rest is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 
@@ -9,6 +10,8 @@ from aiohttp import web
 
 from healthd.app.health import Health
 from healthd.app.rest import Rest
+from healthd.journal.database import JournalError
+from healthd.runtime.deadline import with_deadline
 from healthd_gates import hooks
 from healthd_gates.app import Gates
 from healthd_gates.domain.gate import Gate
@@ -18,6 +21,8 @@ from healthd_gates.pages.gate_history import GateHistories
 from healthd_gates.pages.page import GatePage
 from healthd_gates.pages.recent import RecentGates
 from healthd_gates.router import GateApi
+
+_LAST_SPANS = 1.0  # seconds to read the logs of gates that have just ended when the daemon stops
 
 
 def load() -> None:
@@ -40,6 +45,7 @@ class GatePart:
             redact=health.redact,
             listener=self._changed,
         )
+        self.gates.span_sink = rest.exporter
         gate_service = self.gates.gate_service
         self._api = GateApi(gate_service, self.gates.runs, health.guard, health.clock)
         histories = GateHistories(gate_service, self.gates.gate_store, self.gates.outbox)
@@ -58,6 +64,11 @@ class GatePart:
         """Accept no more gates, and release the callers who wait for one."""
         self.gates.drain()
         self._api.drain()
+
+    async def flush_spans(self) -> None:
+        """Hand over the spans that have ended, for a limited time."""
+        with suppress(JournalError, TimeoutError):
+            await with_deadline(_LAST_SPANS, self.gates.spans.flush(), name="last spans")
 
     def _changed(self, before: Gate, after: Gate) -> None:
         gate_news.log(before, after)

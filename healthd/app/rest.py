@@ -33,6 +33,8 @@ from healthd.notify.replica_store import ReplicaStore
 from healthd.notify.replicas import Replicas
 from healthd.notify.told import Memory
 from healthd.notify.told_store import JournalStore
+from healthd.otlp.books import export_metrics
+from healthd.otlp.exporter import Exporter
 from healthd.runtime.deadline import with_deadline
 from healthd.runtime.tasks import Work
 from healthd.web.ended_sessions import EndedSessions
@@ -147,6 +149,13 @@ class Rest:
             memory=memory,
             replicas=self._replicas,
         )
+        self.exporter = Exporter(
+            in_force,
+            health.metrics.registry,
+            clock=clock,
+            redact=health.redact,
+            books=export_metrics(health.metrics.registry),
+        )
         health.metrics.watch_spread(lambda: self.spread.runs)
         health.metrics.watch_heartbeats(lambda: self.heartbeats.unsaved)
         health.metrics.watch_incidents(
@@ -179,6 +188,7 @@ class Rest:
             "incidents": self.incidents.run,
             "public_past": self.public_past.run,
             "spread": self.spread.run,
+            "otlp": self.exporter.run,
         }
 
     def routes(self) -> list[web.AbstractRouteDef]:
@@ -211,6 +221,7 @@ class Rest:
         self.heartbeats.look()
         self.spread.arrange()
         self.notifications.reconfigure(settings)
+        self.exporter.arrange()
 
     async def close(self, close_gates: Callable[[], Awaitable[None]] | None) -> None:
         """Close the gates, write to the journal what it does not have yet, for a limited time, and close it."""

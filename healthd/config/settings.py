@@ -33,6 +33,7 @@ from healthd.config.external_url import ExternalUrl
 from healthd.config.listen_address import Address
 from healthd.config.model import Model as Model
 from healthd.config.model import Name as Name
+from healthd.config.otlp import Otlp
 from healthd.config.public_page import Component, PublicPage
 from healthd.config.sign_in import NO_SESSION_SECRET, refuse_unreachable
 from healthd.config.window import CheckWindow, Maintenance, Silence, notes_on_times, nothing_covered
@@ -211,6 +212,8 @@ class Settings(Model):
     """Logging."""
     sentry: Sentry = Sentry()
     """Error reports."""
+    otlp: Otlp | None = None
+    """Receiver of OpenTelemetry for metrics and the spans of gates; nothing is sent without one."""
     journal: Annotated[SecretStr, AfterValidator(_journal)] | None = None
     """Address of the journal: `sqlite:///path` or `postgresql://…`; by default in `./var` in development,
     `/var/lib/healthd` elsewhere."""

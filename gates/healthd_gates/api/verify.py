@@ -8,12 +8,14 @@ from typing import Any
 
 from aiohttp import web
 
+from healthd.otlp.span import parse_traceparent
 from healthd.web.problems import Problem
 from healthd_gates.api.long_poll import Patience
 from healthd_gates.api.operation import Answer, Call, Header, Nothing, Operation
 from healthd_gates.api.requests import VerifyBody, WaitQuery
 from healthd_gates.api.responses import answer
 from healthd_gates.domain.gate import Gate
+from healthd_gates.domain.request import VerifyRequest
 from healthd_gates.engine.service import GateService
 from healthd_gates.schema.gate import DryRunDocument, GateDocument
 
@@ -44,7 +46,12 @@ class Verify:
                     "Idempotency-Key": Header(
                         "The same key with the same request gives the same gate, until some minutes after its verdict.",
                         r'^"?[!#-~]{1,200}"?$',
-                    )
+                    ),
+                    "traceparent": Header(
+                        "The caller's span, of which the gate's own becomes a part (W3C Trace Context); one that is "
+                        "not valid is passed over. The field `deployment.traceparent` goes before it.",
+                        r"^[ -~]*$",
+                    ),
                 },
                 answers={
                     200: Answer("Passed: the deploy may stay.", GateDocument, headers=_LOCATION),
@@ -100,8 +107,9 @@ class Verify:
         body = call.body
         _may_override(call)
         key = _key(call.request.headers.get("Idempotency-Key"), body.idempotency_key)
+        request = _traced(body.request(), call.request.headers.get("traceparent", ""))
         gate = await self._gate_service.start(
-            body.request(), caller=call.caller.name, idempotency_key=key, joins_for=_JOINS_FOR, guards_live=True
+            request, caller=call.caller.name, idempotency_key=key, joins_for=_JOINS_FOR, guards_live=True
         )
         gate = await self._patience.wait(call, gate, call.query.wait)
         headers = {"Location": call.address(f"/gates/{gate.id}")}
@@ -113,6 +121,14 @@ def _may_override(call: Call[VerifyBody, Any]) -> None:
     """Raise Problem 403 for an override by a caller who may not."""
     if call.body.override is not None and not call.caller.may("gates:rollback"):
         raise Problem(403, "Forbidden", f"token {call.caller.name!r} lacks the scope gates:rollback for an override")
+
+
+def _traced(request: VerifyRequest, traceparent: str) -> VerifyRequest:
+    """Return the request with the span of the caller's header, unless it names one itself."""
+    if request.deployment.traceparent is not None or (context := parse_traceparent(traceparent)) is None:
+        return request
+    deployment = request.deployment.model_copy(update={"traceparent": str(context)})
+    return request.model_copy(update={"deployment": deployment})
 
 
 def status_of(gate: Gate, *, strict: bool = False) -> int:

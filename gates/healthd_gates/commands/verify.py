@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from contextlib import aclosing
 from typing import Any
@@ -12,6 +13,7 @@ import click
 from healthd.commands.daemon import fail
 from healthd.commands.options import json_option
 from healthd.commands.values import Choice
+from healthd.otlp.span import parse_traceparent
 from healthd.wording import json_fault
 from healthd_gates.client.client import GateClient
 from healthd_gates.client.exit_codes import INTERRUPTED, code_of
@@ -129,6 +131,7 @@ def _request(request_file: Any, override: tuple[str, ...], reason: str | None, *
             url=options["deployment_url"],
             actor=options["actor"],
             committed_at=options["committed_at"],
+            traceparent=_callers_span(),
         ),
     }
     for name, said in arms.items():
@@ -143,6 +146,12 @@ def _request(request_file: Any, override: tuple[str, ...], reason: str | None, *
     if "service" not in request or "version" not in request.get("candidate", {}):
         raise click.UsageError("name a service and a version, as in: healthd gate verify api 1.4.2")
     return request
+
+
+def _callers_span() -> str | None:
+    """Return the span of the pipeline's step, which programs hand on by this variable."""
+    context = parse_traceparent(os.environ.get("TRACEPARENT", ""))
+    return None if context is None else str(context)
 
 
 def _read(file: Any) -> dict[str, Any]:

@@ -31,6 +31,12 @@ VersionName = Annotated[
 ]
 LabelValue = Annotated[str, StringConstraints(max_length=_TEXT), AfterValidator(one_line)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=_TEXT), AfterValidator(one_line)]
+TraceParent = Annotated[
+    str,
+    StringConstraints(
+        pattern=shape(r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$", "such as 00-TRACE-SPAN-01 of W3C"),
+    ),
+]
 IdempotencyKey = Annotated[
     str, StringConstraints(pattern=shape(r"^[\x21-\x7e]{1,200}$", "1 to 200 visible ASCII characters, without spaces"))
 ]
@@ -51,12 +57,14 @@ class Version(Model):
 
 class Deployment(Model):
     """The run of the deploy tool that starts the gate; shown to people, never followed. `committed_at` is when the
-    change was committed that it brings, from which its lead time counts."""
+    change was committed that it brings, from which its lead time counts. `traceparent` is the span of the run that the
+    gate's span is a part of (W3C Trace Context)."""
 
     id: Text | None = None
     url: Text | None = None
     actor: Text | None = None
     committed_at: Time | None = None
+    traceparent: TraceParent | None = None
 
 
 class Override(Model):

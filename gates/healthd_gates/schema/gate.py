@@ -28,6 +28,7 @@ class DeploymentDocument(Shown):
     url: str | None
     actor: str | None
     committed_at: Moment | None = None
+    traceparent: str | None = None
 
 
 class DecisionDocument(Shown):

@@ -97,6 +97,16 @@ def configuration(n: int, folder: Path) -> Config:
             "services": {"api": {"targets": {"blue": url}, "source": {"kind": "push"}}},
             "freeze": [window],
             "hooks": {"canary": {"kind": "flagger", "canaries": {f"shop/{n}": {"service": "api"}}}},
+            "otlp": {
+                "endpoint": f"http://collector-{n}:4318",
+                "headers": {"X-Key": f"key-{n}"},
+                "interval": f"{n + 50}s",
+                "timeout": f"{n + 5}s",
+                "signals": [("metrics", "traces")[n]],
+                "compression": ("gzip", "none")[n],
+                "ca_file": f"/etc/ca-{n}.pem",
+                "resource": {"team": f"team-{n}"},
+            },
             "gates": {
                 "enabled": not n,
                 "lease_duration": f"{n + 11}s",

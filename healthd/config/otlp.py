@@ -1,0 +1,50 @@
+"""Where the daemon sends its metrics and the spans of its gates: OTLP over HTTP."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, StringConstraints, model_validator
+
+from healthd.config.model import Model
+from healthd.units import Duration, HttpAddress
+
+Signal = Literal["metrics", "traces"]
+MESSAGES = {
+    "metrics": "opentelemetry.proto.collector.metrics.v1.metrics_service_pb2",
+    "traces": "opentelemetry.proto.collector.trace.v1.trace_service_pb2",
+}
+
+
+class Otlp(Model):
+    endpoint: HttpAddress
+    """Base address of the receiver, such as `http://collector:4318`; `/v1/metrics` and `/v1/traces` follow it."""
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    """Headers of each request, such as `Authorization`."""
+    signals: tuple[Signal, ...] = Field(("metrics", "traces"), min_length=1)
+    """What is sent: `metrics`, and `traces`, which have a span for each gate."""
+    interval: Duration = Field(60.0, ge=1)
+    """Time between two exports of metrics."""
+    timeout: Duration = Field(10.0, le=60)
+    """Timeout of one request."""
+    compression: Literal["gzip", "none"] = "gzip"
+    """Compression of the requests."""
+    ca_file: Path | None = None
+    """Authorities to trust, as PEM; those of the system by default."""
+    resource: dict[Annotated[str, StringConstraints(min_length=1, max_length=128)], str] = Field({}, max_length=50)
+    """Resource attributes beside, or instead of, healthd's own: `service.name`, `service.version`,
+    `service.instance.id`, `host.name`, `deployment.environment.name`."""
+
+    @model_validator(mode="after")
+    def _has_messages(self) -> Self:
+        try:
+            for module in MESSAGES.values():  # here, in the thread that reads the file
+                import_module(module)
+        except ImportError:
+            raise ValueError("needs the messages of OpenTelemetry: install healthd[otlp]") from None
+        return self
+
+    def address(self, signal: Signal) -> str:
+        return f"{self.endpoint.rstrip('/')}/v1/{signal}"
