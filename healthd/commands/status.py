@@ -141,7 +141,8 @@ def _covers(check: dict[str, Any]) -> list[str]:
 def _journal(it: dict[str, Any]) -> str:
     """A journal that is away, and what that means."""
     why = f": {it['message']}" if it.get("message") else ""
-    return plain(f"▲ JOURNAL AWAY since {it.get('since')}{why}. {AWAY}")
+    last = f", but for a write at {it['lastWrite']}" if it.get("lastWrite") else ""
+    return plain(f"▲ JOURNAL AWAY since {it.get('since')}{last}{why}. {AWAY}")
 
 
 def _rollback(it: dict[str, Any]) -> str:

@@ -14,10 +14,12 @@ _TROUBLED_SECONDS = 30.0  # for which an error is shown, even where other caller
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """Outage of the journal that is not over. `problem` may name hosts and files."""
+    """Outage of the journal that is not over. `problem` may name hosts and files. `last_write` is the last write since
+    its beginning that was stored all the same, where the journal comes and goes."""
 
     since: datetime
     problem: str
+    last_write: datetime | None = None
 
 
 class Outages:
@@ -28,17 +30,21 @@ class Outages:
         self._failed_at: float | None = None
         self._outage: Outage | None = None
         self._wrote_since = False
+        self._last_write: datetime | None = None
 
     def failed(self, problem: str) -> None:
         """Take note of a failure. One soon after another belongs to the same outage, whatever succeeded meanwhile."""
         is_another = self.has_none_of_late and self._wrote_since
-        since = self._clock.now() if self._outage is None or is_another else self._outage.since
-        self._outage, self._wrote_since = Outage(since, problem), False
+        if self._outage is None or is_another:
+            self._outage = Outage(self._clock.now(), problem)
+        else:
+            self._outage = Outage(self._outage.since, problem, self._last_write)
+        self._wrote_since, self._last_write = False, self._outage.last_write
         self._failed_at = self._clock.steady()
 
     def wrote(self) -> None:
         """Take note of a write that was stored."""
-        self._wrote_since = True
+        self._wrote_since, self._last_write = True, self._clock.now()
 
     def ended(self) -> None:
         """Forget what was: it was opened anew."""

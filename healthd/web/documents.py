@@ -83,6 +83,7 @@ def outage_document(outage: Outage, *, detailed: bool) -> dict[str, Any]:
     return {
         "status": "away",
         "since": stamp(outage.since),
+        **({"lastWrite": stamp(outage.last_write)} if outage.last_write is not None else {}),
         **({"message": outage.problem} if detailed else {}),
     }
 

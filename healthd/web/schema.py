@@ -172,6 +172,8 @@ class JournalAnswer(_Answered):
 
     status: Literal["away"]
     since: _Moment
+    lastWrite: _Moment | None = None  # noqa: N815
+    """Last write that was stored since, where the journal comes and goes."""
     message: str | None = None
     """Reason, for people."""
 

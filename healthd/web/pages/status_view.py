@@ -126,7 +126,8 @@ def away(outage: Outage | None, *, details: bool) -> str:
     if outage is None:
         return ""
     why = f" ({outage.problem})" if details else ""
-    return f"The journal is away since {outage.since:%H:%M:%S} UTC{why}. {AWAY}"
+    last = f", but for a write at {outage.last_write:%H:%M:%S}" if outage.last_write is not None else ""
+    return f"The journal is away since {outage.since:%H:%M:%S} UTC{last}{why}. {AWAY}"
 
 
 def groups(board: Board) -> tuple[GroupView, ...]:

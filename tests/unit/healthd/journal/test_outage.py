@@ -36,11 +36,14 @@ def test_what_fails_again_soon_is_the_same_outage() -> None:
         outages.wrote()
         clock.seconds += 20
     outages.failed("no rights")
-    assert outages.current == Outage(began, "no rights")
+    assert outages.current == Outage(began, "no rights", began + timedelta(seconds=40)), "what was stored is told"
+    clock.seconds += 5
+    outages.failed("no rights")
+    assert outages.current == Outage(began, "no rights", began + timedelta(seconds=40))
     outages.wrote()
     clock.seconds += 31
     outages.failed("no rights")
-    assert outages.current == Outage(began + timedelta(seconds=91), "no rights")
+    assert outages.current == Outage(began + timedelta(seconds=96), "no rights")
 
 
 def test_a_long_pause_between_two_tries_ends_no_outage() -> None:

@@ -47,6 +47,7 @@ async def test_the_page_tells_it_below_its_headline(open_site: Open) -> None:
     [
         ({"since": "s", "message": "disk is full"}, f"▲ JOURNAL AWAY since s: disk is full. {AWAY}"),
         ({"since": "s"}, f"▲ JOURNAL AWAY since s. {AWAY}"),
+        ({"since": "s", "lastWrite": "t"}, f"▲ JOURNAL AWAY since s, but for a write at t. {AWAY}"),
     ],
 )
 def test_status_says_it_first_and_is_up(monkeypatch: pytest.MonkeyPatch, journal: dict[str, str], said: str) -> None:
