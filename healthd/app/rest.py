@@ -120,7 +120,7 @@ class Rest:
             memberships=memberships,
             renderer=self.renderer,
         )
-        writing = Writing(self.incidents, in_force, memberships, clock, health.redact)
+        writing = Writing(self.incidents, self.windows_api, in_force, memberships, clock, health.redact)
         self.incidents_api = IncidentsApi(self.incidents, writing, guard)
         self.incident_page = IncidentPage(self.incidents, writing, guard, in_force, clock, self.renderer)
         host = socket.gethostname()
@@ -159,7 +159,7 @@ class Rest:
         health.metrics.watch_spread(lambda: self.spread.runs)
         health.metrics.watch_heartbeats(lambda: self.heartbeats.unsaved)
         health.metrics.watch_incidents(
-            lambda: sum(it.is_open for it in self.incidents.all()), lambda: self.incidents.unsaved
+            lambda: sum(it.is_open and not it.is_to_come for it in self.incidents.all()), lambda: self.incidents.unsaved
         )
         health.metrics.watch_windows(
             lambda: Counter(window.kind for window in self.windows.all()), lambda: self.windows.unsaved

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, get_args
 from urllib.parse import quote
 
@@ -21,6 +22,17 @@ _component = click.option(
 )
 
 
+def _times(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of planned maintenance."""
+    for option in (
+        click.option("--to", metavar="TIME", help="End of planned maintenance."),
+        click.option("--for", metavar="DURATION", help="Length of planned maintenance, instead of --to."),
+        click.option("--from", metavar="TIME", help="Begin of planned maintenance, as 2026-12-01T01:00:00Z."),
+    ):
+        command = option(command)
+    return command
+
+
 @click.group()
 def incident() -> None:
     """Tell customers of incidents, on the public pages.
@@ -36,6 +48,8 @@ def incident() -> None:
 @_component
 @click.option("--impact", type=_IMPACTS, help="State of the components: degraded by default; none announces.")
 @click.option("--state", type=_STATES, help="How far it is; investigating by default.")
+@_times
+@click.option("--window", is_flag=True, help="Put a maintenance window in force with it, of the components' checks.")
 @json_option
 def open_incident(as_json: bool, **given: Any) -> None:
     """Open an incident with a TITLE that customers read, or announce something.
@@ -45,6 +59,8 @@ def open_incident(as_json: bool, **given: Any) -> None:
         --text "We look into it."
     healthd incident open "We move on Sunday" --impact none \\
         --text "From 8 to 10 the shop is closed."
+    healthd incident open "New database" --component Checkout --window \\
+        --from 2026-12-06T08:00:00Z --for 2h --text "Orders wait."
     """
     _print(ask("POST", "/incidents", "stored", body=_given(given)), as_json=as_json)
 
@@ -56,6 +72,7 @@ def open_incident(as_json: bool, **given: Any) -> None:
 @click.option("--impact", type=_IMPACTS, help="State of the components from now on.")
 @click.option("--title", metavar="TITLE", help="Another title.")
 @_component
+@_times
 @json_option
 def update(id: str, as_json: bool, **given: Any) -> None:  # noqa: A002 - click names the argument
     """Add an update to the incident ID; the beginning of an id will do, if no other has it.
@@ -94,7 +111,7 @@ def withdraw(id: str, as_json: bool) -> None:  # noqa: A002
 def list_incidents(every: bool, as_json: bool) -> None:
     """List the incidents that are open."""
     document = ask("GET", "/incidents", "incidents")
-    shown = [it for it in document["incidents"] if every or it["state"] != "resolved"]
+    shown = [it for it in document["incidents"] if every or it["state"] not in ("resolved", "completed")]
     if as_json:
         click.echo(json.dumps({**document, "incidents": shown}, indent=2))
     for each in () if as_json else shown:
@@ -121,4 +138,7 @@ def _print(document: dict[str, Any], *, as_json: bool) -> None:
 def _line(it: dict[str, Any]) -> str:
     about = ", ".join(it["components"]) or "all components"
     kind = "announced" if it["impact"] == "none" else f"{it['impact']} of {about}, {it['state']}"
+    if "from" in it:
+        kind = f"maintenance of {about}, {it['state'].replace('_', ' ')}, {it['from']} to {it['to']}"
+        return plain(f"{it['id']}  {it['title']}: {kind}, on {', '.join(it['pages'])}")
     return plain(f"{it['id']}  {it['title']}: {kind} since {it['opened']}, on {', '.join(it['pages'])}")

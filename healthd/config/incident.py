@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -11,10 +11,15 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 IncidentState = Literal["investigating", "identified", "monitoring", "resolved"]
 Impact = Literal["none", "degraded", "outage"]
+Standing = Literal["investigating", "identified", "monitoring", "resolved", "scheduled", "in_progress", "completed"]
+"""State of an incident, or of planned maintenance, which has the last three by its times."""
+Effect = Literal["none", "degraded", "outage", "maintenance"]
+_OVER = ("resolved", "completed")
 
 
 class Update(BaseModel):
-    """Update of an incident, with all that holds from then on. `author` is for those inside."""
+    """Update of an incident, with all that holds from then on. `author` is for those inside. Planned maintenance has
+    times, and `window` is the id of the maintenance window that was put in force with it, if any."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
@@ -25,10 +30,25 @@ class Update(BaseModel):
     pages: tuple[str, ...]
     title: str
     components: tuple[str, ...]
-    impact: Impact
-    state: IncidentState
+    impact: Effect
+    state: Standing
     text: str
     withdrawn: bool = False
+    starts: AwareDatetime | None = None
+    ends: AwareDatetime | None = None
+    window: str | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in _OVER
+
+    def until(self, moment: datetime) -> Iterator[Update]:
+        """Yield what follows from its times alone, up to a moment: that the maintenance has begun, and is over."""
+        steps: tuple[tuple[Standing, datetime | None], ...] = (("in_progress", self.starts), ("completed", self.ends))
+        for state, at in steps:
+            is_news = not self.is_over and state != self.state
+            if at is not None and is_news and self.at < at <= moment:
+                yield self.model_copy(update={"id": f"{self.id}.{state}", "at": at, "state": state, "text": ""})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +72,30 @@ class Incident:
 
     @property
     def is_open(self) -> bool:
-        return self.last.state != "resolved"
+        return not self.last.is_over
+
+    @property
+    def is_to_come(self) -> bool:
+        """True for maintenance that has not begun."""
+        return self.last.state == "scheduled"
+
+    def as_of(self, now: datetime) -> Incident:
+        """Return it with what its times have brought about up to now."""
+        if all(it.starts is None for it in self.updates):
+            return self
+        ends = [*(it.at for it in self.updates[1:]), now]
+        told = (each for it, end in zip(self.updates, ends, strict=True) for each in (it, *it.until(end)))
+        return Incident(tuple(told))
 
 
 def incidents_of(updates: Iterable[Update]) -> tuple[Incident, ...]:
-    """Return the incidents of these updates that were not withdrawn: those that are open first, then the latest."""
+    """Return the incidents of these updates that were not withdrawn, by what was written alone."""
     found: dict[str, list[Update]] = {}
     for update in sorted(updates, key=lambda it: (it.at, it.id)):
         found.setdefault(update.incident, []).append(update)
-    incidents = [Incident(tuple(each)) for each in found.values() if not any(it.withdrawn for it in each)]
+    return tuple(Incident(tuple(each)) for each in found.values() if not any(it.withdrawn for it in each))
+
+
+def in_order(incidents: Iterable[Incident]) -> tuple[Incident, ...]:
+    """Return those that are open first, then the latest."""
     return tuple(sorted(incidents, key=lambda it: (it.is_open, it.opened), reverse=True))

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from healthd.config.incident import Incident, Update, incidents_of
+from healthd.config.incident import Incident, Update, in_order, incidents_of
 from healthd.journal.errors import JournalError
 from healthd.journal.journal import AuditEntry
 from healthd.runtime.clock import Clock
@@ -56,12 +56,13 @@ class Incidents:
         self._news = asyncio.Event()
 
     def all(self) -> tuple[Incident, ...]:
-        """Return all that were not withdrawn: those that are open first, then the latest."""
-        return self._all
+        """Return all that were not withdrawn, as they stand now: those that are open first, then the latest."""
+        now = self._clock.now()
+        return in_order(it.as_of(now) for it in self._all)
 
     def find(self, key: str) -> list[Incident]:
         """Return the incident of an id, or those whose ids begin so."""
-        found = [it for it in self._all if it.id.startswith(key)]
+        found = [it for it in self.all() if it.id.startswith(key)]
         return [it for it in found if it.id == key] or found
 
     @property
@@ -147,7 +148,7 @@ class Incidents:
     async def _clean(self) -> None:
         """Delete what was over before the journal's retention began, the oldest of more than are kept, and what was
         withdrawn a day ago, of which the audit tells."""
-        latest = sorted(self._all, key=lambda it: it.last.at, reverse=True)
+        latest = sorted(self.all(), key=lambda it: it.last.at, reverse=True)
         surplus = [it.id for it in latest if not it.is_open][_MOST_OVER:]
         if self._clock.steady() < self._clean_at and not surplus:
             return
@@ -157,10 +158,11 @@ class Incidents:
             by_incident.setdefault(update.incident, []).append(update)
         over = surplus
         for key, updates in by_incident.items():
-            last = max(updates, key=lambda it: (it.at, it.id))
+            written = Incident(tuple(sorted(updates, key=lambda it: (it.at, it.id))))
+            last = written.as_of(now).last
             is_withdrawn = any(it.withdrawn for it in updates)
             kept = min(retention, _WITHDRAWN) if is_withdrawn else retention
-            if last.at < now - kept and (is_withdrawn or last.state == "resolved"):
+            if last.at < now - kept and (is_withdrawn or last.is_over):
                 over.append(key)
         if over:
             await self._store.forget(over)

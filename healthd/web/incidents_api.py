@@ -16,7 +16,8 @@ from healthd.units import stamp
 from healthd.web.auth import Guard
 from healthd.web.parsing import body_of
 from healthd.web.problems import answering_problems
-from healthd.web.public.writing import NewIncident, NewUpdate, Writing
+from healthd.web.public.writing import Writing
+from healthd.web.public.written import NewIncident, NewUpdate
 
 _NO_STORE = {"Cache-Control": "no-store"}
 _SCOPE = "incidents:write"
@@ -70,6 +71,7 @@ class IncidentsApi:
 
     def _document(self, incident: Incident) -> dict[str, Any]:
         last = incident.last
+        planned = {"from": stamp(last.starts), "to": stamp(last.ends)} if last.starts and last.ends else {}
         return {
             "id": incident.id,
             "title": last.title,
@@ -78,6 +80,8 @@ class IncidentsApi:
             "pages": list(last.pages),
             "components": list(last.components),
             "opened": stamp(incident.opened),
+            **planned,
+            **({"window": last.window} if last.window else {}),
             "updates": [
                 {"at": stamp(it.at), "state": it.state, "text": it.text, "author": it.author}
                 for it in reversed(incident.updates)

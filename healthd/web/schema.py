@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from healthd.config.incident import Impact, IncidentState
+from healthd.config.incident import Effect, Standing
 from healthd.config.settings import Model
 from healthd.config.window import WindowKind
 from healthd.model import FailureKind, Status
@@ -105,7 +105,7 @@ class IncidentUpdateAnswer(_Answered):
     """What was said of an incident, and when."""
 
     at: _Moment
-    state: IncidentState
+    state: Standing
     text: str
     author: str
     """Name of the caller who wrote it; customers do not see it."""
@@ -116,12 +116,18 @@ class IncidentAnswer(_Answered):
 
     id: str
     title: str
-    state: IncidentState
-    impact: Impact
+    state: Standing
+    impact: Effect
     pages: list[str]
     components: list[str]
     """Components that are affected; all where it is empty."""
     opened: _Moment
+    start: Annotated[_Moment | None, Field(alias="from")] = None
+    """Begin of planned maintenance."""
+    end: Annotated[_Moment | None, Field(alias="to")] = None
+    """End of planned maintenance."""
+    window: str | None = None
+    """Id of the maintenance window that was put in force with it."""
     updates: list[IncidentUpdateAnswer]
     """Updates, the latest first."""
     stored: bool

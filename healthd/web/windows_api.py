@@ -91,9 +91,17 @@ class WindowsApi:
         await self._guard.prepare(request)
         caller = self._guard.require(request, "windows:write")
         meant = self._meant(request.match_info["id"])
-        self._refuse_beyond_reach(caller, meant)
-        window = await self._windows.end(meant.id, caller.name) or meant
+        window = await self.end(caller, meant)
         return web.json_response(self._document(window) | {"ended": True}, headers=_NO_STORE)
+
+    async def end(self, caller: Caller, window: Window) -> Window:
+        """End a window for a caller with the scope `windows:write`. Raises Problem."""
+        self._refuse_beyond_reach(caller, window)
+        return await self._windows.end(window.id, caller.name) or window
+
+    def find(self, key: str | None) -> Window | None:
+        """Return the window of an id that is in force or to come."""
+        return next((it for it in self._windows.all() if it.id == key), None)
 
     def _meant(self, key: str) -> Window:
         """Return the window of an id, or of the beginning of one that no other has. Raises Problem."""

@@ -75,7 +75,7 @@ def _place(address: str, incident: Incident) -> str:
 def _html(incident: Incident, scene: Scene, language: Language) -> str:
     """Return what the page says of an incident, the latest update first."""
     shown = shown_incident(incident, scene, WORDS[language])
-    parts = [f"<p>{escape(shown['affects'])}</p>"] if shown["affects"] else []
+    parts = [f"<p>{escape(shown[it])}</p>" for it in ("when", "affects") if shown[it]]
     for said in shown["updates"]:
         word = f"<strong>{escape(said['word'])}</strong> · " if said["word"] else ""
         parts += [f"<p>{word}{escape(said['moment'])}</p>", *(f"<p>{escape(it)}</p>" for it in said["paragraphs"])]

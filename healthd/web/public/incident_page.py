@@ -4,6 +4,7 @@ under the same scope and bounds."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, get_args
 
 from aiohttp import web
@@ -19,14 +20,16 @@ from healthd.web.forms import read_form, refuse_other_sites, refuse_strange_fiel
 from healthd.web.pages.renderer import FORMS, Renderer
 from healthd.web.parsing import validated
 from healthd.web.problems import Problem, answering_problems
-from healthd.web.public.writing import NewIncident, NewUpdate, Writing
+from healthd.web.public.writing import Writing
+from healthd.web.public.written import NewIncident, NewUpdate
 
 _SCOPE = "incidents:write"
 _LARGEST = 32 * 1024  # bytes: 2,000 letters of any script, as a form sends them
 _SHOWN = 20  # of those that are over, and updates of each
 _WITH_FORMS = 50  # of those that are open; the others are named
 _SAID = ("title", "text", "state", "impact")
-_NEW = ("act", "token", "page", "component", *_SAID)
+_PLANNED = ("from", "for", "window")
+_NEW = ("act", "token", "page", "component", *_SAID, *_PLANNED)
 _KNOWN = ("act", "token", "incident", "component", "sure", *_SAID)  # one form has both of its buttons
 _FIELDS = {"open": _NEW, "update": _KNOWN, "withdraw": _KNOWN}
 
@@ -99,7 +102,7 @@ class IncidentPage:
         match form.get("act"):
             case "open":
                 pages = {"pages": [form["page"]]} if form.get("page") else {}
-                said = {**said, **named, **pages}
+                said = _planned({**said, **named, **pages}, form)
                 incident = validated(said, NewIncident, "Invalid incident", self._writing.pages)
                 await self._writing.open(caller, incident)
             case "update":
@@ -115,3 +118,15 @@ class IncidentPage:
     async def _caller(self, request: web.Request, token: str) -> Caller:
         await self._guard.prepare(request, token)
         return self._guard.sender_of_form(request, token.strip(), _SCOPE)
+
+
+def _planned(wanted: dict[str, Any], form: Mapping[str, str]) -> dict[str, Any]:
+    """Return what is opened, with the times of planned maintenance, if there are any. The form of a browser names no
+    time zone: its times are UTC."""
+    start, lasts, window = form.get("from", ""), form.get("for", ""), {"window": form.get("window") == "yes"}
+    if not start and not lasts:
+        return {**wanted, **window}
+    has_zone = start.endswith("Z") or "+" in start
+    times = {"from": start if has_zone else f"{start}Z"} if start else {}
+    times |= {"for": lasts} if lasts else {}
+    return {**{key: value for key, value in wanted.items() if key not in ("state", "impact")}, **times, **window}

@@ -17,7 +17,7 @@ from aiohttp import hdrs, web
 from healthd.config.in_force import Current
 from healthd.config.public_page import Language
 from healthd.config.settings import Settings
-from healthd.config.window import CheckWindow
+from healthd.config.window import CheckWindow, Window
 from healthd.monitoring.board import Board
 from healthd.monitoring.incidents import Incidents
 from healthd.runtime.clock import Clock
@@ -77,7 +77,7 @@ class PublicPages:
         clock: Clock,
         past: PublicPast,
         incidents: Incidents,
-        windows: Callable[[], Iterable[CheckWindow]],
+        windows: Callable[[], Iterable[Window]],
         memberships: Memberships,
         renderer: Renderer,
     ) -> None:
@@ -133,7 +133,9 @@ class PublicPages:
             began, scene = self._clock.steady(), self._scene(name, parts)
             if form != "page" and scene.incidents is None:
                 raise Problem(503, "Not known", headers={"Retry-After": "30"})
-            windows = (*self._settings.now.maintenance, *self._windows())
+            announced = {it.last.window for it in scene.incidents or ()}  # whose times stand there with their text
+            added = [it for it in self._windows() if it.id not in announced]
+            windows = (*self._settings.now.maintenance, *added)
             answer = await asyncio.to_thread(self._draw, scene, form, language, windows, parts)
             if membership.revision == self._settings.revision:
                 self._drawings[key] = _Drawing(answer, began)

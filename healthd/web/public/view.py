@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from healthd.config.incident import Impact, Incident, Update
+from healthd.config.incident import Effect, Incident, Update
 from healthd.config.public_page import Language, PublicPage
 from healthd.monitoring.uptime_days import Day
 from healthd.web.public import bars
@@ -18,7 +18,8 @@ from healthd.web.public.planned import Planned
 from healthd.web.public.standing import Overall, State, overall, worst
 from healthd.web.public.words import Words
 
-_OF_IMPACT: dict[Impact, State] = {
+_OF_IMPACT: dict[Effect, State] = {
+    "maintenance": State.MAINTENANCE,
     "none": State.OPERATIONAL,
     "degraded": State.DEGRADED,
     "outage": State.OUTAGE,
@@ -62,8 +63,9 @@ class Scene:
 
 def with_incidents(page: PublicPage, states: Sequence[State], incidents: Collection[Incident]) -> tuple[State, ...]:
     """Return the states of a page's components, at least as bad as people say that they are."""
+    now = [it for it in incidents if it.is_open and not it.is_to_come]
     return tuple(
-        worst([state, *(_OF_IMPACT[it.last.impact] for it in incidents if it.is_open and _touches(it, part.name))])
+        worst([state, *(_OF_IMPACT[it.last.impact] for it in now if _touches(it, part.name))])
         for part, state in zip(page.components, states, strict=True)
     )
 
@@ -91,7 +93,8 @@ def context(scene: Scene, language: Language, feeds: Mapping[str, str]) -> dict[
         "as_of": words.as_of.format(moment=words.show_moment(scene.now, scene.zone)),
         "components": [_component(number, scene, words) for number in range(len(scene.states))],
         "announcements": [it for is_open, it in told if is_open and it["announces"]],
-        "current": [it for is_open, it in told if is_open and not it["announces"]],
+        "current": [it for is_open, it in told if is_open and not it["announces"] and not it["is_to_come"]],
+        "to_come": sorted((it for _, it in told if it["is_to_come"]), key=lambda it: it["starts"]),
         "past": [it for is_open, it in told if not is_open],
         "incidents_known": scene.incidents is not None,
         "planned": [_planned(it, scene.zone, words) for it in scene.planned],
@@ -158,9 +161,19 @@ def shown_incident(incident: Incident, scene: Scene, words: Words) -> dict[str, 
         "title": incident.last.title,
         "state": _OF_IMPACT[incident.last.impact],
         "announces": is_announcement,
+        "is_to_come": incident.is_to_come,
+        "starts": incident.last.starts,
+        "when": _when(incident.last, scene.zone, words),
         "affects": words.affects.format(names=", ".join(named)) if named else None,
         "updates": [_update(it, scene.zone, words, named=not is_announcement) for it in reversed(incident.updates)],
     }
+
+
+def _when(last: Update, zone: tzinfo, words: Words) -> str | None:
+    """Return the times of planned maintenance."""
+    if last.starts is None or last.ends is None:
+        return None
+    return words.until.format(start=words.show_moment(last.starts, zone), end=words.show_moment(last.ends, zone))
 
 
 def _update(update: Update, zone: tzinfo, words: Words, *, named: bool) -> dict[str, Any]:

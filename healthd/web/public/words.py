@@ -39,6 +39,9 @@ class Words:
     identified: str
     monitoring: str
     resolved: str
+    scheduled: str
+    in_progress: str
+    completed: str
     uptime: str
     one_day: str
     history_as_of: str

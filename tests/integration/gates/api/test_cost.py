@@ -196,7 +196,7 @@ async def app(tmp_path: Path) -> AsyncIterator[web.Application]:
         memberships=memberships,
         renderer=renderer,
     )
-    writing = Writing(incidents, replica.in_force, memberships, clock, Redactor())
+    writing = Writing(incidents, windows, replica.in_force, memberships, clock, Redactor())
     page = IncidentPage(incidents, writing, guard, replica.in_force, clock, renderer)
     told = [*public.routes(), *page.routes(), *IncidentsApi(incidents, writing, guard).routes()]
     daemons = [*windows.routes(), *heartbeats.routes(), *past.routes(), *check_pages.routes(), *told]

@@ -159,7 +159,7 @@ async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
         suite, replica.board, guard, replica.in_force, clock, Redactor(),
     )  # fmt: skip
     incidents = Incidents(IncidentStore(replica.database, clock), clock, lambda: 3600)
-    writing = Writing(incidents, replica.in_force, Memberships(replica.in_force), clock, Redactor())
+    writing = Writing(incidents, windows_api, replica.in_force, Memberships(replica.in_force), clock, Redactor())
     incidents_api = IncidentsApi(incidents, writing, guard)
     past = HistoryApi(Past(replica.database), replica.board, guard, replica.in_force, clock, Redactor())
     health = HealthEndpoints(replica.board, guard, replica.in_force, clock, stuck=tuple)

@@ -19,7 +19,6 @@ from healthd.web.pages import silence
 from healthd.web.public import incident_page
 from healthd.web.sessions import Cookies, Session
 from healthd_gates.config.settings import Config
-from healthd_gates.pages.acts import GateActs
 from tests.servers import daemon
 from tests.servers.gating import POLICIES
 from tests.servers.openid import SECRET
@@ -95,7 +94,7 @@ async def test_no_route_is_without_rights(tmp_path: Path) -> None:
     assert routed == described | pages
     assert {it for path, it in BUTTONS if path == CHECK} == silence._ACTS.keys()
     assert {it for path, it in BUTTONS if path == INCIDENTS} == incident_page._FIELDS.keys()
-    acts: Any = GateActs(None, None, None, None)._acts  # type: ignore[arg-type]
+    acts = built.gates._acts._acts
     assert {it: scope for (path, it), scope in BUTTONS.items() if path == GATE} == {it: acts[it][0] for it in acts}
 
 

@@ -119,7 +119,7 @@ class Site(Stage):
             memberships=memberships,
             renderer=renderer,
         )
-        writing = Writing(self.incidents, self.in_force, memberships, self.clock, self.redact)
+        writing = Writing(self.incidents, windows_api, self.in_force, memberships, self.clock, self.redact)
         self.ended_sessions = guard.ended_sessions = EndedSessions(
             EndedSessionStore(database, self.clock), self.clock, lambda: True
         )

@@ -1,0 +1,112 @@
+"""Planned maintenance that customers are told of beforehand: its times, and the window that is in force with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from healthd.config.incident import Standing, Update
+from healthd.config.public_page import Component
+from healthd.web.caller import Caller
+from healthd.web.new_window import NewWindow
+from healthd.web.parsing import validated
+from healthd.web.problems import Problem
+from healthd.web.public.written import NewIncident, NewUpdate
+from healthd.web.windows_api import WindowsApi
+
+_SCOPE = "windows:write"
+_LONGEST = timedelta(days=366)
+
+
+def opening(wanted: NewIncident, now: datetime) -> dict[str, Any]:
+    """Return state, impact and times of what is opened. Raises Problem 422."""
+    if not wanted.is_planned:
+        if wanted.window:
+            raise Problem(422, "Invalid incident", "window: planned maintenance alone has one: write from and to")
+        return {"state": wanted.state or "investigating", "impact": wanted.impact or "degraded"}
+    if wanted.state is not None:
+        raise Problem(422, "Invalid incident", "state: planned maintenance has it by its times: leave it out")
+    if wanted.impact == "none":
+        raise Problem(422, "Invalid incident", "impact: an announcement has no times: leave impact out, or the times")
+    start, end = _times("incident", now, wanted.start, wanted.end, wanted.lasts)
+    return {"starts": start, "ends": end, "state": _standing(start, now), "impact": wanted.impact or "maintenance"}
+
+
+def following(last: Update, wanted: NewUpdate, now: datetime) -> dict[str, Any]:
+    """Return what an update changes of times and state. Raises Problem 422."""
+    is_moved = not (wanted.start is None and wanted.end is None and wanted.lasts is None)
+    if last.starts is None or last.ends is None:
+        if is_moved:
+            raise Problem(422, "Invalid update", "it is no planned maintenance, which alone has from, to and for")
+        return {}
+    if wanted.impact == "none":
+        raise Problem(422, "Invalid update", "impact: planned maintenance is no announcement: degraded or outage")
+    if wanted.state == "resolved":
+        return {"state": "completed"}
+    if wanted.state is not None:
+        raise Problem(422, "Invalid update", "state: planned maintenance has it by its times; only resolved ends it")
+    if not is_moved:
+        return {}
+    end = wanted.end if wanted.end is not None or wanted.lasts is not None else last.ends
+    start, end = _times("update", now, wanted.start or last.starts, end, wanted.lasts)
+    return {"starts": start, "ends": end, "state": _standing(start, now)}
+
+
+def _times(
+    what: str, now: datetime, start: datetime | None, end: datetime | None, lasts: float | None
+) -> tuple[datetime, datetime]:
+    """Return start, which is now by default, and end; `lasts` is in seconds. Raises Problem 422."""
+    begins = start or now
+    if end is not None and lasts is not None:
+        told = "write to or for, not both"
+    elif begins - now > _LONGEST:
+        told = "from must be within a year from now"
+    elif lasts is not None and lasts > _LONGEST.total_seconds():
+        told = f"for must not be longer than a year: write at most {_LONGEST.days}d"
+    elif (ends := begins + timedelta(seconds=lasts) if lasts is not None else end) is None:
+        told = "it needs an end: write for, such as 1h, or to"
+    elif ends - begins > _LONGEST:
+        told = "to must be within a year after from"
+    elif ends <= max(now, begins):
+        told = "to must be later than from, and than now"
+    else:
+        return begins, ends
+    raise Problem(422, f"Invalid {what}", told)
+
+
+def _standing(start: datetime, now: datetime) -> Standing:
+    return "in_progress" if start <= now else "scheduled"
+
+
+class Maintenance:
+    """Windows that are in force with maintenance that was announced. Every method raises Problem."""
+
+    def __init__(self, windows: WindowsApi) -> None:
+        self._windows = windows
+
+    async def begin(self, caller: Caller, update: Update, parts: Sequence[Component]) -> Update:
+        """Put a window in force for all checks of these components; return the update with its id."""
+        if not caller.may(_SCOPE):
+            raise caller.lacks(_SCOPE)
+        checks, groups = [it for part in parts for it in part.checks], [it for part in parts for it in part.groups]
+        named = {"checks": list(dict.fromkeys(checks)), "groups": list(dict.fromkeys(groups))}
+        times = {"from": update.starts, "to": update.ends}
+        asked = {"kind": "maintenance", **named, **times, "reason": update.title}
+        wanted = validated(asked, NewWindow, "Invalid window", self._windows.surroundings())
+        return update.model_copy(update={"window": (await self._windows.add(caller, wanted)).id})
+
+    async def follow(self, caller: Caller, last: Update, update: Update, parts: Sequence[Component]) -> Update:
+        """End the window of maintenance that is over or withdrawn, and put another one in force for other times or
+        components."""
+        window = self._windows.find(last.window)
+        is_ended = update.is_over or update.withdrawn
+        is_same = (last.starts, last.ends, last.components) == (update.starts, update.ends, update.components)
+        if window is None or (is_same and not is_ended):
+            return update
+        if not caller.may(_SCOPE):
+            raise caller.lacks(_SCOPE)
+        if not is_ended:  # the new one first: a moment without any would tell what is known
+            update = await self.begin(caller, update, parts)
+        await self._windows.end(caller, window)
+        return update

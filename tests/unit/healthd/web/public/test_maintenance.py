@@ -1,0 +1,197 @@
+"""Planned maintenance: announced beforehand, begun and ended by its times, with the window in force meanwhile."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from healthd.cli import main
+from healthd.web.auth import hash_token
+from tests.fakes.monitoring import UP
+from tests.unit.healthd.web.conftest import Client, Open, Site, bearer
+from tests.unit.healthd.web.public.test_incident_page import NEW, press
+from tests.unit.healthd.web.public.test_page import PAGES, seen, words
+from tests.unit.healthd.web.test_history_api import opened
+
+HOUR = 3600.0
+TEXT = {"title": "New database", "components": ["Checkout"], "text": "Orders wait."}
+BOTH = {"name": "both", "hash": hash_token("both-token"), "scopes": ["incidents:write", "windows:write", "health:read"]}
+WRITER = {"name": "writer", "hash": hash_token("writer-token"), "scopes": ["incidents:write", "health:read"]}
+OPTIONS: dict[str, Any] = {
+    "public_pages": PAGES,
+    "auth": {"tokens": [BOTH, WRITER]},
+    "http": {"external_url": "https://healthd.test"},
+}
+
+
+def at(site: Site, hours: float) -> str:
+    return (site.clock.now() + timedelta(hours=hours)).isoformat()
+
+
+async def call(client: Client, body: Any, path: str = "/incidents", name: str = "both") -> tuple[int, Any]:
+    answer = await client.post(path, json=body, headers=bearer(name))
+    return answer.status, await answer.json(content_type=None)
+
+
+def part(html: str, heading: str) -> str:
+    """What people read below a heading, up to the next section."""
+    return words("<body>" + html.partition(f">{heading}</h2>")[2].partition("</section>")[0])
+
+
+async def test_from_the_announcement_to_the_end(open_site: Open, tmp_path: Path) -> None:
+    """Nobody has to press anything at its begin and its end; the feed tells of both."""
+    site, client = await opened(open_site, tmp_path, **OPTIONS)
+    site.put("db", UP)
+    site.put("mail", UP)
+    status, made = await call(client, {**TEXT, "from": at(site, 24), "for": "2h", "window": True})
+    assert (status, made["state"], made["impact"]) == (201, "scheduled", "maintenance")
+    (window,) = site.windows.all()
+    assert (window.id, window.kind, window.checks, window.reason, window.author) == (
+        made["window"], "maintenance", ("db",), "New database", "both",
+    )  # fmt: skip
+    page = await seen(client)
+    assert "New database" in part(page, "Planned maintenance")
+    assert "Scheduled" in part(page, "Planned maintenance")
+    assert page.count(" until ") == 1  # and not once more for its window
+    assert "All systems are operational" in page
+    assert "<title>New database</title>" in await seen(client, "/status/shop/feed.atom")
+
+    site.clock.seconds += 24 * HOUR + 60
+    site.put("mail", UP)
+    page = await seen(client)
+    assert "New database" in part(page, "Current incidents")
+    assert "In progress" in part(page, "Current incidents")
+    assert "Checkout Maintenance" in words(page)
+    feed = await seen(client, "/status/shop/feed.atom")
+    assert feed.count("&lt;strong&gt;In progress&lt;/strong&gt;") == 1
+
+    site.clock.seconds += 2 * HOUR
+    site.put("db", UP)
+    site.put("mail", UP)
+    page = await seen(client)
+    assert "Completed" in part(page, "Past incidents")
+    assert "All systems are operational" in page
+    (incident,) = site.incidents.all()
+    assert [it.state for it in incident.updates] == ["scheduled", "in_progress", "completed"]
+    site.clock.seconds += 91 * 24 * HOUR
+    await site.incidents._load()
+    await site.incidents._clean()
+    await site.incidents._load()
+    assert site.incidents.all() == ()
+
+
+async def test_it_is_moved_and_ends_early(open_site: Open) -> None:
+    """Its window with it; what was announced anew is scheduled again."""
+    site, client = await open_site(**OPTIONS)
+    _, made = await call(client, {**TEXT, "for": "1h", "window": True})
+    assert made["state"] == "in_progress"
+    path = f"/incidents/{made['id']}/updates"
+    status, longer = await call(client, {"to": at(site, 3), "text": "It takes longer."}, path)
+    (window,) = site.windows.all()
+    assert (status, longer["state"], longer["window"], window.end) == (
+        201, "in_progress", window.id, site.clock.now() + timedelta(hours=3),
+    )  # fmt: skip
+    assert window.id != made["window"]
+    status, later = await call(client, {"from": at(site, 5), "for": "1h"}, path)
+    assert (status, later["state"], site.windows.all()[0].start) == (
+        201, "scheduled", site.clock.now() + timedelta(hours=5),
+    )  # fmt: skip
+    site.clock.seconds += 5.5 * HOUR
+    status, done = await call(client, {"state": "resolved", "text": "Done early."}, path)
+    assert (status, done["state"], site.windows.all()) == (201, "completed", [])
+    assert [it["state"] for it in done["updates"]] == [
+        "completed", "in_progress", "scheduled", "in_progress", "in_progress",
+    ]  # fmt: skip
+
+
+async def test_a_withdrawal_ends_the_window(open_site: Open) -> None:
+    site, client = await open_site(**OPTIONS)
+    _, made = await call(client, {**TEXT, "from": at(site, 1), "for": "1h", "window": True})
+    answer = await client.delete(f"/incidents/{made['id']}", headers=bearer("both"))
+    assert (answer.status, site.windows.all(), site.incidents.all()) == (200, [], ())
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"from": 1}, "it needs an end: write for, such as 1h, or to"),
+        ({"from": 2, "to": 1}, "to must be later than from, and than now"),
+        ({"from": -3, "for": "1h"}, "to must be later than from, and than now"),
+        ({"from": 1, "for": "1h", "to": 2}, "write to or for, not both"),
+        ({"from": 1, "for": "1h", "state": "investigating"}, "state: planned maintenance has it by its times"),
+        ({"from": 1, "for": "1h", "impact": "none"}, "impact: an announcement has no times"),
+        ({"window": True}, "window: planned maintenance alone has one: write from and to"),
+        ({"form": 1}, "form: no such field; did you mean for?"),
+    ],
+)
+async def test_what_cannot_be_planned(open_site: Open, change: dict[str, Any], told: str) -> None:
+    site, client = await open_site(**OPTIONS)
+    body = {key: at(site, value) if key in ("from", "to") else value for key, value in change.items()}
+    status, answer = await call(client, {**TEXT, **body})
+    assert (status, told in answer["detail"]) == (422, True), answer
+    assert (site.incidents.all(), site.windows.all()) == ((), [])
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"state": "identified"}, "state: planned maintenance has it by its times; only resolved ends it"),
+        ({"impact": "none"}, "impact: planned maintenance is no announcement"),
+        ({"to": -1}, "to must be later than from, and than now"),
+    ],
+)
+async def test_what_cannot_become_of_it(open_site: Open, change: dict[str, Any], told: str) -> None:
+    site, client = await open_site(**OPTIONS)
+    _, made = await call(client, {**TEXT, "for": "1h"})
+    body = {key: at(site, value) if key == "to" else value for key, value in change.items()}
+    status, answer = await call(client, body, f"/incidents/{made['id']}/updates")
+    assert (status, told in answer["detail"]) == (422, True), answer
+    _, plain = await call(client, TEXT)
+    status, answer = await call(client, {"for": "1h"}, f"/incidents/{plain['id']}/updates")
+    assert (status, "it is no planned maintenance" in answer["detail"]) == (422, True)
+
+
+async def test_a_window_takes_the_right_to_add_one(open_site: Open) -> None:
+    """Who may write for customers alone announces without; and ends or moves nothing that holds notices back."""
+    site, client = await open_site(**OPTIONS)
+    status, answer = await call(client, {**TEXT, "for": "1h", "window": True}, name="writer")
+    assert (status, "lacks the scope windows:write" in answer["detail"]) == (403, True)
+    assert site.incidents.all() == ()
+    assert (await call(client, {**TEXT, "for": "1h"}, name="writer"))[0] == 201
+    _, made = await call(client, {**TEXT, "for": "1h", "window": True})
+    path = f"/incidents/{made['id']}/updates"
+    for change in ({"for": "2h"}, {"state": "resolved"}):
+        assert (await call(client, change, path, "writer"))[0] == 403
+    assert (await call(client, {"text": "Half of it is done."}, path, "writer"))[0] == 201
+    assert [it.id for it in site.windows.all()] == [made["window"]]
+
+
+async def test_by_the_form_and_by_the_command(open_site: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A browser's time is UTC; both show what is planned."""
+    site, client = await open_site(**OPTIONS)
+    start = f"{site.clock.now() + timedelta(hours=2):%Y-%m-%dT%H:%M}"
+    form = {**NEW, "from": start, "for": "1h", "window": "yes", "token": "both-token"}
+    reads = {"Authorization": bearer("writer")["Authorization"]}
+    assert (await press(client, form, **reads))[0] == 303
+    (incident,) = site.incidents.all()
+    assert (incident.last.state, incident.last.starts) == (
+        "scheduled", site.clock.now().replace(second=0, microsecond=0) + timedelta(hours=2),
+    )  # fmt: skip
+    page = words(await (await client.get("/incidents/page", headers=reads)).text())
+    assert f"with the window {incident.last.window}" in page
+    over = {"act": "update", "incident": incident.id, "state": "resolved", "text": "", "token": "both-token"}
+    assert (await press(client, over, **reads))[0] == 303
+    assert (site.incidents.all()[0].last.state, site.windows.all()) == ("completed", [])
+    monkeypatch.setenv("HEALTHD_URL", str(client.make_url("")))
+    monkeypatch.setenv("HEALTHD_TOKEN", "both-token")
+
+    async def healthd(*said: str) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, main, ["incident", *said])
+
+    made = await healthd("open", "New database", "--component", "Checkout", "--from", at(site, 1), "--for", "2h")
+    assert "New database: maintenance of Checkout, scheduled, " in made.output
+    listed = await healthd("list")
+    assert listed.output.count("maintenance of Checkout, scheduled") == 1
