@@ -42,7 +42,7 @@ def ask(
 def refuse_incomplete(document: Mapping[str, Any], what: str) -> None:
     """End the program with 3 where the daemon does not know all that the journal has."""
     if not document.get("complete", True):
-        fail(f"the journal could not be read since the daemon's start: it may have {what} that are not known here")
+        fail(f"the journal cannot be read now: it may have {what} that are not known here")
 
 
 def _read(text: bytes) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class Incidents:
 
     @property
     def is_complete(self) -> bool:
-        """True if the journal was read since the start, or need not be; until then it may have incidents that are not
+        """True if the last read of the journal succeeded, or none is needed; else it may have incidents that are not
         known here."""
         return self._is_read or not self._wanted()
 
@@ -110,7 +110,7 @@ class Incidents:
                     await self._load()
                     await self._clean()
             except JournalError:  # which the journal itself logs
-                pass
+                self._is_read = False
             except Exception:  # the pages show what is known
                 _log.exception("incidents not exchanged with the journal")
             self._news.clear()

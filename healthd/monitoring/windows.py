@@ -63,7 +63,7 @@ class Windows:
 
     @property
     def is_complete(self) -> bool:
-        """True if the journal was read since the start; until then it may have windows that are not known here."""
+        """True if the last read of the journal succeeded; else it may have windows that are not known here."""
         return self._is_read
 
     def is_unsaved(self, key: str) -> bool:
@@ -110,7 +110,7 @@ class Windows:
                 await self._save()
                 await self._load()
             except JournalError:  # which the journal itself logs
-                pass
+                self._is_read = False
             except Exception:  # neither notices nor health depend on it
                 _log.exception("windows not exchanged with the journal")
             self._news.clear()

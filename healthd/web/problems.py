@@ -34,8 +34,8 @@ class Problem(Exception):  # noqa: N818 - the RFC's word
 
 
 def not_known_yet(what: str) -> Problem:
-    """Return the problem with something that the journal may have, which was never read since the start."""
-    told = f"the journal could not be read since the start, and may have {what} that are not known here"
+    """Return the problem with something that the journal may have, which cannot be read now."""
+    told = f"the journal cannot be read now, and may have {what} that are not known here"
     return Problem(503, "Not known now", told, headers={"Retry-After": "5"})
 
 

@@ -98,7 +98,7 @@ class WindowsAnswer(_Answered):
 
     windows: list[WindowAnswer]
     complete: bool
-    """False until the journal was read since the start: it may have others."""
+    """False while the journal cannot be read: it may have others."""
 
 
 class IncidentUpdateAnswer(_Answered):
@@ -141,7 +141,7 @@ class IncidentsAnswer(_Answered):
 
     incidents: list[IncidentAnswer]
     complete: bool
-    """False until the journal was read since the start: it may have others."""
+    """False while the journal cannot be read: it may have others."""
 
 
 class NamedCheckAnswer(CheckAnswer):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
+
+from healthd.nearest import did_you_mean
 
 PROMOTED, FAILED, INCONCLUSIVE, COULD_NOT_ASK, NOT_UNDONE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -23,6 +26,15 @@ class NoAnswer(StepFailed):
 
 class TargetDown(StepFailed):
     """A target cannot take the traffic; the current one still answers at least some of it."""
+
+
+class UnknownTarget(StepFailed):
+    """The command line names a target that the configuration does not have."""
+
+    code = COULD_NOT_ASK
+
+    def __init__(self, target: str, known: Collection[str]) -> None:
+        super().__init__(f"{target} is not one of the targets {', '.join(known)}.{did_you_mean(target, known)}")
 
 
 class GateFailed(DeployAborted):

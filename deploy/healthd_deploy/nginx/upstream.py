@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from math import gcd
 
 from healthd_deploy.core import program
-from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.core.exit import StepFailed, UnknownTarget
 from healthd_deploy.nginx.able import refuse_dead
 from healthd_deploy.nginx.reloaded import until_reloaded, workers
 from healthd_deploy.nginx.settings import Upstream
@@ -139,7 +139,7 @@ class UpstreamFile:
     async def _refuse(self, target: str, weight: float, *, even_if_dead: bool) -> None:
         """Refuse a target that is not there, or cannot take what it is to get; the way back needs the other one."""
         if target not in self._config.targets:
-            raise StepFailed(f"{target} is not one of the targets {', '.join(self._config.targets)}")
+            raise UnknownTarget(target, self._config.targets)
         if not even_if_dead:
             await refuse_dead(self._config, target if weight else self._beside(target))
 

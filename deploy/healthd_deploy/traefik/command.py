@@ -11,7 +11,7 @@ import click
 
 from healthd_deploy.core.blue_green import BlueGreen
 from healthd_deploy.core.command import Deploy, choosing_strategy, config_or_exit, deploying, ramp_policy
-from healthd_deploy.core.exit import NOT_UNDONE, DeployAborted, StepFailed, TargetDown
+from healthd_deploy.core.exit import NOT_UNDONE, DeployAborted, TargetDown, UnknownTarget
 from healthd_deploy.traefik.platform import TraefikPlatform
 from healthd_deploy.traefik.settings import SwitchConfig, TraefikConfig
 from healthd_deploy.traefik.traffic import Traffic
@@ -61,7 +61,7 @@ def switch(target: str, file: Path, *, version: str | None, force: bool) -> None
 
 async def _given(service: WeightedService, target: str, version: str | None, *, even_if_down: bool) -> None:
     if target not in service.services:
-        raise StepFailed(f"{target} is not one of the targets {', '.join(service.services)}")
+        raise UnknownTarget(target, service.services)
     traffic = Traffic(service)
     try:
         await traffic.give(target, even_if_down=even_if_down)

@@ -196,7 +196,7 @@ def test_the_first_switch(balancer: Traefik, tmp_path: Path) -> None:
     assert (first.exit_code, first.output) == (0, "the traffic goes to blue\n")
     assert file.read_text().splitlines()[1] == '# Versions of the targets: {"blue": "1.0"}'
     unknown = CliRunner().invoke(main, [*words, "red"], env=env)
-    assert (unknown.exit_code, unknown.output) == (1, "red is not one of the targets blue, spare\n")
+    assert (unknown.exit_code, unknown.output) == (3, "red is not one of the targets blue, spare.\n")
     asyncio.run(is_seen_down(balancer))
     dead = CliRunner().invoke(main, [*words, "spare"], env=env)
     assert (dead.exit_code, "no server of spare is up" in dead.output) == (4, True), dead.output

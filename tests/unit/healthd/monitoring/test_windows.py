@@ -100,6 +100,20 @@ class Broken:
 
 
 @pytest.mark.looptime
+async def test_what_others_added_may_be_missing_while_the_journal_is_away() -> None:
+    """Before its first read, and whenever the last one failed."""
+    store = Broken()
+    windows = Windows(Stage(clock=HandClock()).board, store, HandClock())
+    seen = [windows.is_complete]
+    running = asyncio.create_task(windows.run())
+    for store.down in (False, True, False):
+        await asyncio.sleep(6)
+        seen.append(windows.is_complete)
+    running.cancel()
+    assert seen == [False, True, False, True]
+
+
+@pytest.mark.looptime
 @pytest.mark.parametrize("hangs", [False, True])
 async def test_a_journal_that_cannot_be_used_delays_only_the_others(hangs: bool) -> None:
     """The window is in force, the caller hears of it within seconds, and it is stored once that is possible."""

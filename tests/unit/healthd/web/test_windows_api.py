@@ -252,5 +252,5 @@ async def test_what_the_journal_has_is_not_known_before_it_was_read(
     for words in (["window", "list"], ["window", "end", "5f0c"], ["incident", "list"]):
         told = await asyncio.to_thread(CliRunner().invoke, main, words)
         assert told.exit_code == 3, words
-        assert "journal could not be read since" in told.output
+        assert "journal cannot be read now" in told.output
         assert "that are not known here" in told.output
