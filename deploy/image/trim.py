@@ -18,13 +18,17 @@ AWS_SERVICES = frozenset(
 
 _SOURCES = {".c", ".cc", ".cpp", ".h", ".pxd", ".pxi", ".pyi", ".pyx"}
 _OURS = ("healthd", "healthd_gates", "healthd_deploy")
-_WITH_TESTS = {"aioitertools", "aiosqlite", "certifi", "greenlet", "regex"}  # packages whose `tests` nothing imports
+_TESTS = {  # which nothing imports
+    "aioitertools/tests", "aiosqlite/tests", "alembic/testing", "certifi/tests", "greenlet/tests", "regex/tests",
+    "sqlalchemy/testing",
+}  # fmt: skip
 
 
 def unread(packages: Path) -> Iterator[Path]:
     """Yield the files and folders of site-packages that nothing reads at run time."""
-    for name in sorted(_WITH_TESTS):
-        yield from packages.glob(f"{name}/tests")
+    yield from packages.rglob("__pycache__")  # what is left is compiled afterwards
+    for tests in sorted(_TESTS):
+        yield from packages.glob(tests)
     for file in packages.rglob("*"):
         if file.suffix in _SOURCES and file.relative_to(packages).parts[0] not in _OURS:
             yield file
