@@ -180,7 +180,7 @@ def _print(tested: SourceTested, spec: GateSpec) -> None:
     if tested.arms:
         echo(console, table)
     if tested.gaps:
-        echo(console, Text(f"{tested.gaps} gaps"))
+        echo(console, Text(f"{tested.gaps} gaps: numbers that did not come, which count for nothing"))
     for line in tested.doubtful:
         echo(console, Text(f"look at this: {line}", style="yellow"))
     for line in tested.missing:

@@ -136,6 +136,7 @@ async def try_source(
     judged = [arm.counts for arm in seen.values() if arm.counts is not None and arm.counts.requests > 0]
     if context.edges and judged and judged[0].latency is None:
         missing.append("the policy has a limit of latency, and no latencies are seen")
+    missing += [_miscounted(name, arm.counts) for name, arm in seen.items() if arm.counts and _is_torn(arm.counts)]
     if not config.tells_apart(arms):
         missing.append("both versions are counted by the same numbers: use $version, $target or a label")
     hidden = hidden_by_buckets(config, inspection, criteria)
@@ -143,6 +144,18 @@ async def try_source(
     doubtful = dict.fromkeys((*inspection.doubtful, *inspection.unseen, *problems, *hidden, *beyond))
     gaps = sum(each.gaps for each in past)
     return SourceTested(config.kind, seen, gaps, refused, missing, tuple(doubtful), config.counts_requests, ramps)
+
+
+def _is_torn(counts: Counts) -> bool:
+    """True if errors are counted that are no requests; what is counted at two moments differs less."""
+    return counts.errors > 1.1 * counts.requests + 2
+
+
+def _miscounted(name: str, counts: Counts) -> str:
+    return (
+        f"{name}: more errors ({counts.errors:,.4g}) than requests ({counts.requests:,.4g}): `requests` and `errors` do"
+        " not count the same thing, or a name in one of them is misspelt"
+    )
 
 
 def _beyond(name: str, arm: ArmSeen) -> str:

@@ -37,6 +37,10 @@ class InfluxDBConfig(HttpWindowsConfig):
     "version" = '$version'`.
     """
 
+    silence_hint: ClassVar[str] = (
+        "is a measurement, field or tag misspelt, or a text in double quotes? Texts stand in single ones"
+    )
+
     kind: Literal["influxdb"]
     url: Annotated[
         str,

@@ -38,7 +38,7 @@ class Outcome(Enum):
     LATE = "not answered in time"
     UNREACHED = "the connection failed"
     UNSENT = "healthd could not ask"
-    DOUBTFUL = "healthd stood still meanwhile"
+    DOUBTFUL = "not answered in time, while healthd stood still"
 
 
 class Tally:
@@ -51,12 +51,12 @@ class Tally:
         self.outcomes = dict.fromkeys(Outcome, 0)
         self.last_problem = ""
 
-    def add(self, outcome: Outcome, seconds: float, problem: str | None) -> None:
-        """Add one request, the time it took and what was wrong. A connection that failed says nothing about the
-        latency."""
+    def add(self, outcome: Outcome, seconds: float | None, problem: str | None) -> None:
+        """Add one request, the time it took, None if that is not known, and what was wrong. A connection that failed
+        says nothing about the latency."""
         self.outcomes[outcome] += 1
         self.last_problem = problem or self.last_problem
-        if outcome in (Outcome.GOOD, Outcome.WRONG, Outcome.LATE):
+        if seconds is not None and outcome in (Outcome.GOOD, Outcome.WRONG, Outcome.LATE):
             self._buckets[bisect_left(self._edges, seconds)] += 1
             self._seconds += seconds
 
@@ -120,11 +120,18 @@ class Volley:
             began = loop.time()
             outcome, problem = await self._send(request, url)
         seconds = loop.time() - began
-        if self.pace.stood_still_since(fired):
-            outcome, problem = Outcome.DOUBTFUL, None
-        if outcome is Outcome.LATE:  # slower than the timeout, even if the timer went off too early
-            seconds = max(seconds, nextafter(self._orders.timeout, inf))
-        self.tally.add(outcome, seconds, problem)
+        self.tally.add(*self._judged(outcome, seconds, problem, stood_still=self.pace.stood_still_since(fired)))
+
+    def _judged(
+        self, outcome: Outcome, seconds: float, problem: str | None, *, stood_still: bool
+    ) -> tuple[Outcome, float | None, str | None]:
+        """Return what a request counts for. If healthd stood still meanwhile its time is not known, but the answer is
+        what it is; only one that did not come in time may have come."""
+        if outcome is Outcome.LATE and not stood_still:  # even if the timer went off too early
+            return outcome, max(seconds, nextafter(self._orders.timeout, inf)), problem
+        if outcome is Outcome.LATE:
+            return Outcome.DOUBTFUL, None, None
+        return outcome, None if stood_still else seconds, problem
 
     async def _prepare(self, url: URL) -> str | None:
         """Resolve the name; return why that failed, or None."""

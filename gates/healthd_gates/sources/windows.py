@@ -82,6 +82,8 @@ class WindowsConfig(NumbersConfig):
     latency_is_missing: ClassVar[str] = "`latency`: name there what counts the requests that took at most `$le`"
     resolution: ClassVar[int] = 1
     """Seconds that the shortest window has; every window is a multiple of them."""
+    silence_hint: ClassVar[str] = ""
+    """What to look at where nothing arrives, and a name that is misspelt gives no error."""
     has_values: ClassVar[bool] = True
     """True if it can be asked for numbers that are no counts."""
 

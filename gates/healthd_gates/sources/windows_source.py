@@ -112,7 +112,9 @@ class WindowsSource(ABC):
             arms[name] = ArmInspection({}, newest, self._windows.window, edges, counts, float(seconds), numbers)
             if asked.whole is not None and counts is None:
                 ago = show_duration(round(at - closed))
-                doubtful.append(f"{name}: nothing arrived in the {show_duration(seconds)} that ended {ago} ago")
+                hint = self._windows.silence_hint
+                text = f"{name}: nothing arrived in the {show_duration(seconds)} that ended {ago} ago"
+                doubtful.append(f"{text}: {hint}" if hint else text)
         return Inspection(arms, doubtful=tuple(doubtful))
 
     @property

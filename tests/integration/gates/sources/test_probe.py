@@ -6,9 +6,11 @@ import time
 from collections import Counter as Tally
 
 import aiohttp
+import pytest
 
 from healthd.model import FailureKind
 from healthd_gates.domain.evidence import Counts
+from healthd_gates.sources import open_loop
 from healthd_gates.sources.contract import Arm, SourceUnavailable
 from tests.fakes.sources import Desk, desk
 from tests.integration.gates.sources import shop
@@ -93,7 +95,7 @@ async def test_a_wrong_answer_is_an_error_with_a_latency(peer: Peer) -> None:
     total = await counted(gate, 20)
     await gate.source.close()
     assert total.latency is not None
-    assert total.latency.total == total.requests
+    assert 0 < total.latency.total <= total.requests  # without those while this process stood still
     assert abs(total.errors - total.requests / 2) <= 1 + gate.gaps
 
 
@@ -190,3 +192,15 @@ async def test_unreadable_tls_files_are_no_telemetry(peer: Peer) -> None:
     await gate.source.close()
     assert failure.kind is FailureKind.MISCONFIGURED
     assert "no requests are sent: FileNotFoundError" in str(failure)
+
+
+async def test_answers_count_while_healthd_stands_still(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own pauses make times unknown, and neither requests nor errors: those are no gaps."""
+    monkeypatch.setattr(open_loop, "_STALL", -10.0)  # as if it did all the time
+    peer.answer("GET", "/", Answer(status=500))
+    gate = gate_at(peer.url)
+    total = await counted(gate, 10)
+    await gate.source.close()
+    assert total.errors == total.requests
+    assert total.latency is not None
+    assert total.latency.total == 0

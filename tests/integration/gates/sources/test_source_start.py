@@ -31,6 +31,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "scrape": {"requests": "requests_total", "errors": 'requests_total{status="500"}'},
     "http": {"requests": "requests", "errors": "errors"},
 }
+MISSPELT = """SELECT count("took") FROM "requests" WHERE "verion" = '$version'"""
 KINDS = (*(vendor.kind for vendor in VENDORS), *OTHERS)
 REDIRECT = Answer(302, headers={"Location": "https://login.example.com/"})
 PAGE = Answer(body="<html>Sign in</html>", headers={"Content-Type": "text/html; charset=utf-8"})
@@ -117,3 +118,28 @@ async def test_buckets_that_tell_too_little_are_doubtful(
     assert bool(tested.doubtful) is bool(told)
     assert ("one bucket" in " ".join(doubts)) is (options != {})
     assert set(tested.arms["candidate"].bounds.values()) == {Bound.ABOVE if took > 5 else Bound.AT_MOST}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"requests": MISSPELT}, "candidate: more errors (70) than requests (0)"),
+        ({"requests": MISSPELT, "errors": MISSPELT}, "is a measurement, field or tag misspelt"),
+    ],
+    ids=["requests misspelt", "both misspelt"],
+)
+async def test_a_misspelt_name_is_told_though_influxdb_gives_no_error(
+    peer: Peer, changes: dict[str, str], told: str
+) -> None:
+    """To InfluxDB what is not there is empty: errors without requests, or nothing at all."""
+    store = Store(START.timestamp())
+    vendor = next(each for each in VENDORS if each.kind == "influxdb")
+    vendor.double(peer, store)
+    for minute in range(-9, -1):
+        vendor.add(store, minute, 10, status=500.0)
+    config = vendor.config(peer, **changes)
+    arms = Arms("shop", Arm("2"))
+    context = SourceContext(HandClock(START), Redactor(secrets_of(config)))
+    tested = await try_source(config, arms, context, 0.0)
+    assert not tested.able
+    assert told in " ".join((*tested.missing, *tested.doubtful))
