@@ -31,6 +31,8 @@ class ElasticsearchConfig(HttpWindowsConfig):
 
     has_values: ClassVar[bool] = False
 
+    asks_between: ClassVar[bool] = True
+
     kind: Literal["elasticsearch"]
     url: Annotated[
         str,

@@ -40,6 +40,8 @@ class GraphiteConfig(HttpWindowsConfig):
     `sumSeries(stats.counters.shop.$version.*.requests.count)`.
     """
 
+    asks_between: ClassVar[bool] = True
+
     kind: Literal["graphite"]
     url: Annotated[
         str,

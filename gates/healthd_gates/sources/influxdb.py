@@ -41,6 +41,8 @@ class InfluxDBConfig(HttpWindowsConfig):
         "is a measurement, field or tag misspelt, or a text in double quotes? Texts stand in single ones"
     )
 
+    asks_between: ClassVar[bool] = True
+
     kind: Literal["influxdb"]
     url: Annotated[
         str,

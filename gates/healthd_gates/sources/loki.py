@@ -28,6 +28,8 @@ class LokiConfig(HttpWindowsConfig):
     A `value` is a metric query whose range is `[$window]`.
     """
 
+    asks_between: ClassVar[bool] = True
+
     kind: Literal["loki"]
     url: Annotated[
         str,

@@ -84,6 +84,8 @@ class WindowsConfig(NumbersConfig):
     """Seconds that the shortest window has; every window is a multiple of them."""
     silence_hint: ClassVar[str] = ""
     """What to look at where nothing arrives, and a name that is misspelt gives no error."""
+    asks_between: ClassVar[bool] = False
+    """True if it is a server of one's own, which is asked between windows too, to tell an outage when it begins."""
     has_values: ClassVar[bool] = True
     """True if it can be asked for numbers that are no counts."""
 

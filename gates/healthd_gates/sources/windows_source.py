@@ -32,6 +32,7 @@ from healthd_gates.sources.window_counts import (
 from healthd_gates.sources.windows import Query, Span, WindowsConfig
 
 _LONGEST = 3 * 3600  # seconds that one evaluation reaches back at most
+_BETWEEN = 15.0  # seconds after which a server of one's own is asked whether it is there
 _INSPECTED = 600  # seconds that an inspection shows to people, and no fewer windows than this
 _INSPECTED_WINDOWS = 3
 
@@ -67,7 +68,17 @@ class WindowsSource(ABC):
         is_due = closed > since["asked"] and start < closed
         span = Span(start, closed if is_due else start, self._length)
         found = await self._find(span) if is_due else {}
+        tried = at if is_due else await self._tried(since, at, closed)
+        since = {**since, "tried": tried}
         return self._look(since, now, span, found, closed if is_due else since["asked"])
+
+    async def _tried(self, since: Cursor, at: float, closed: int) -> float:
+        """Return when an answer was last there; between windows one query is asked, where that costs nothing."""
+        tried: float = since.get("tried", since["began"])
+        if not self._windows.asks_between or 0 <= at - tried < _BETWEEN:
+            return tried
+        await self.ask(self._queries[:1], Span(closed - self._length, closed, self._length))
+        return at
 
     async def history(self, start: datetime, end: datetime, step: float) -> list[Evidence]:
         """Return the evidence of every `step` seconds from `start` on, or of every window where these are longer."""
@@ -122,9 +133,12 @@ class WindowsSource(ABC):
         return int(self._windows.window)
 
     async def _find(self, span: Span) -> Found:
+        return await self.ask(self._queries, span) if self._queries else {}
+
+    @property
+    def _queries(self) -> tuple[Query, ...]:
         every = [asked for own in (self._own, *self._streams.values()) for asked in own.values()]
-        queries = tuple(dict.fromkeys(query for asked in every for query in asked.queries))
-        return await self.ask(queries, span) if queries else {}
+        return tuple(dict.fromkeys(query for asked in every for query in asked.queries))
 
     def _look(self, since: Cursor, now: datetime, span: Span, found: Found, asked: int) -> Look:
         at, before = now.timestamp(), Standpoint.from_json(since)
@@ -143,7 +157,7 @@ class WindowsSource(ABC):
             silence = SourceUnavailable(FailureKind.TIMEOUT, text)
             arms = {name: replace(arm, silence=silence) if arm.counts is None else arm for name, arm in arms.items()}
         streams = {each.stream: self._stream(each, since, found, span) for each in self._series}
-        cursor = {"next": next_, "heard": heard, "asked": asked}
+        cursor = {"next": next_, "heard": heard, "asked": asked, "tried": since["tried"]}
         main = self._main(arms, now, before, cursor)
         return with_streams(main, streams, {**since, **cursor, "at": at}, now)
 

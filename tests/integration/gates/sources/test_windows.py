@@ -214,6 +214,26 @@ async def test_an_outage_is_no_telemetry_and_what_was_counted_meanwhile_comes(
 
 
 @each_vendor
+async def test_an_outage_is_told_when_it_begins(vendor: Vendor, peer: Peer, store: Store) -> None:
+    """And not at the end of the next window; what is paid for by the question is asked once a window."""
+    vendor.double(peer, store)
+    gate = desk(vendor.config(peer))
+    await gate.look()
+    path, method = peer.received[-1].path, peer.received[-1].method
+    asked = len(peer.received)
+    await look_at(gate, store, 0.0)
+    assert len(peer.received) == asked + vendor.config(peer).asks_between
+    await look_at(gate, store, 0.1)
+    assert len(peer.received) == asked + vendor.config(peer).asks_between, "not at every look"
+    peer.answer_once(method, path, Answer(status=503))
+    if vendor.config(peer).asks_between:
+        with pytest.raises(SourceUnavailable, match="answered 503"):
+            await look_at(gate, store, 0.4)
+    assert (await look_at(gate, store, 0.5)).evidence is not None
+    await gate.source.close()
+
+
+@each_vendor
 async def test_a_wrong_key_is_said_without_the_key(vendor: Vendor, peer: Peer, store: Store) -> None:
     vendor.double(peer, store)
     gate = desk(vendor.config(peer, **vendor.wrong_key))
