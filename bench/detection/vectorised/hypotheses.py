@@ -67,18 +67,43 @@ class BaselineHarm:
     def __init__(self, runs: int, ratio: float, horizon: int, burst: int) -> None:
         self._ratio, self._times = ratio, np.array(processes._HARM_RATIOS)
         self._mixture = OnsetMixture(runs, horizon, processes._RATIO_WEIGHTS, processes._FIRST)
-        self._bursts = Refutation(runs, self._times.size, burst)
+        self._onset, self._bursts = Onset(runs), Refutation(runs, self._times.size, burst)
 
-    def step(self, pair: Sequence[Array], odds: Array, cap: Array, mask: Mask) -> None:
-        n, x, m, _ = pair
-        weight = (self._ratio * n)[:, None]
-        fraction = weight * (self._times - 1) / (weight * self._times + m[:, None])
-        log_es = np.minimum(cap[:, None], harm_ratio(pair, self._ratio, fraction, odds))
-        self._mixture.step(self._bursts.step(log_es, n, x, cap, mask), mask)
+    def step(self, pair: Sequence[Array], odds: Array, cap: Array, late_cap: Array, mask: Mask) -> None:
+        n, x, _, _ = pair
+        log_es = self._log_es(pair, odds)
+        late = self._onset.step(n, x, mask & (log_es.max(axis=1) > 0), mask)
+        most = np.where(late, np.minimum(cap, late_cap), cap)
+        capped = np.minimum(most[:, None], log_es)
+        self._mixture.step(self._bursts.step(capped, n, x, most, late, mask), mask)
+
+    def settle(self, pair: Sequence[Array], odds: Array, mask: Mask) -> None:
+        """Take an interval in which the candidate settles."""
+        self._onset.step(pair[0], pair[1], mask & (self._log_es(pair, odds).max(axis=1) > 0), mask)
+
+    def _log_es(self, pair: Sequence[Array], odds: Array) -> Array:
+        weight = (self._ratio * pair[0])[:, None]
+        fraction = weight * (self._times - 1) / (weight * self._times + pair[2][:, None])
+        return harm_ratio(pair, self._ratio, fraction, odds)
 
     @property
     def log_e(self) -> Array:
         return self._mixture.log_e
+
+
+class Onset:
+    """Whether bad reports in a row began after a calm that is not that of harm at their rate."""
+
+    def __init__(self, runs: int) -> None:
+        self._calm, self._run = np.zeros((2, runs)), np.zeros((2, runs))
+
+    def step(self, requests: Array, bad: Array, worse: Mask, mask: Mask) -> Mask:
+        report = np.array((requests, bad))
+        self._calm += np.where(mask & ~worse, report, 0.0)
+        self._run = np.where(worse, self._run + report, np.where(mask, 0.0, self._run))
+        mean = (self._calm[1] + 0.5) / (self._calm[0] + 100)
+        jumps = self._run[1] > refutation._JUMP * mean * self._run[0] + refutation._JUMP_ERRORS
+        return np.asarray(worse & _too_few(self._calm, self._run) & jumps)
 
 
 class Refutation:
@@ -87,30 +112,34 @@ class Refutation:
     def __init__(self, runs: int, bets: int, longest: int) -> None:
         self._longest = longest
         self._gains, self._reports = np.zeros((runs, bets)), np.zeros(runs)
+        self._strong = np.full(runs, refutation._STRONG)
         self._run, self._calm = np.zeros((2, runs)), np.zeros((2, runs))
 
     def _forget(self, mask: Mask) -> None:
-        self._gains[mask], self._reports[mask] = 0.0, 0.0
+        self._gains[mask], self._reports[mask], self._strong[mask] = 0.0, 0.0, refutation._STRONG
         self._run[:, mask], self._calm[:, mask] = 0.0, 0.0
 
-    def step(self, log_es: Array, requests: Array, bad: Array, cap: Array, mask: Mask) -> Array:
+    def step(self, log_es: Array, requests: Array, bad: Array, cap: Array, late: Mask, mask: Mask) -> Array:
         worse = mask & (log_es.max(axis=1) > 0)
         active = mask & (worse | (self._reports > 0))
         self._reports += active
         self._calm += np.where(active, np.array((requests, bad)), 0.0)
         self._run += np.where(worse, self._calm, 0.0)
         self._calm = np.where(worse, 0.0, self._calm)
+        capped = np.where(late, refutation._LATE, refutation._CAPPED) * cap
+        self._strong = np.where(worse, np.minimum(self._strong, capped), self._strong)
         self._gains = np.where(worse[:, None], self._gains + np.maximum(0.0, log_es), self._gains)
-        refuted = active & ~worse & self._is_refuted(np.minimum(refutation._STRONG, refutation._CAPPED * cap))
+        refuted = active & ~worse & _too_few(self._calm, self._run) & (self._gains.max(axis=1) > self._strong)
         taken = np.where(refuted[:, None], self._gains, 0.0)
         self._forget(refuted | (active & (self._reports > self._longest)))
         return np.asarray(log_es - taken)
 
-    def _is_refuted(self, strong: Array) -> Mask:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            due = np.where(self._run[0] > 0, self._calm[0] * self._run[1] / self._run[0], 0.0)
-        few = self._calm[1] <= np.minimum(refutation._PART * due, due - refutation._SIGMAS * np.sqrt(due) + 1)
-        return np.asarray((due >= refutation._FEWEST) & few & (self._gains.max(axis=1) > strong))
+
+def _too_few(calm: Array, run: Array) -> Mask:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        due = np.where(run[0] > 0, calm[0] * run[1] / run[0], 0.0)
+    few = calm[1] <= np.minimum(refutation._PART * due, due - refutation._SIGMAS * np.sqrt(due) + 1)
+    return np.asarray((due >= refutation._FEWEST) & few)
 
 
 class Deterioration:

@@ -83,6 +83,9 @@ class ErrorRates:
         self._against_catastrophe(own, odds, touched)
         if not settling:
             self._judge(own, other, odds, self._frame.harm_needed / touched)
+        elif self._baseline is not None and other is not None:
+            both = own.here & other.here & (own.m > 0) & (other.m > 0)
+            self._baseline.settle(_where(both, (own.m, own.y, other.m, other.y)), odds, both)
         self._burstiness.learn(own, other, settling=settling)
 
     def _remember(self, other: Counts | None, runs: int) -> None:
@@ -121,8 +124,9 @@ class ErrorRates:
         self._pending[:2] += np.where(own.here, np.array((own.m, own.y)), 0.0)
         self._pending[2:] += np.where(other.here, np.array((other.m, other.y)), 0.0)
         both = own.here & other.here & (self._pending[0] > 0) & (self._pending[2] > 0)
-        pair = [np.where(both, part, blank) for part, blank in zip(self._pending, (1.0, 0.0, 1.0, 0.0), strict=True)]
-        self._baseline.step(pair, odds, cap, both)
+        pair = _where(both, tuple(self._pending))
+        late_cap = self._frame.harm_needed / self._rhythm.touched(2 * self._timing.blip)
+        self._baseline.step(pair, odds, cap, late_cap, both)
         if self._floor is not None:
             self._floor.step(own, pair, odds, both)
         self._pending[:, both] = 0.0
@@ -157,6 +161,11 @@ class ErrorRates:
         if self._before is not None:
             within &= ~self._before.is_worse_lately
         return np.asarray((safe >= self._frame.safety_needed) & (self.log_e_harm <= 0) & within)
+
+
+def _where(mask: Mask, pair: Sequence[Array]) -> list[Array]:
+    """Return the counts of the runs in the mask, and harmless ones of the others."""
+    return [np.where(mask, part, blank) for part, blank in zip(pair, (1.0, 0.0, 1.0, 0.0), strict=True)]
 
 
 class _Rhythms:

@@ -165,6 +165,13 @@ class Pairing:
         return n, x, m, y
 
 
+def at_once(candidate: tuple[float, float] | None, baseline: tuple[float, float] | None) -> Pair | None:
+    """Return the counts of both arms of one interval, None unless both have requests to show in it."""
+    if candidate is None or baseline is None or candidate[0] <= 0 or baseline[0] <= 0:
+        return None
+    return (*candidate, *baseline)
+
+
 class LastMinute:
     """Counts of one arm in the last minute."""
 

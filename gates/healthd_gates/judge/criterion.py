@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from math import inf, log
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.standing import CriterionReport, Finding, Reason
@@ -15,6 +15,15 @@ END_SUSPICION = log(10)
 _BURST, _BURST_REPORTS = 45.0, 9  # seconds, and reports where these are far apart
 _CATASTROPHE_MARGIN = 7.5
 """Nats that the catastrophe's share of the risk and its mixture cost, approximately."""
+
+
+class Caps(NamedTuple):
+    """The most evidence that one report may give that a candidate is worse than its baseline, in nats: of trouble that
+    may be there since it settled, and of trouble that began `late`.
+    """
+
+    first: float
+    late: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,10 @@ class Frame:
         together stay below what a verdict needs.
         """
         return self.harm_needed / rhythm.touched(self.timing.blip)
+
+    def caps(self, rhythm: Rhythm) -> Caps:
+        """Return the caps of a comparison: two disturbances in a row do not decide alone if they began late."""
+        return Caps(self.cap(rhythm), self.harm_needed / rhythm.touched(2 * self.timing.blip))
 
     def catastrophe_caps(self, rhythm: Rhythm) -> tuple[float, float]:
         """Return the most evidence of a catastrophe that one report may give, in nats: for one of any kind, and for a

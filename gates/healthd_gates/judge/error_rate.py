@@ -72,15 +72,17 @@ class ErrorRate(Weighed):
                 caps = (0.0, 0.0) if shared else self._frame.catastrophe_caps(look.rhythm)
                 self._catastrophe.step(candidate[1], candidate[0], self._odds, *caps)
         if not look.settling:
-            cap = self._frame.cap(look.rhythm)
+            caps = self._frame.caps(look.rhythm)
             if candidate is not None:
                 self._looks += 1
                 self._interval.step(candidate[1], candidate[0], self._odds)
                 if self._against_limit and self._recurrence:
-                    self._against_limit.step(candidate, self._odds, 0.0 if self._is_excused else cap)
+                    self._against_limit.step(candidate, self._odds, 0.0 if self._is_excused else caps.first)
                     self._recurrence.step(candidate, look.rhythm, excused=self._is_excused)
             if self._against_baseline:
-                self._against_baseline.step(candidate, baseline, self._odds, cap)
+                self._against_baseline.step(candidate, baseline, self._odds, caps)
+        elif self._against_baseline:
+            self._against_baseline.settle(candidate, baseline, self._odds)
         if self._before:
             self._before.step(look, excused=self._is_excused)
         self._burstiness.learn(candidate, baseline, evidence.seconds, settling=look.settling)

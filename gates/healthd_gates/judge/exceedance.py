@@ -3,8 +3,8 @@
 from math import inf, log
 
 from healthd_gates.judge.against_past import AgainstPast
-from healthd_gates.judge.arms import Pair, Pairing, errors
-from healthd_gates.judge.criterion import Frame
+from healthd_gates.judge.arms import Pair, Pairing, at_once, errors
+from healthd_gates.judge.criterion import Caps, Frame
 from healthd_gates.judge.mixtures import log_weighted
 from healthd_gates.judge.past import Past, Reading
 from healthd_gates.judge.processes import BaselineHarm, BaselineSafety, LimitHarm, LimitSafety
@@ -80,7 +80,7 @@ class AboveBaseline:
         candidate: tuple[float, float] | None,
         baseline: tuple[float, float] | None,
         odds: float,
-        cap: float,
+        caps: Caps,
     ) -> None:
         """Take one interval; an arm that is None sent nothing."""
         if self._floor and candidate is not None:
@@ -88,13 +88,18 @@ class AboveBaseline:
         if self._against is Against.HISTORY:
             if candidate is not None and self._past is not None:
                 self._own = (self._own[0] + candidate[0], self._own[1] + candidate[1])
-                self._past.step(candidate, odds, cap)
+                self._past.step(candidate, odds, caps.first)
             return
         pair = self._pairing.add(candidate, baseline)
         if pair is None:
             return
-        self._harm.step(pair, odds, cap)
+        self._harm.step(pair, odds, *caps)
         self._ratio.step(pair, odds)
+
+    def settle(self, candidate: tuple[float, float] | None, baseline: tuple[float, float] | None, odds: float) -> None:
+        """Take one interval in which the candidate settles."""
+        if pair := at_once(candidate, baseline):
+            self._harm.settle(pair, odds)
 
     @property
     def uncompared(self) -> bool:

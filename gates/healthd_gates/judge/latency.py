@@ -40,11 +40,11 @@ class Latency(Weighed):
     def step(self, look: Look) -> None:
         """Judge the evidence of one evaluation with the estimates before it, then update them."""
         evidence, settling = look.evidence, look.settling
-        cap = self._frame.cap(look.rhythm)
+        caps = self._frame.caps(look.rhythm)
         if self._against_limit:
-            self._against_limit.step(evidence, settling, cap)
+            self._against_limit.step(evidence, settling, caps.first)
         if self._against_baseline:
-            self._against_baseline.step(evidence, settling, cap)
+            self._against_baseline.step(evidence, settling, caps)
         if self._before:
             excused = self._against_limit is not None and self._against_limit.is_excused
             self._before.step(look, excused=excused)

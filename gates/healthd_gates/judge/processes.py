@@ -9,7 +9,7 @@ from math import inf
 
 from healthd_gates.judge.evalues import harm_above, harm_ratio, safe_below, safe_ratio
 from healthd_gates.judge.mixtures import Mixture, OnsetMixture, log_mean
-from healthd_gates.judge.refutation import Refutation
+from healthd_gates.judge.refutation import Onset, Refutation
 
 _HARM_TIMES = (1.2, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0, 18.0)
 _SAFE_TIMES = (0.97, 0.9, 0.8, 0.6, 0.4, 0.2, 0.05)
@@ -53,18 +53,31 @@ class BaselineHarm:
         self._ratio, self._times = ratio, times
         weights = _RATIO_WEIGHTS if times == _HARM_RATIOS else None
         self._mixture = OnsetMixture(len(times), horizon, first=_FIRST, weights=weights)
-        self._bursts = Refutation(len(times), burst)
+        self._onset, self._bursts = Onset(), Refutation(len(times), burst)
 
-    def step(self, pair: tuple[float, float, float, float], odds: float, cap: float = inf) -> None:
-        """Take one interval of both arms: candidate's requests and bad ones, baseline's requests and bad ones."""
+    def step(
+        self, pair: tuple[float, float, float, float], odds: float, cap: float = inf, late_cap: float = inf
+    ) -> None:
+        """Take one interval of both arms: candidate's requests and bad ones, baseline's requests and bad ones. No
+        alternative gains more than `cap` nats, and `late_cap` from trouble that began late.
+        """
+        log_es = self._log_es(pair, odds)
+        late = self._onset.step(pair[0], pair[1], worse=max(log_es) > 0)
+        most = min(cap, late_cap) if late else cap
+        capped = [min(most, log_e) for log_e in log_es]
+        self._mixture.step(self._bursts.step(capped, pair[0], pair[1], most, late=late))
+
+    def settle(self, pair: tuple[float, float, float, float], odds: float) -> None:
+        """Take one interval that is no evidence, and tells when trouble began."""
+        self._onset.step(pair[0], pair[1], worse=max(self._log_es(pair, odds)) > 0)
+
+    def _log_es(self, pair: tuple[float, float, float, float], odds: float) -> list[float]:
         requests, bad, baseline_requests, baseline_bad = pair
-        weight = self._ratio * requests
-        log_es = []
+        weight, log_es = self._ratio * requests, list[float]()
         for times in self._times:
             fraction = weight * (times - 1) / (weight * times + baseline_requests)
             log_es.append(harm_ratio(bad, requests, baseline_bad, baseline_requests, self._ratio, fraction, odds))
-        capped = [min(cap, log_e) for log_e in log_es]
-        self._mixture.step(self._bursts.step(capped, requests, bad, cap))
+        return log_es
 
     @property
     def log_e(self) -> float:

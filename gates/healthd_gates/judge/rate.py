@@ -80,14 +80,16 @@ class Rate:
         odds = self._burstiness.odds
         self._incident.step(look.evidence, baseline)
         if not look.settling:
-            cap = self._frame.cap(look.rhythm)
+            caps = self._frame.caps(look.rhythm)
             if candidate is not None:
                 self._events += candidate[1]
                 self._interval.step(candidate[1], candidate[0], odds)
                 if self._against_limit:
-                    self._against_limit.step(candidate[1], candidate[0], odds, 0.0 if self._is_excused else cap)
+                    self._against_limit.step(candidate[1], candidate[0], odds, 0.0 if self._is_excused else caps.first)
             if self._against_baseline:
-                self._against_baseline.step(candidate, baseline, odds, cap)
+                self._against_baseline.step(candidate, baseline, odds, caps)
+        elif self._against_baseline:
+            self._against_baseline.settle(candidate, baseline, odds)
         self._burstiness.learn(candidate, baseline, own.seconds, settling=look.settling)
 
     def _set_reference(self, numbers: Any, seconds: float) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from math import inf
 
-from healthd_gates.judge.arms import Pair, Pairing
-from healthd_gates.judge.criterion import Frame
+from healthd_gates.judge.arms import Pair, Pairing, at_once
+from healthd_gates.judge.criterion import Caps, Frame
 from healthd_gates.judge.evalues import harm_rate
 from healthd_gates.judge.mixtures import OnsetMixture
 from healthd_gates.judge.processes import BaselineHarm
@@ -52,12 +52,17 @@ class AboveBaselineRate:
         candidate: tuple[float, float] | None,
         baseline: tuple[float, float] | None,
         odds: float,
-        cap: float,
+        caps: Caps,
     ) -> None:
         """Take the exposure and events of both arms in one interval; an arm that is None sent nothing."""
         pair = self._pairing.add(candidate, baseline)
         if pair is not None:
-            self._harm.step(pair, odds, cap)
+            self._harm.step(pair, odds, *caps)
+
+    def settle(self, candidate: tuple[float, float] | None, baseline: tuple[float, float] | None, odds: float) -> None:
+        """Take one interval in which the candidate settles."""
+        if pair := at_once(candidate, baseline):
+            self._harm.settle(pair, odds)
 
     @property
     def uncompared(self) -> bool:

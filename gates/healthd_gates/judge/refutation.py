@@ -1,12 +1,45 @@
-"""Takes back evidence of bursts that are over: the harm that a few bad reports showed, once the next ones refute it."""
+"""Tells bursts from harm: evidence of those that are over is taken back, once the next reports refute it, and trouble
+that began late is told from harm that is there since the switch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf, sqrt
 
-_STRONG, _CAPPED = 2.0, 1.5  # nats above which a run of bad reports is more than chance; at most so many caps
+_STRONG, _CAPPED, _LATE = 2.0, 1.5, 0.9
+"""Nats above which a run of bad reports is more than chance; at most so many caps, and so many if it began late."""
 _FEWEST, _PART, _SIGMAS = 5.0, 0.5, 3.0  # errors expected at the rate of the run, and how far fewer there must be
+_JUMP, _JUMP_ERRORS = 3.0, 4.0  # times the rate of the calm, and errors beyond it, that a late run has at least
+
+
+def _too_few(calm: tuple[float, float], run: tuple[float, float]) -> bool:
+    """True if the requests of calm reports had less than half of the errors due at the rate of a run of bad ones, and
+    too few to be chance; both are requests and bad ones."""
+    due = calm[0] * run[1] / run[0] if run[0] else 0.0
+    return due >= _FEWEST and calm[1] <= min(_PART * due, due - _SIGMAS * sqrt(due) + 1)
+
+
+def _jumps(calm: tuple[float, float], run: tuple[float, float]) -> bool:
+    """True if the run is clearly worse than the calm: where harm is faint every lucky report would be a late run."""
+    return run[1] > _JUMP * (calm[1] + 0.5) / (calm[0] + 100) * run[0] + _JUMP_ERRORS
+
+
+class Onset:
+    """Whether bad reports in a row began after a calm that is not that of harm at their rate.
+
+    Harm comes with the release: what begins later is more often a burst, and two bursts in a row would look like harm.
+    """
+
+    def __init__(self) -> None:
+        self._calm = self._run = (0.0, 0.0)
+
+    def step(self, requests: float, bad: float, *, worse: bool) -> bool:
+        """Take a report of the candidate; return True if it is a bad one of such a run."""
+        before = self._run if worse else self._calm
+        added = (before[0] + requests, before[1] + bad)
+        self._calm, self._run = (self._calm, added) if worse else (added, (0.0, 0.0))
+        return worse and _too_few(self._calm, self._run) and _jumps(self._calm, self._run)
 
 
 class Refutation:
@@ -24,12 +57,14 @@ class Refutation:
 
     def _forget(self) -> None:
         self._gains = [0.0] * self._bets
-        self._reports = 0
+        self._reports, self._strong = 0, _STRONG
         self._run, self._calm = (0.0, 0.0), (0.0, 0.0)
 
-    def step(self, log_es: Sequence[float], requests: float, bad: float, cap: float = inf) -> list[float]:
+    def step(
+        self, log_es: Sequence[float], requests: float, bad: float, cap: float = inf, *, late: bool = False
+    ) -> list[float]:
         """Take a report of the candidate and the bets' log e-values of it, at most `cap` each; return the values that
-        they are credited with."""
+        they are credited with. `late` is what `Onset` says of it."""
         worse = max(log_es) > 0
         if not worse and not self._reports:
             return list(log_es)
@@ -37,17 +72,13 @@ class Refutation:
         self._calm = (self._calm[0] + requests, self._calm[1] + bad)
         credited = list(log_es)
         if worse:
+            self._strong = min(self._strong, (_LATE if late else _CAPPED) * cap)
             self._run = (self._run[0] + self._calm[0], self._run[1] + self._calm[1])
             self._calm = (0.0, 0.0)
             self._gains = [gain + max(0.0, step) for gain, step in zip(self._gains, log_es, strict=True)]
-        elif self._is_refuted(min(_STRONG, _CAPPED * cap)):
+        elif _too_few(self._calm, self._run) and max(self._gains) > self._strong:
             credited = [step - gain for gain, step in zip(self._gains, log_es, strict=True)]
             self._forget()
         if self._reports > self._longest:
             self._forget()
         return credited
-
-    def _is_refuted(self, strong: float) -> bool:
-        due = self._calm[0] * self._run[1] / self._run[0] if self._run[0] else 0.0
-        few = self._calm[1] <= min(_PART * due, due - _SIGMAS * sqrt(due) + 1)
-        return due >= _FEWEST and few and max(self._gains) > strong

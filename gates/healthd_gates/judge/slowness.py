@@ -9,7 +9,7 @@ from math import inf, isinf
 from healthd_gates.domain.evidence import Counts, Evidence, Histogram
 from healthd_gates.judge.arms import FAST, SharedIncident, count_above, slower_than
 from healthd_gates.judge.burstiness import Burstiness
-from healthd_gates.judge.criterion import Frame
+from healthd_gates.judge.criterion import Caps, Frame
 from healthd_gates.judge.mixtures import log_mean
 from healthd_gates.judge.past import Past
 from healthd_gates.judge.processes import LimitHarm, LimitSafety
@@ -124,12 +124,12 @@ class SlowerThanBaseline:
         self.unlike = self._has_chosen = False
         self._choose([counts for counts, _ in past.before])
 
-    def step(self, evidence: Evidence, settling: bool, cap: float) -> None:
+    def step(self, evidence: Evidence, settling: bool, caps: Caps) -> None:
         """Take the evidence of one evaluation."""
         alike = self._alike(evidence)
         self.unlike = self.unlike or not alike
         for edge in self._edges:
-            edge.step(evidence, settling, cap, alike=alike)
+            edge.step(evidence, settling, caps, alike=alike)
         if not self._edges and evidence.baseline is not None:
             self._choose([evidence.baseline])
 

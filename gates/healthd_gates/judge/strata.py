@@ -45,9 +45,9 @@ class StratifiedErrorRate(ErrorRate):
             self._meet(counts)
         if not look.settling:
             self._weigh()
-        cap, share = self._frame.cap(look.rhythm), _share(evidence)
+        caps, share = self._frame.caps(look.rhythm), _share(evidence)
         for stratum in self._strata.values():
-            stratum.step(look, cap, share)
+            stratum.step(look, caps, share)
 
     def _meet(self, counts: object) -> None:
         """Take the traffic of one arm; its outcomes are not looked at."""

@@ -11,7 +11,7 @@ from healthd_gates.judge import explain
 from healthd_gates.judge.against_past import rate_interval
 from healthd_gates.judge.arms import LastMinute, SharedIncident
 from healthd_gates.judge.burstiness import Burstiness
-from healthd_gates.judge.criterion import END_SUSPICION, Frame, Look
+from healthd_gates.judge.criterion import END_SUSPICION, Caps, Frame, Look
 from healthd_gates.judge.exceedance import AboveBaseline, AboveLimit
 from healthd_gates.judge.interval import RateInterval
 from healthd_gates.judge.mixtures import log_weighted
@@ -60,7 +60,7 @@ class Stratum:
         self.log_e_harm, self.cause = 0.0, ""
         """ln E of harm in this stratum, and the kind of harm that most speaks for."""
 
-    def step(self, look: Look, cap: float, baseline_share: float) -> None:
+    def step(self, look: Look, caps: Caps, baseline_share: float) -> None:
         """Judge one evaluation. `baseline_share` is how many requests the candidate had in it for one of the
         baseline's."""
         evidence = look.evidence
@@ -74,10 +74,12 @@ class Stratum:
             if candidate is not None and candidate[0] > 0:
                 self._interval.step(candidate[1], candidate[0], odds)
                 if self._against_limit:
-                    self._against_limit.step(candidate, odds, 0.0 if self._is_excused else cap)
+                    self._against_limit.step(candidate, odds, 0.0 if self._is_excused else caps.first)
             if self._against_baseline:
-                self._against_baseline.step(candidate, baseline, odds, cap)
+                self._against_baseline.step(candidate, baseline, odds, caps)
             self._weigh()
+        elif self._against_baseline:
+            self._against_baseline.settle(candidate, baseline, odds)
         self._burstiness.learn(candidate, baseline, evidence.seconds, settling=look.settling)
 
     def _count(

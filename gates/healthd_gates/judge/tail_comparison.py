@@ -6,9 +6,16 @@ from math import inf
 
 from healthd_gates.domain.evidence import Counts, Evidence
 from healthd_gates.judge.against_past import AgainstPast
-from healthd_gates.judge.arms import Pairing, Reading, perhaps_slower_than, slower_than, surely_slower_than
+from healthd_gates.judge.arms import (
+    Pairing,
+    Reading,
+    at_once,
+    perhaps_slower_than,
+    slower_than,
+    surely_slower_than,
+)
 from healthd_gates.judge.burstiness import Burstiness
-from healthd_gates.judge.criterion import Frame
+from healthd_gates.judge.criterion import Caps, Frame
 from healthd_gates.judge.past import Past
 from healthd_gates.judge.processes import BaselineHarm, BaselineSafety
 from healthd_gates.judge.rules import Against, Comparison
@@ -46,18 +53,21 @@ class TailComparison:
         self._harm, self._safety = BaselineHarm(1.0, frame.horizon, _TIMES, frame.burst), BaselineSafety(1.0)
         self.odds = self._burstiness.odds
 
-    def step(self, evidence: Evidence, settling: bool, cap: float, *, alike: bool) -> None:
+    def step(self, evidence: Evidence, settling: bool, caps: Caps, *, alike: bool) -> None:
         """Take the evidence of one evaluation; `alike` is True if both have the same buckets."""
         self.odds = self._burstiness.odds
         slow, tolerated, not_fast, harmful = self._alike if alike else self._unlike
         candidate, baseline = evidence.candidate, evidence.baseline
         if not settling and self._concurrent:
             if pair := self._harm_pairs.add(_read(slow, candidate), _read(tolerated, baseline)):
-                self._harm.step(pair, self.odds, cap)
+                self._harm.step(pair, self.odds, *caps)
             if pair := self._safety_pairs.add(_read(not_fast, candidate), _read(harmful, baseline)):
                 self._safety.step(pair, self.odds)
+        elif self._concurrent:
+            if pair := at_once(_read(slow, candidate), _read(tolerated, baseline)):
+                self._harm.settle(pair, self.odds)
         elif not settling and candidate is not None and candidate.latency is not None:
-            self._judge_by_past(candidate, candidate.latency.edges, cap, alike=alike)
+            self._judge_by_past(candidate, candidate.latency.edges, caps.first, alike=alike)
         self._burstiness.learn(
             _read(self._alike[0], candidate), _read(self._alike[1], baseline), evidence.seconds, settling=settling
         )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from healthd_gates.domain.standing import Verdict
 from healthd_gates.judge.judge import Judge
-from healthd_gates.judge.refutation import Refutation
+from healthd_gates.judge.refutation import Onset, Refutation
 from healthd_gates.judge.rules import Rules, Timing
 from tests.unit.gates.judge.evidence import interval
 from tests.unit.gates.judge.rules import BY_ERRORS
@@ -40,6 +40,36 @@ def test_a_longer_blip_takes_bursts_back_as_well() -> None:
     assert sum(refutation.step([e], n, x, 0.6)[0] for e, n, x in reports * 20) == pytest.approx(-6.0)
 
 
+def test_what_began_late_is_taken_back_for_less() -> None:
+    """One capped report of a late burst is enough to be refuted: at twice the blip many would add up."""
+    refutation = Refutation(1, 9)
+    reports = [(0.9, 250, 10, True), (-0.1, 250, 0, False), (-0.1, 250, 0, False)]
+    assert sum(refutation.step([e], n, x, 0.92, late=late)[0] for e, n, x, late in reports * 20) == pytest.approx(-4.0)
+
+
+def late(reports: Sequence[tuple[float, float, bool]]) -> list[bool]:
+    """Which reports of (requests, bad, whether they are bad) belong to a run that began late."""
+    onset = Onset()
+    return [onset.step(requests, bad, worse=worse) for requests, bad, worse in reports]
+
+
+def test_trouble_after_a_calm_began_late() -> None:
+    """Six calm reports had no error, where thirty were due at the rate of the next two."""
+    assert late([(250, 0, False)] * 6 + [(250, 5, True)] * 2) == [False] * 6 + [True] * 2
+
+
+@pytest.mark.parametrize("calm", [[], [(250, 0, False)], [(250, 4, False)] * 6])
+def test_what_may_be_there_since_the_switch_is_not_late(calm: list[tuple[float, float, bool]]) -> None:
+    """There was no calm, too little of it to tell, or one with more than half of the errors that are due."""
+    assert not any(late([*calm, *[(250, 5, True)] * 2, *[(250, 12, True)] * 2][: len(calm) + 2]))
+
+
+def test_faint_harm_is_not_late() -> None:
+    """It has calm reports too, beside which its bad ones do not stand out."""
+    assert not any(late([(250, 12, True), (250, 5, False), (250, 6, False)] * 10))
+    assert not any(late([(25, 0, False)] * 9 + [(25, 3, True)]))
+
+
 @pytest.mark.parametrize("after", [(-0.1, 250, 7), (-0.1, 20, 0), (0.4, 250, 10)])
 def test_what_does_not_refute_takes_nothing_back(after: tuple[float, float, float]) -> None:
     """Neither nearly as many errors as before, nor too few requests to tell, nor more of the same."""
@@ -68,6 +98,24 @@ def test_bursts_after_a_quiet_past_do_not_roll_back(starts: tuple[int, ...]) -> 
     for bad in bursts(starts):
         judge.take(interval((250, bad), (250, 0), seconds=5))
         assert judge.decision[0] is not Verdict.FAIL
+
+
+@pytest.mark.parametrize("before", [6, 20, 60])
+def test_two_bursts_in_a_row_do_not_decide_after_a_calm(before: int) -> None:
+    """20 s of 4 % errors that begin when the candidate has settled, or later; the calm of the initial delay counts."""
+    judge = Judge(RULES, QUIET)
+    for report in range(90):
+        bad = 10 if before <= report < before + 5 else 0
+        judge.take(interval((250, bad), (250, 0), seconds=5))
+        assert judge.decision[0] is not Verdict.FAIL
+
+
+def test_late_harm_is_seen() -> None:
+    """4 % that begin after five minutes are harm 50 s later, the 20 s of two bursts and what a late onset costs."""
+    judge = Judge(RULES, QUIET)
+    for report in range(70):
+        judge.take(interval((250, 10 if report >= 60 else 0), (250, 0), seconds=5))
+    assert judge.decision[0] is Verdict.FAIL
 
 
 def test_the_same_errors_without_a_pause_do() -> None:

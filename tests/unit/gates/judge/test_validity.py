@@ -108,8 +108,11 @@ def test_one_sample_processes(fresh: Callable[[], LimitHarm | LimitSafety | Cata
     assert logsumexp(log_counts(size, limit, correlation) + values) <= ROUNDING
 
 
-def test_baseline_process() -> None:
-    """The mixture over ratios expects at most 1 after two intervals with different rates and traffic shares."""
+@pytest.mark.parametrize(("calm", "caps"), [(0, ()), (600, (1.5, 0.3))])
+def test_baseline_process(calm: int, caps: tuple[float, ...]) -> None:
+    """The mixture over ratios expects at most 1 after two intervals with different rates and traffic shares, also where
+    the candidate was calm while it settled, so that reports of trouble that began late say less.
+    """
     correlation, sizes, rates = 0.02, ((6, 12), (9, 3)), (0.05, 0.2)
     arms = [
         (log_counts(n, 1.25 * rate, correlation), log_counts(m, rate, correlation))
@@ -118,8 +121,10 @@ def test_baseline_process() -> None:
     terms = []
     for x1, y1, x2, y2 in product(*(range(size + 1) for pair in sizes for size in pair)):
         process = BaselineHarm(1.25, horizon=2)
-        process.step((sizes[0][0], x1, sizes[0][1], y1), odds(correlation))
-        process.step((sizes[1][0], x2, sizes[1][1], y2), odds(correlation))
+        if calm:
+            process.settle((calm, 0, calm, 0), odds(correlation))
+        process.step((sizes[0][0], x1, sizes[0][1], y1), odds(correlation), *caps)
+        process.step((sizes[1][0], x2, sizes[1][1], y2), odds(correlation), *caps)
         terms.append(arms[0][0][x1] + arms[0][1][y1] + arms[1][0][x2] + arms[1][1][y2] + process.log_e)
     assert logsumexp(terms) <= ROUNDING
 
