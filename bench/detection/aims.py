@@ -53,7 +53,8 @@ def figures(results: Sequence[Result]) -> Iterator[Figure]:
     for scenario in SCRAPED:
         for result in _of(results, scenario, 0.01, 50, "post-switch"):
             apart = scenario.scrape or 0
-            yield _soon(scenario.name, result.judge, 2 * apart + 5 if scenario.level == 1.0 else 3 * apart)
+            aim = 2 * apart + 5 if scenario.level == 1.0 else 3 * apart
+            yield _soon(scenario.name, result.judge, result.cell.start + aim)
 
 
 def _of(

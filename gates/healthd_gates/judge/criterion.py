@@ -70,9 +70,14 @@ class Frame:
         """
         return self.harm_needed / rhythm.touched(self.timing.blip)
 
-    def caps(self, rhythm: Rhythm) -> Caps:
-        """Return the caps of a comparison: two disturbances in a row do not decide alone if they began late."""
-        return Caps(self.cap(rhythm), self.harm_needed / rhythm.touched(2 * self.timing.blip))
+    def caps(self, rhythm: Rhythm, lasting: float = 0.0) -> Caps:
+        """Return the caps of a comparison: two disturbances in a row do not decide alone if they began late, nor does
+        one of `lasting` seconds. A policy without `blip` has no caps.
+        """
+        blip = self.timing.blip
+        lengths = (max(blip, lasting), max(2 * blip, lasting)) if blip else (0.0, 0.0)
+        first, late = (self.harm_needed / rhythm.touched(length) for length in lengths)
+        return Caps(first, late)
 
     def catastrophe_caps(self, rhythm: Rhythm) -> tuple[float, float]:
         """Return the most evidence of a catastrophe that one report may give, in nats: for one of any kind, and for a

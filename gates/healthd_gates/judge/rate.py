@@ -26,6 +26,10 @@ _LIMIT = 0.3
 """Share of the risk for the limit if there is a baseline too."""
 _ROUNDING = 1e-9
 _FEWEST = 1000.0  # seconds of the past that tell a rate
+_KNOWN, _LASTING = 3600.0, 60.0
+"""Seconds of the past that show the spells in which events come; without them no spell of `_LASTING` seconds decides by
+comparison.
+"""
 
 Exposure = Callable[[Events, float], float | None]
 """Returns the exposure of an arm's events that were counted in so many seconds, None if it is not known."""
@@ -57,6 +61,7 @@ class Rate:
         self._rule, self._frame, self._exposure = rule, frame, exposure
         before = _spans([*past.before, *past.earlier, *past.bake], exposure)
         own = _spans(past.own, exposure)
+        self._lasting = 0.0 if sum(seconds for _, _, seconds in before) >= _KNOWN else _LASTING
         self._reference = rule.limit or _rate_of(before) or _rate_of(own)
         scale = self._scale if self._reference else None
         self._burstiness = Burstiness(_scaled(before, scale), frame.timing.interval, _scaled(own, scale))
@@ -80,12 +85,13 @@ class Rate:
         odds = self._burstiness.odds
         self._incident.step(look.evidence, baseline)
         if not look.settling:
-            caps = self._frame.caps(look.rhythm)
+            cap = self._frame.cap(look.rhythm)
+            caps = self._frame.caps(look.rhythm, self._lasting)
             if candidate is not None:
                 self._events += candidate[1]
                 self._interval.step(candidate[1], candidate[0], odds)
                 if self._against_limit:
-                    self._against_limit.step(candidate[1], candidate[0], odds, 0.0 if self._is_excused else caps.first)
+                    self._against_limit.step(candidate[1], candidate[0], odds, 0.0 if self._is_excused else cap)
             if self._against_baseline:
                 self._against_baseline.step(candidate, baseline, odds, caps)
         elif self._against_baseline:

@@ -1,6 +1,7 @@
 """Events and values of a team's own: what fails a release, what does not, and what is said of it."""
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from random import Random
 from typing import Any
 
@@ -93,6 +94,30 @@ def test_events_that_come_in_bursts_are_not_taken_for_harm() -> None:
         standing = judged(rate(limit=0.5), draws.__getitem__)
         failed += standing.verdict is Verdict.FAIL
     assert failed <= 1
+
+
+@pytest.mark.parametrize("begin", [0, 3, 20])
+def test_a_spell_of_a_minute_does_not_decide_without_a_past(begin: int) -> None:
+    """Six times as many events for a minute, from the switch on or later: nobody knows whether that is usual."""
+    spell = judged(rate(compare={}), lambda place: Events(300 if begin <= place < begin + 6 else 50), every(50))
+    assert spell.verdict is Verdict.PASS
+
+
+def test_more_events_that_stay_are_harm_without_a_past() -> None:
+    """They are seen within two minutes and a half."""
+    rule = rate(compare={})
+    judge = Judge(Rules((ErrorRate(), rule), timing=TIMING))
+    standing = until_verdict(judge, islice(course(rule, every(300), every(50)), 15))
+    assert standing.verdict is Verdict.FAIL
+
+
+def test_with_a_past_that_has_no_spells_a_minute_of_them_decides() -> None:
+    """An hour of it shows what is usual."""
+    rule = rate(compare={})
+    past = [Evidence(START, 30.0, streams={rule.name: Stream(None, Events(150))}) for _ in range(120)]
+    judge = Judge(Rules((ErrorRate(), rule), timing=TIMING), past)
+    spell = course(rule, lambda place: Events(300 if 3 <= place < 9 else 50), every(50))
+    assert until_verdict(judge, spell).verdict is Verdict.FAIL
 
 
 def values(*numbers: float) -> Draw:
