@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, model_validator
 
@@ -22,6 +22,13 @@ class Bounds(BaseModel):
     """The number is out of bounds above this."""
     below: FiniteFloat | None = None
     """The number is out of bounds below this."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_a_mapping(cls, given: Any) -> Any:
+        if isinstance(given, int | float | str):
+            raise ValueError("says not on which side: write {above: NUMBER}, {below: NUMBER}, or both")
+        return given
 
     @model_validator(mode="after")
     def _has_one(self) -> Self:
