@@ -30,7 +30,7 @@ EVERYTHING: tuple[str, ...] = (
     "--set-json", 'rollback=[{"namespace":"shop","kind":"service","name":"api"},'
     '{"namespace":"shop","kind":"deployment","name":"api"},{"namespace":"shop","kind":"rollout","name":"api"},'
     '{"namespace":"shop","kind":"statefulset","name":"api"},{"namespace":"shop","kind":"daemonset","name":"api"},'
-    '{"namespace":"shop","kind":"route","name":"api"},{"namespace":"shop","kind":"ingress","name":"api"}]',
+    '{"namespace":"shop","kind":"route","name":"api"},{"namespace":"shop","kind":"ingress","name":"api-canary"}]',
     "--set", "secret.name=healthd,persistence.enabled=true,networkPolicy.enabled=true",
     "--set", "operator.serviceMonitor=true,operator.rules=true,operator.labels.release=prometheus",
 )  # fmt: skip
@@ -103,8 +103,9 @@ def test_it_renders_what_base_has() -> None:
 def test_rights_are_those_of_the_manifests() -> None:
     """And without a rollback there is no token to have them with."""
     roles = {each["metadata"]["name"]: each["rules"] for each in rendered(*EVERYTHING) if each["kind"] == "Role"}
-    for kind in ("service", "deployment", "statefulset", "daemonset", "rollout", "route", "ingress"):
-        assert roles[f"healthd-rollback-{kind}-api"] == one(built(f"rollback/{kind}"), "Role")["rules"]
+    names = dict.fromkeys(("service", "deployment", "statefulset", "daemonset", "rollout", "route"), "api")
+    for kind, name in (names | {"ingress": "api-canary"}).items():
+        assert roles[f"healthd-rollback-{kind}-{name}"] == one(built(f"rollback/{kind}"), "Role")["rules"]
     pods = [one(rendered(*words), "Deployment")["spec"]["template"]["spec"] for words in (IMAGE, EVERYTHING)]
     assert [pod["automountServiceAccountToken"] for pod in pods] == [False, True]
 
