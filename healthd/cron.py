@@ -21,6 +21,10 @@ _FIELDS = {
     "minute": "0 to 59", "hour": "0 to 23", "day": "1 to 31", "month": "1 to 12 or JAN to DEC",
     "day of the week": "MON to SUN",
 }  # fmt: skip
+_SHORTHANDS = {
+    "@hourly": "0 * * * *", "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@weekly": "0 0 * * SUN",
+    "@monthly": "0 0 1 * *", "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *",
+}  # fmt: skip
 _MINUTE = timedelta(minutes=1)
 
 
@@ -54,8 +58,12 @@ def _is_repeated(moment: datetime, zone: tzinfo) -> bool:
 
 
 def _wrong_fields(text: str) -> Iterator[str]:
-    """Yield what is wrong with each field of a cron line; nothing for a line that has more or fewer of them."""
+    """Yield what is wrong with the number of a cron line's fields, or with each of them."""
     fields = text.split()
+    if meant := _SHORTHANDS.get(text.strip().lower()):
+        yield f"write {meant}"
+    elif len(fields) != len(_FIELDS):
+        yield f"it has {len(fields)} fields, not five: {', '.join(_FIELDS)}"
     for position, (name, values) in enumerate(_FIELDS.items() if len(fields) == len(_FIELDS) else ()):
         try:
             trigger(" ".join(field if at == position else "*" for at, field in enumerate(fields)), UTC)

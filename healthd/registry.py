@@ -80,7 +80,8 @@ class Registry(Generic[PluginT]):
         article = f"{'an' if self.what[0] in 'aeiou' else 'a'} {self.what}"
         kinds = ", ".join(self.kinds())
         if not isinstance(raw, Mapping) or not isinstance(raw.get("kind"), str):
-            meant = next((key for key in raw if str(key).lower() == "kind"), None) if isinstance(raw, Mapping) else None
+            words = ("kind", "type")  # `type` is what other tools call it
+            meant = next((key for key in raw if str(key).lower() in words), None) if isinstance(raw, Mapping) else None
             hint = f"; write kind, not {meant}" if meant not in (None, "kind") else ""
             raise ValueError(f"{article} needs a kind, one of: {kinds}{hint}")
         kind = raw["kind"]

@@ -3,6 +3,7 @@ in common with people who sign in: an issuer vouches for both."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -21,6 +22,8 @@ def _issuer_address(url: str) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError:
         host = None
+    if not host and "://" not in url and re.fullmatch(r"[\w.-]+\.[a-z]{2,}(/.*)?", url):
+        raise ValueError(f"must begin with https://: write https://{url}")
     if not host or parts.query or parts.fragment or parts.username is not None:
         raise ValueError("write the issuer as its tokens name it: https://token.actions.githubusercontent.com")
     if parts.scheme != "https" and not (parts.scheme == "http" and host in ("127.0.0.1", "::1", "localhost")):
@@ -42,7 +45,9 @@ class ClaimedGrant(Grant):
     @model_validator(mode="after")
     def _excludes_strangers(self) -> Self:
         if all(set(pattern) <= {"*"} for patterns in self.claims.values() for pattern in patterns):
-            raise ValueError("claims lets in every token of this issuer: name a repository, a group or a subject")
+            raise ValueError(
+                "claims lets in every token of this issuer: name a repository, a group, an email or a subject"
+            )
         return self
 
     def mismatches(self, claims: Mapping[str, Any]) -> list[str]:

@@ -85,3 +85,16 @@ def test_an_abbreviation_suggests_no_other() -> None:
         TypeAdapter(Zone).validate_python("CEST")
     assert "write one such as Europe/Berlin" in str(refused.value)
     assert "Did you mean" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("@daily", "write 0 0 \\* \\* \\*"),
+        ("0 17 * *", "it has 4 fields, not five: minute, hour, day, month, day of the week"),
+        ("0 0 17 * * FRI", "it has 6 fields, not five"),
+    ],
+)
+def test_a_line_of_another_form(line: str, said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        TypeAdapter(Cron).validate_python(line)

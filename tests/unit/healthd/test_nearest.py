@@ -17,6 +17,9 @@ KINDS = ("access_log", "datadog", "probe", "prometheus", "postgresql", "push", "
         ("prob", "probe"),
         ("datadgo", "datadog"),
         ("mysql", None),
+        ("pushing", None),
+        ("postgrest", "postgresql"),
+        ("probation", None),
         ("push-", "push"),
     ],
 )
