@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -31,6 +32,7 @@ _GRACE = 2.0
 _PAST, _STEP = 300.0, 5.0
 _LOOK_EVERY = 1.0
 _NONE = (0.0, 0.0)
+_NUMBER = re.compile(r"\d+")
 QUANTILES = (0.5, 0.95, 0.99)
 
 
@@ -141,7 +143,10 @@ async def try_source(
         missing.append("both versions are counted by the same numbers: use $version, $target or a label")
     hidden = hidden_by_buckets(config, inspection, criteria)
     beyond = [_beyond(name, arm) for name, arm in seen.items() if arm.bounds.get(min(QUANTILES)) is Bound.ABOVE]
-    doubtful = dict.fromkeys((*inspection.doubtful, *inspection.unseen, *problems, *hidden, *beyond))
+    if refused:  # which says of all lines or series what a look says of a few
+        problems = []
+    newest = {_NUMBER.sub("", problem): problem for problem in problems}.values()
+    doubtful = dict.fromkeys((*inspection.doubtful, *inspection.unseen, *newest, *hidden, *beyond))
     gaps = sum(each.gaps for each in past)
     return SourceTested(config.kind, seen, gaps, refused, missing, tuple(doubtful), config.counts_requests, ramps)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from healthd.nearest import did_you_mean, nearest
+from healthd.wording import excerpt
 from healthd_gates.sources.access_log.config import AccessLogConfig
 from healthd_gates.sources.access_log.counting import Counting
 from healthd_gates.sources.access_log.format import Fields, Format
@@ -21,6 +23,8 @@ LENGTH = 512 * 1024
 """Bytes of the log's end that are looked at."""
 _SHOWN = 8
 _MISFITS = 0.1
+_SHAPE = 160  # characters of a line's shape
+_LETTERS, _DIGITS = re.compile(r"[^\W\d_][\w%~]*"), re.compile(r"\d+")
 
 
 def inspect_lines(
@@ -99,7 +103,9 @@ def _untaken(series: LogSeries, tally: Tally, found: Sequence[Fields], form: For
 def _misfit(parsed: Sequence[tuple[str, Fields | None]], tally: Tally, form: Format) -> str:
     """Return where the lines do not fit, and the format that they do fit."""
     lines = [line for line, _ in parsed]
+    misfit = next((line for line, each in parsed if each is None), "")
     text = f"{tally.misfits} of the last {tally.lines} lines do not fit the format {form.name}"
+    text += f", as one of this shape: {_shape(misfit)}" if misfit else ""
     fields = [each for _, each in parsed if each is not None]
     if fields and (missing := _missing(form.roles.status, "fields.status", fields, form)):
         return f"{text}: {missing[0]}"
@@ -109,10 +115,14 @@ def _misfit(parsed: Sequence[tuple[str, Fields | None]], tally: Tally, form: For
     if suiting:
         return f"{text}; they fit {' and '.join(suiting)}"
     if form.log_format is not None and not form.is_json:
-        misfit = next(line for line, each in parsed if each is None)
         up_to = fits_up_to(form.log_format, misfit)
         return f"{text}: one of them does from ${up_to} on no longer" if up_to is not None else text
     return f"{text}: they are no JSON" if form.is_json else text
+
+
+def _shape(line: str) -> str:
+    """Return a line with a letter for each word and a 0 for each number: what it says may be secret."""
+    return excerpt(_DIGITS.sub("0", _LETTERS.sub("a", line.strip())), _SHAPE)
 
 
 def _share(lines: Sequence[str], form: Format) -> float:

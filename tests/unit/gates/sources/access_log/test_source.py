@@ -335,6 +335,13 @@ async def test_an_inspection_finds_what_is_misnamed(log: Written) -> None:
     assert "do not fit the format log_format" in wrong
 
 
+async def test_a_line_that_does_not_fit_is_shown_by_its_shape(log: Written) -> None:
+    """And not by its words, which may be secret."""
+    log.write('1.1.1.1 - bob [26/Nov] "GET /a?token=s3cret HTTP/1.1" 500')
+    [wrong] = (await inspected(log.gate(format="$remote_addr $status"))).refused
+    assert 'as one of this shape: 0.0.0.0 - a [0/a] "a /a?a=a a/0.0" 0' in wrong
+
+
 async def test_an_inspection_says_that_there_are_no_latencies(log: Written) -> None:
     """With the cure."""
     log.write('1.1.1.1 - - [26/Nov/2026:13:00:00 +0000] "GET / HTTP/1.1" 500 1 "-" "curl/8"')
