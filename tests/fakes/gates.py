@@ -80,6 +80,8 @@ class ScriptedConfig(SourceConfig):
 
     def check_split(self, label: str) -> None: ...
 
+    def check_latency_split(self, label: str) -> None: ...
+
 
 class Scripted:
     """A source whose cursor is the time of its first look."""

@@ -112,10 +112,11 @@ def desk(
     by: str | None = None,
     telemetry: Receiver | None = None,
     series: tuple[Series, ...] = (),
+    latency_by: str | None = None,
 ) -> Desk:
     """A gate with a source from its configuration, as a file would give it."""
     clock = clock or WallClock()
     model = _config.validate_python(config)
-    context = SourceContext(clock, Redactor(secrets_of(model)), edges, pushes, series, by, telemetry)
+    context = SourceContext(clock, Redactor(secrets_of(model)), edges, pushes, series, by, telemetry, latency_by)
     arms = Arms("shop", candidate or Arm("2"), baseline)
     return Desk(build_source(model, arms, context), clock)

@@ -19,17 +19,19 @@ if TYPE_CHECKING:  # the settings import this module to check what hooks name
 @dataclass(frozen=True, slots=True)
 class ReadSource:
     """A source that a gate reads; `name` is None for the service's first one. `series` are those that criteria name in
-    it, `streams` those that have its counts as they are, and `by` the label by which these are split."""
+    it, `streams` those that have its counts as they are, `by` the label by which these are split, and `latency_by` the
+    one by which their latencies are."""
 
     name: str | None
     config: SourceConfig
     series: tuple[Series, ...] = ()
     streams: tuple[str, ...] = ()
     by: str | None = None
+    latency_by: str | None = None
 
     def context(self, context: SourceContext) -> SourceContext:
         """Return what the source gets when it is built: with what is read from it."""
-        return replace(context, series=self.series, by=self.by)
+        return replace(context, series=self.series, by=self.by, latency_by=self.latency_by)
 
     def blind_to(self, arms: Arms) -> Blindness:
         """Return the numbers that are the same ones for both of the arms."""
@@ -63,7 +65,8 @@ def sources_of(policy: Policy, service: Service) -> tuple[ReadSource, ...]:
             one = replace(one, series=(*one.series, criterion.series))
         elif criterion.stream is not None and criterion.stream not in one.streams:
             one = replace(one, streams=(*one.streams, criterion.stream))
-        found[name] = replace(one, by=one.by or criterion.split_by)
+        latency_by = criterion.split_by if criterion.reads_latency else None
+        found[name] = replace(one, by=one.by or criterion.split_by, latency_by=one.latency_by or latency_by)
     return tuple(sorted(found.values(), key=lambda one: one.name is not None))
 
 

@@ -48,7 +48,9 @@ def _has_series(model: type[SourceConfig]) -> bool:
     return model.check_series is not SourceConfig.check_series
 
 
-def _can_split(model: type[SourceConfig]) -> bool:
+def _can_split(model: type[SourceConfig], *, latency: bool = False) -> bool:
+    if latency:
+        return model.check_latency_split is not SourceConfig.check_latency_split
     return model.check_split is not SourceConfig.check_split
 
 
@@ -59,11 +61,15 @@ def _kinds_with_series() -> list[str]:
 def _problem(criterion: CriterionConfig, source: SourceConfig) -> str | None:
     series = criterion.series
     if criterion.split_by is not None:
+        latency = criterion.reads_latency
         try:
             source.check_split(criterion.split_by)
+            if latency:
+                source.check_latency_split(criterion.split_by)
         except ValueError as error:
-            split = [kind for kind in KINDS if _can_split(find_kind(kind).config_model)]
-            return str(error) if _can_split(type(source)) else f"{error}; {', '.join(split[:-1])} and {split[-1]} do"
+            split = [kind for kind in KINDS if _can_split(find_kind(kind).config_model, latency=latency)]
+            is_able = _can_split(type(source), latency=latency)
+            return str(error) if is_able else f"{error}; {', '.join(split[:-1])} and {split[-1]} do"
     if criterion.reads_sums and not source.measures_sums:
         return (
             f"it reads the sum of all response times, which a source of kind {source.kind} does not have: judge a"

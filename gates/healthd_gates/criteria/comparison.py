@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from healthd.config.settings import Model
 from healthd.units import Ratio
+from healthd.wording import shape
 from healthd_gates.criteria.contract import TrafficCriterion
 from healthd_gates.judge.rules import Against, Comparison
+
+LabelName = Annotated[str, Field(pattern=shape(r"^[a-zA-Z_][a-zA-Z0-9_.]{0,99}$", "the name of a label"))]
 
 _USUAL = Comparison()
 _OTHERS = {Against.HISTORY: Comparison.with_history(), Against.BEFORE: Comparison.with_before()}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from healthd.units import Ratio
-from healthd.wording import shape
-from healthd_gates.criteria.comparison import Weighed, check_share
+from healthd_gates.criteria.comparison import LabelName, Weighed, check_share
 from healthd_gates.criteria.contract import Bound
 from healthd_gates.judge.arms import errors
 
@@ -24,7 +23,7 @@ class ErrorRate(Weighed):
     limit: Ratio | None = 0.05
     """The highest share of failed requests."""
 
-    by: Annotated[str, Field(pattern=shape(r"^[a-zA-Z_][a-zA-Z0-9_.]{0,99}$", "the name of a label"))] | None = None
+    by: LabelName | None = None
     """A label, such as `route`, whose values are also judged one by one, within the same risk."""
 
     @model_validator(mode="after")
@@ -41,8 +40,8 @@ class ErrorRate(Weighed):
         return () if self.limit is None else (Bound("failed", errors, self.limit),)
 
     def build(self, frame: Frame, past: Past) -> Criterion:
-        from healthd_gates.judge import error_rate, strata
+        from healthd_gates.judge import error_rate, stratified
 
         if self.by is not None:
-            return strata.StratifiedErrorRate(self, self.by, frame, past)
+            return stratified.StratifiedErrorRate(self, self.by, frame, past)
         return error_rate.ErrorRate(self, frame, past)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from healthd.units import Duration, show_duration
-from healthd_gates.criteria.comparison import Weighed, check_limit_beside
+from healthd_gates.criteria.comparison import LabelName, Weighed, check_limit_beside
 from healthd_gates.criteria.contract import Bound
 from healthd_gates.judge.arms import FAST, slower_than
 
@@ -56,12 +56,19 @@ class Latency(Weighed):
     limit: Duration | None = 5.0
     """The longest response time at the quantile."""
 
+    by: LabelName | None = None
+    """A label, such as `route`, whose values are also judged one by one, within the same risk."""
+
     @model_validator(mode="after")
     def _has_something_to_hold_to(self) -> Self:
         if self.limit is None and self.compare is None:
             raise ValueError("a limit or something to compare with is needed")
         check_limit_beside(self.limit, self.compare)
         return self
+
+    @property
+    def split_by(self) -> str | None:
+        return self.by
 
     @property
     def latency_limits(self) -> tuple[float, ...]:
@@ -84,6 +91,8 @@ class Latency(Weighed):
         return (Bound(f"took longer than {self.limit:g} s", slower_than(self.limit), 1 - self.quantile),)
 
     def build(self, frame: Frame, past: Past) -> Criterion:
-        from healthd_gates.judge import latency
+        from healthd_gates.judge import latency, stratified
 
+        if self.by is not None:
+            return stratified.StratifiedLatency(self, self.by, frame, past)
         return latency.Latency(self, frame, past)

@@ -5,5 +5,5 @@ from healthd_gates.judge import latency as latency
 from healthd_gates.judge import plain as plain
 from healthd_gates.judge import rate as rate
 from healthd_gates.judge import ratio as ratio
-from healthd_gates.judge import strata as strata
+from healthd_gates.judge import stratified as stratified
 from healthd_gates.judge import value as value

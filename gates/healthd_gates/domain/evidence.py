@@ -3,7 +3,9 @@
 Evidence is fetched in `sources` and judged in `judge`.
 """
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import inf, isfinite
@@ -33,6 +35,21 @@ class Histogram:
         if any(not (isfinite(count) and count >= 0) for count in self.counts):
             raise ValueError("bucket counts must be finite and not negative")
 
+    @classmethod
+    def together(cls, some: Sequence[Histogram]) -> Histogram:
+        """Return the sum of at least one, in the buckets that all of them share: only there are its counts exact."""
+        shared = set.intersection(*(set(each.edges) for each in some))
+        edges = tuple(edge for edge in some[0].edges if edge in shared)
+        counts = dict.fromkeys(edges, 0.0)
+        for each in some:
+            held = 0.0
+            for edge, count in zip(each.edges, each.counts, strict=True):
+                held += count
+                if edge in counts:
+                    counts[edge] += held
+                    held = 0.0
+        return cls(edges, tuple(counts.values()), sum(each.sum_seconds for each in some))
+
     @property
     def total(self) -> float:
         """Requests in all buckets together."""
@@ -51,13 +68,15 @@ class Counts:
     """Counts of one version in one interval. No requests at all is "no traffic", which is not "no errors".
 
     `latency` is None when the source does not measure it. `strata` splits the requests and errors by the value of a
-    label, such as the route, where a criterion asks for that; it is empty if the source did not split them.
+    label, such as the route, where a criterion asks for that, and `strata_latency` the latencies; they are empty if the
+    source did not split them.
     """
 
     requests: float
     errors: float
     latency: Histogram | None = None
     strata: Mapping[str, tuple[float, float]] = field(default_factory=dict, hash=False)
+    strata_latency: Mapping[str, Histogram] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         for name, value in (("requests", self.requests), ("errors", self.errors)):

@@ -93,7 +93,7 @@ class Bound(StrEnum):
 @dataclass(frozen=True, slots=True)
 class StratumReport:
     """One stratum of a criterion after an evaluation, such as one route. The numbers are as in `CriterionReport`;
-    `interval` holds for all strata together."""
+    `interval` holds for all strata together. `observed` and `baseline` are the quantiles of a latency."""
 
     name: str
     finding: Finding
@@ -104,6 +104,8 @@ class StratumReport:
     limit: float | None = None
     interval: tuple[float, float] | None = None
     log_e_harm: float = 0.0
+    observed: float | None = None
+    baseline: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from healthd_gates.domain.evidence import Counts
+from healthd_gates.domain.evidence import Counts, Histogram
 
 MOST = 50
 """The most strata that are counted apart; all others together are one more."""
@@ -45,7 +45,7 @@ class Choice:
         the free places."""
         traffic: dict[str, float] = {}
         for counts in arms:
-            for name, (requests, _) in counts.strata.items() if counts is not None else ():
+            for name, requests in traffic_of(counts).items() if counts is not None else ():
                 traffic[name] = traffic.get(name, 0.0) + requests
         self._add(traffic, MOST if self._names else _AT_START)
         return tuple(counts and self._folded(counts) for counts in arms)
@@ -57,11 +57,24 @@ class Choice:
         self._names |= dict.fromkeys(name for _, name in sorted(new)[: most - len(self._names)] if name != OTHER)
 
     def _folded(self, counts: Counts) -> Counts:
-        if not counts.strata:
+        if not (counts.strata or counts.strata_latency):
             return counts
         strata: dict[str, tuple[float, float]] = {}
         for name, (requests, errors) in counts.strata.items():
-            kept = name if name in self._names else OTHER
+            kept = self._kept(name)
             before = strata.get(kept, (0.0, 0.0))
             strata[kept] = (before[0] + requests, before[1] + errors)
-        return replace(counts, strata=strata)
+        latencies: dict[str, list[Histogram]] = {}
+        for name, latency in counts.strata_latency.items():
+            latencies.setdefault(self._kept(name), []).append(latency)
+        together = {name: Histogram.together(some) for name, some in latencies.items()}
+        return replace(counts, strata=strata, strata_latency=together)
+
+    def _kept(self, name: str) -> str:
+        return name if name in self._names else OTHER
+
+
+def traffic_of(counts: Counts) -> dict[str, float]:
+    """Return the requests of each stratum: as they were counted, else by their latencies."""
+    requests = {name: latency.total for name, latency in counts.strata_latency.items()}
+    return requests | {name: requests for name, (requests, _) in counts.strata.items()}

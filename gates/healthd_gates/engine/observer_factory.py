@@ -82,7 +82,7 @@ def open_traffic(gate: Gate, spec: GateSpec, observer_context: ObserverContext, 
     if service.traffic_source is None:
         raise NotObservable(f"service {gate.service} has no source of traffic numbers")
     source = next((each for each in spec.sources if each.name is None), ReadSource(None, service.traffic_source))
-    return _traffic(gate, spec, replace(source, series=(), by=None), arms, observer_context, cursor)
+    return _traffic(gate, spec, replace(source, series=(), by=None, latency_by=None), arms, observer_context, cursor)
 
 
 def _whom(gate: Gate, spec: GateSpec) -> tuple[Service, Arms]:

@@ -95,7 +95,7 @@ class Latency(Weighed):
                 finding,
                 f"p{100 * self._rule.quantile:g} latency",
                 self._cause,
-                self._shown(),
+                self._shown(finding),
                 self._limits(baseline, finding),
                 *needed,
                 counted=requests > 0,
@@ -128,7 +128,7 @@ class Latency(Weighed):
         hidden = self._before is not None and self._before.uncompared
         return hidden or (self._against_baseline is not None and self._against_baseline.is_too_coarse)
 
-    def _shown(self) -> str:
+    def _shown(self, _finding: Finding) -> str:
         value = self._seen.quantile
         if value is None:
             return "no latencies since it settled"

@@ -47,12 +47,12 @@ class Headline:
 
 @dataclass(frozen=True, slots=True)
 class StratumView:
-    """One stratum of a criterion, such as one route."""
+    """One stratum of a criterion, such as one route; `seen` is its share of failed requests, or its latency."""
 
     name: str
     sign: Sign
     word: str
-    failed: str
+    seen: str
     between: str
     limit: str
     baseline: str
@@ -75,6 +75,7 @@ class CriterionView:
     by: str | None = None
     strata_seen: int = 0
     strata: tuple[StratumView, ...] = ()
+    strata_seen_as: str = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,8 @@ def criteria(film: GateHistory) -> tuple[CriterionView, ...]:
                 picture,
                 report.by,
                 report.strata_seen,
-                tuple(map(_stratum, report.strata)),
+                tuple(_stratum(each, report.unit) for each in report.strata),
+                "latency" if report.unit is Unit.SECONDS else "failed",
             )
         )
     return tuple(found)
@@ -175,8 +177,13 @@ def _numbers(report: CriterionReport) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
-def _stratum(report: StratumReport) -> StratumView:
+def _stratum(report: StratumReport, unit: Unit | None) -> StratumView:
     sign, word = _FINDINGS[report.finding]
+    if unit is Unit.SECONDS:
+        seen = f"{number(report.observed, unit)} over {counted(report.requests)}" if report.requests else "none"
+        usual = f"{number(report.baseline, unit)} over {counted(report.baseline_requests)}"
+        baseline = usual if report.baseline_requests else ""
+        return StratumView(report.name, sign, word, seen, "", number(report.limit, unit), baseline)
     rate = number(report.bad / report.requests, Unit.RATIO) if report.requests else "none"
     low, high = (number(end, Unit.RATIO) for end in report.interval or (None, None))
     before = report.baseline_bad / report.baseline_requests if report.baseline_requests else None

@@ -6,6 +6,8 @@ from datetime import datetime
 from math import inf
 from typing import Self
 
+from pydantic import Field
+
 from healthd_gates.domain.evidence import (
     Counts,
     Events,
@@ -29,26 +31,38 @@ class LatencyDocument(Shown):
     counts: tuple[float, ...]
     sum_seconds: float
 
+    @classmethod
+    def of(cls, found: Histogram) -> Self:
+        return cls(edges=found.edges[:-1], counts=found.counts, sum_seconds=found.sum_seconds)
+
     def histogram(self) -> Histogram:
         return Histogram((*self.edges, inf), self.counts, self.sum_seconds)
 
 
 class CountsDocument(Shown):
-    """Requests of one version in one interval; `strata` are the requests and errors by the value of a label."""
+    """Requests of one version in one interval; `strata` are the requests and errors by the value of a label,
+    `strata_latency` the latencies."""
 
     requests: float
     errors: float
     latency: LatencyDocument | None
     strata: dict[str, tuple[float, float]]
+    strata_latency: dict[str, LatencyDocument] = Field(default_factory=dict)
 
     @classmethod
     def of(cls, counts: Counts) -> Self:
-        found = counts.latency
-        latency = found and LatencyDocument(edges=found.edges[:-1], counts=found.counts, sum_seconds=found.sum_seconds)
-        return cls(requests=counts.requests, errors=counts.errors, latency=latency, strata=dict(counts.strata))
+        return cls(
+            requests=counts.requests,
+            errors=counts.errors,
+            latency=LatencyDocument.of(counts.latency) if counts.latency else None,
+            strata=dict(counts.strata),
+            strata_latency={name: LatencyDocument.of(latency) for name, latency in counts.strata_latency.items()},
+        )
 
     def counts(self) -> Counts:
-        return Counts(self.requests, self.errors, self.latency.histogram() if self.latency else None, self.strata)
+        latency = self.latency.histogram() if self.latency else None
+        apart = {name: latency.histogram() for name, latency in self.strata_latency.items()}
+        return Counts(self.requests, self.errors, latency, self.strata, apart)
 
 
 NumbersDocument = CountsDocument | Events | Values

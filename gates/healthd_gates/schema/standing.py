@@ -11,7 +11,7 @@ from healthd_gates.schema.document import Moment, Shown
 
 class StratumDocument(Shown):
     """One value of the label that a criterion is split by, such as one route. `interval` holds for all of them at
-    once."""
+    once; `observed` and `baseline` are the quantiles of a latency, null for an error rate."""
 
     name: str
     finding: Finding
@@ -22,6 +22,8 @@ class StratumDocument(Shown):
     limit: float | None
     interval: tuple[float, float] | None
     e_harm: float
+    observed: float | None = None
+    baseline: float | None = None
 
     @classmethod
     def of(cls, report: StratumReport) -> Self:
@@ -35,6 +37,8 @@ class StratumDocument(Shown):
             limit=report.limit,
             interval=report.interval,
             e_harm=exp(min(report.log_e_harm, 700.0)),
+            observed=report.observed,
+            baseline=report.baseline,
         )
 
 

@@ -143,6 +143,10 @@ class SourceConfig(Model):
         """Check that requests can be counted by the values of a label. Raises ValueError, which says why not."""
         raise ValueError(f"a source of kind {self.kind} does not count requests by a label")
 
+    def check_latency_split(self, label: str) -> None:
+        """Check that latencies can be counted by the values of a label. Raises ValueError, which says why not."""
+        raise ValueError(f"a source of kind {self.kind} does not count latencies by a label")
+
     def check(self, arms: Arms) -> None:
         """Check the arms. Raises ArmError if this source could never observe them."""
 
@@ -248,7 +252,7 @@ class SourceContext:
     `edges` are latencies in seconds that the policy has limits at: a source that chooses its own buckets uses them as
     edges. Only `push` needs `pushes`, and only `otlp` `telemetry`, which a daemon alone has. `series` are those of the
     policy's criteria that name this source: one evaluation reads all of them, and a source that can read none gets
-    none. `by` is the label that its requests are split by.
+    none. `by` is the label that its requests are split by, `latency_by` the one that their latencies are.
     """
 
     clock: Clock
@@ -258,6 +262,7 @@ class SourceContext:
     series: tuple[Series, ...] = ()
     by: str | None = None
     telemetry: Receiver | None = None
+    latency_by: str | None = None
 
 
 class Source(Protocol):

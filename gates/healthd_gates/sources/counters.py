@@ -46,13 +46,15 @@ class Counter(NamedTuple):
     stratum: str = ""
 
     @classmethod
-    def of(cls, family: Family, labels: Mapping[str, str], by: str | None = None) -> Self:
+    def of(
+        cls, family: Family, labels: Mapping[str, str], by: str | None = None, latency_by: str | None = None
+    ) -> Self:
         """Build from labels; `labels` may hold `le` and `__name__`. Buckets of one histogram differ in `edge` alone.
-        `by` is the label that requests are split by."""
+        `by` is the label that requests are split by, `latency_by` the one that latencies are."""
         rest = sorted((name, value) for name, value in labels.items() if name not in ("le", "__name__"))
         digest = blake2b(repr(rest).encode(), digest_size=8).hexdigest()
-        split = by is not None and family in _SPLIT
-        stratum = cleaned(labels.get(by or "", "")) if split else ""
+        label = by if family in _SPLIT else latency_by if family is Family.BUCKET else None
+        stratum = "" if label is None else cleaned(labels.get(label, ""))
         return cls(family, digest, _edge(labels.get("le", "")) if family is Family.BUCKET else "", stratum)
 
 
@@ -139,11 +141,17 @@ class Increase:
 
     def counts(self) -> Counts:
         """Return the sum of all series."""
-        return Counts(self._total(Family.REQUESTS), self._total(Family.ERRORS), self._histogram(), self._strata())
+        return Counts(
+            self._total(Family.REQUESTS),
+            self._total(Family.ERRORS),
+            self._histogram(),
+            self._strata(),
+            self._strata_latency(),
+        )
 
     def _strata(self) -> dict[str, tuple[float, float]]:
         """Return the requests and errors of each stratum that had any; empty if nothing is split."""
-        if not any(counter.stratum for counter in self.amounts):
+        if not any(counter.stratum for counter in self.amounts if counter.family in _SPLIT):
             return {}
         found: dict[str, list[float]] = {}
         for counter, amount in self.amounts.items():
@@ -151,22 +159,35 @@ class Increase:
                 found.setdefault(counter.stratum or OTHER, [0.0, 0.0])[_SPLIT.index(counter.family)] += amount
         return {name: (requests, errors) for name, (requests, errors) in found.items()}
 
+    def _strata_latency(self) -> dict[str, Histogram]:
+        """Return the latencies of each stratum that had any; empty if they are not split."""
+        apart: dict[str, dict[Counter, float]] = {}
+        for counter, amount in self.amounts.items():
+            if counter.family is Family.BUCKET:
+                apart.setdefault(counter.stratum or OTHER, {})[counter] = amount
+        if not apart.keys() - {OTHER}:
+            return {}
+        found = {name: self._histogram_of(buckets, 0.0) for name, buckets in apart.items()}
+        return {name: latency for name, latency in found.items() if latency is not None and latency.total > 0}
+
     def _total(self, family: Family) -> float:
         return sum(amount for counter, amount in self.amounts.items() if counter.family is family)
 
     def _histogram(self) -> Histogram | None:
+        buckets = {counter: amount for counter, amount in self.amounts.items() if counter.family is Family.BUCKET}
+        return self._histogram_of(buckets, self._total(Family.SUM) / self.per_second)
+
+    def _histogram_of(self, buckets: Mapping[Counter, float], seconds: float) -> Histogram | None:
         """Return the histogram in the buckets that all series share: only there are the counts of the sum exact."""
         histograms: dict[str, dict[float, float]] = {}
-        for counter, amount in self.amounts.items():
-            if counter.family is Family.BUCKET:
-                histograms.setdefault(counter.series, {})[float(counter.edge)] = amount
+        for counter, amount in buckets.items():
+            histograms.setdefault(counter.series, {})[float(counter.edge)] = amount
         whole = [histogram for histogram in histograms.values() if inf in histogram]
         if not whole:
             return None
         edges = sorted(set.intersection(*(set(histogram) for histogram in whole)))
         below = [sum(histogram[edge] for histogram in whole) for edge in edges]
         counts = tuple(max(0.0, high - low) for low, high in zip([0.0, *below], below, strict=False))
-        seconds = self._total(Family.SUM) / self.per_second
         return Histogram(tuple(edge / self.per_second for edge in edges), counts, seconds)
 
 

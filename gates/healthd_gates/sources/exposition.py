@@ -76,9 +76,10 @@ def read_page(
     selectors: Mapping[Family, Selector],
     by: str | None = None,
     own: Mapping[str, Own] | None = None,
+    latency_by: str | None = None,
 ) -> Page:
-    """Read a page; `by` is the label that requests are split by, and `own` are the series of criteria. Takes long for
-    long pages.
+    """Read a page; `by` is the label that requests are split by, `latency_by` the one that latencies are, and `own` are
+    the series of criteria. Takes long for long pages.
 
     Raises NotAPage, and ValueError for numbers that no counter has, or if the errors cannot be told from the requests.
     """
@@ -86,13 +87,17 @@ def read_page(
     created = {_series(sample): sample.value for sample in samples if sample.name.endswith("_created")}
     started = next((sample.value for sample in samples if sample.name == _START), None)
     found = {name: _own(each, samples, created, Snapshot(at, {}, started)) for name, each in (own or {}).items()}
-    values = _counters(selectors, samples, created, by)
+    values = _counters(selectors, samples, created, by, latency_by)
     matched = frozenset(counter.family for counter in values)
     return Page(Snapshot(at, values, started), matched, found)
 
 
 def _counters(
-    selectors: Mapping[Family, Selector], samples: Sequence[Sample], created: Mapping[object, float], by: str | None
+    selectors: Mapping[Family, Selector],
+    samples: Sequence[Sample],
+    created: Mapping[object, float],
+    by: str | None = None,
+    latency_by: str | None = None,
 ) -> dict[Counter, float]:
     """Return the counters that are selected. Raises ValueError."""
     values: dict[Counter, float] = {}
@@ -101,7 +106,7 @@ def _counters(
             if not _selected(selector, sample):
                 continue
             if valid(sample.value):
-                values[_counter(family, sample, created, by)] = sample.value
+                values[_counter(family, sample, created, by, latency_by)] = sample.value
             elif family is not Family.SUM:  # which a single odd latency spoils for good
                 raise ValueError(f"{sample.name} is {sample.value}, which no counter can be")
     families = {counter.family for counter in values}
@@ -116,7 +121,7 @@ def _own(own: Own, samples: Sequence[Sample], created: Mapping[object, float], p
         found = (sample.value for sample in samples if _selected(own.value, sample))
         return OwnFound(page, values=tuple(value for value in found if isfinite(value)))
     try:
-        values = _counters(own.counters, samples, created, None)
+        values = _counters(own.counters, samples, created)
     except ValueError as error:
         return OwnFound(page, problem=str(error))
     return OwnFound(replace(page, values=values), frozenset(counter.family for counter in values))
@@ -140,10 +145,13 @@ def _selected(selector: Selector, sample: Sample) -> bool:
     return any(selector.matches(name, sample.labels) for name in {sample.name, sample.name.removesuffix("_total")})
 
 
-def _counter(family: Family, sample: Sample, created: Mapping[object, float], by: str | None) -> Counter:
+def _counter(
+    family: Family, sample: Sample, created: Mapping[object, float], by: str | None, latency_by: str | None
+) -> Counter:
     """Return the counter of a sample. One that was created again is a new one, and counts from 0."""
     since = created.get(_series(sample))
-    return Counter.of(family, sample.labels if since is None else {**sample.labels, "_created": str(since)}, by)
+    labels = sample.labels if since is None else {**sample.labels, "_created": str(since)}
+    return Counter.of(family, labels, by, latency_by)
 
 
 def _series(sample: Sample) -> object:

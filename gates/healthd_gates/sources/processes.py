@@ -59,10 +59,14 @@ def is_series(process: str) -> bool:
 
 
 def read(
-    found: Mapping[Use, Sequence[Series]], told_apart_by: Sequence[str], news_after: float, by: str | None = None
+    found: Mapping[Use, Sequence[Series]],
+    told_apart_by: Sequence[str],
+    news_after: float,
+    by: str | None = None,
+    latency_by: str | None = None,
 ) -> Reading:
     """Sort samples by process and time. Nonsense is counted if it is later than `news_after`; `by` is the label that
-    requests are split by."""
+    requests are split by, `latency_by` the one that latencies are."""
     horizon = _horizon(found, told_apart_by)
     latest = max(horizon.values(), default=-inf)
     at: dict[str, dict[float, dict[Counter, float]]] = {}
@@ -72,7 +76,7 @@ def read(
     for use, all_series in found.items():
         for series in all_series:
             process = process_of(series.labels, told_apart_by)
-            counter = Counter.of(use, series.labels, by) if isinstance(use, Family) else None
+            counter = Counter.of(use, series.labels, by, latency_by) if isinstance(use, Family) else None
             cut = horizon.get(process, latest)
             for time, value in series.samples:
                 if not valid(value):

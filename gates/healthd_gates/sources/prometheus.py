@@ -133,6 +133,9 @@ class PrometheusConfig(HttpConfig):
     def check_split(self, label: str) -> None:
         check_split(label, self.requests, self.errors)
 
+    def check_latency_split(self, label: str) -> None:
+        check_split(label, *((self.latency,) if self.latency is not None else ()))
+
     @property
     def counts_instances(self) -> bool:
         return True
@@ -187,11 +190,14 @@ class Prometheus:
     def __init__(self, config: PrometheusConfig, arms: Arms, context: SourceContext) -> None:
         self._config, self._clock = config, context.clock
         self._selectors = {name: config.selectors(name, arm) for name, arm in arms.named().items()}
-        self._limits, self._by = context.edges, context.by
+        self._limits, self._by, self._latency_by = context.edges, context.by, context.latency_by
         self._endpoint = Endpoint(config, context.redact)
         self._api = QueryApi(config.url, config.params.get_secret_value(), config.max_series, self._endpoint)
         self._counters = CounterReader(
-            replace(config.counting, by=context.by), self._selectors, self._api, self._endpoint
+            replace(config.counting, by=context.by, latency_by=context.latency_by),
+            self._selectors,
+            self._api,
+            self._endpoint,
         )
         self._series = {series.stream: self._reader(series, arms) for series in context.series}
 
@@ -240,7 +246,14 @@ class Prometheus:
         async with self._endpoint.one_look():
             at = self._clock.now().timestamp()
             found = await inspect(
-                self._api, self._config.written, self._selectors, at, self._limits, self._config.preset, self._by
+                self._api,
+                self._config.written,
+                self._selectors,
+                at,
+                self._limits,
+                self._config.preset,
+                self._by,
+                self._latency_by,
             )
             refused = list[str]()
             own = await all_of({name: or_outage(each.inspect(at)) for name, each in self._series.items()})

@@ -46,12 +46,13 @@ Step = tuple[Counts | None, int]
 @dataclass(frozen=True, slots=True)
 class CountersConfig:
     """How samples are read: how late they may be, the labels that distinguish processes, how many units of the
-    latencies are a second, and the label that requests are split by."""
+    latencies are a second, and the labels that requests and latencies are split by."""
 
     lookback: float
     process: Sequence[str]
     latency_per_second: float = 1.0
     by: str | None = None
+    latency_by: str | None = None
 
 
 class CounterReader:
@@ -88,7 +89,7 @@ class CounterReader:
         try:
             # Both take long, with many series.
             classic = await asyncio.to_thread(with_classic, found, config.latency_per_second)
-            return await asyncio.to_thread(read, classic, config.process, after, config.by)
+            return await asyncio.to_thread(read, classic, config.process, after, config.by, config.latency_by)
         except CustomBucketsError:
             text = f"{selectors[Family.BUCKET]} has custom buckets (NHCB), which are not read: select the classic ones"
             raise self._endpoint.unavailable(FailureKind.MISCONFIGURED, text) from None

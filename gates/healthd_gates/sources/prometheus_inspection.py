@@ -39,9 +39,11 @@ async def inspect(
     limits: Sequence[float],
     preset: PresetName | None = None,
     by: str | None = None,
+    latency_by: str | None = None,
 ) -> Inspection:
     """Inspect a server. `written` are the selectors of the configuration, `filled` those of each arm, `limits` the
-    policy's, in seconds, `by` the label that requests are split by. Raises SourceUnavailable."""
+    policy's, in seconds, `by` the label that requests are split by, `latency_by` the one that latencies are. Raises
+    SourceUnavailable."""
     arms = await all_of({name: _inspect_arm(api, selectors, at) for name, selectors in filled.items()})
     refused, doubtful, unseen = list[str](), list[str](), list[str]()
     for use, selector in written.items():
@@ -52,8 +54,11 @@ async def inspect(
         doubtful += [f"{use.value}: {what}" for what in missing if not _is_needed(use, limits)]
         seen = any(use.value in arm.series for arm in arms.values())
         doubtful += [f"{use.value}: {what}" for what in odd if not seen]
-    for use in (Family.REQUESTS, Family.ERRORS) if by is not None else ():
-        split = replace(written[use], matchers=(*written[use].matchers, Matcher(by or "", "!=", "")))
+    labels = {Family.REQUESTS: by, Family.ERRORS: by, Family.BUCKET: latency_by}
+    for use, label in labels.items():
+        if label is None or use not in written:
+            continue
+        split = replace(written[use], matchers=(*written[use].matchers, Matcher(label, "!=", "")))
         missing, _ = await _misnamed(api, split, written[Family.REQUESTS], at, may_lack_values=False)
         refused += [f"by, of {use.value}: {what}" for what in missing if not any(what in each for each in refused)]
     for name, arm in arms.items():

@@ -86,6 +86,9 @@ class ScrapeConfig(HttpConfig):
     def check_split(self, label: str) -> None:
         check_split(label, self.requests, self.errors)
 
+    def check_latency_split(self, label: str) -> None:
+        check_split(label, *((self.latency,) if self.latency is not None else ()))
+
     @property
     def measures_latency(self) -> bool:
         return self.latency is not None
@@ -149,7 +152,7 @@ class Scrape:
         self._config, self._clock = config, context.clock
         self._selectors = {name: config.selectors(name, arm) for name, arm in arms.named().items()}
         self._pages = {name: {_key(url): config.page(url) for url in arm.urls} for name, arm in arms.named().items()}
-        self._limits, self._by = context.edges, context.by
+        self._limits, self._by, self._latency_by = context.edges, context.by, context.latency_by
         self._endpoint = Endpoint(config, context.redact)
         self._series = {series.stream: ScrapedSeries(series, arms) for series in context.series}
         self._own = {
@@ -218,6 +221,7 @@ class Scrape:
             self._config.preset,
             self._by,
             self._own,
+            self._latency_by,
         )
 
     async def _get(self, page: str, accept: str) -> tuple[str, str]:
@@ -232,15 +236,16 @@ class Scrape:
         try:
             text, content_type = await self._get(page, ACCEPT)
             at = self._clock.now().timestamp()
+            options = (selectors, self._by, self._own[name], self._latency_by)
             try:
-                return await asyncio.to_thread(read_page, text, content_type, at, selectors, self._by, self._own[name])
+                return await asyncio.to_thread(read_page, text, content_type, at, *options)
             except NotAPage:
                 if not content_type.startswith(OPENMETRICS):
                     raise
             # Prometheus takes pages that break the rules of OpenMetrics; the older format has fewer.
             text, _ = await self._get(page, PLAIN)
             at = self._clock.now().timestamp()
-            return await asyncio.to_thread(read_page, text, PLAIN, at, selectors, self._by, self._own[name])
+            return await asyncio.to_thread(read_page, text, PLAIN, at, *options)
         except SourceUnavailable as failure:
             return failure
         except ValueError as error:

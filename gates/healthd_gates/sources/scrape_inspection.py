@@ -39,11 +39,13 @@ async def inspect(
     preset: PresetName | None = None,
     by: str | None = None,
     own: Mapping[str, Mapping[str, Own]] | None = None,
+    latency_by: str | None = None,
 ) -> Inspection:
     """Inspect the pages of each arm, by the arm's selectors; `limits` are the policy's, in seconds, `by` the label
-    that requests are split by, and `own` each arm's series of criteria. A page that does not answer may belong to a
-    version that is not there yet."""
+    that requests are split by, `latency_by` the one that latencies are, and `own` each arm's series of criteria. A page
+    that does not answer may belong to a version that is not there yet."""
     arms, refused, doubtful, unseen = dict[str, ArmInspection](), list[str](), list[str](), list[str]()
+    labels = {Family.REQUESTS: by, Family.ERRORS: by, Family.BUCKET: latency_by}
     for name, addresses in pages.items():
         found: list[Metric] = []
         for address in addresses:
@@ -58,7 +60,7 @@ async def inspect(
             arms[name], wrong, odd = _arm(found, selectors[name], written, limits)
             arms[name], missing = _with_own(arms[name], found, (own or {}).get(name, {}))
             doubtful += [f"{name}: {what}" for what in missing]
-            refused += [f"{name}: {what}" for what in (*wrong, *_unsplit(found, selectors[name], by))]
+            refused += [f"{name}: {what}" for what in (*wrong, *_unsplit(found, selectors[name], labels))]
             doubtful += [f"{name}: {what}" for what in odd]
             others = [selector for other in selectors if other != name for selector in selectors[other].values()]
             unseen += [f"{name}: {what}" for what in _values(found, selectors[name], others) if not odd]
@@ -87,13 +89,16 @@ def _with_own(seen: ArmInspection, found: Sequence[Metric], own: Mapping[str, Ow
     return replace(seen, series=series), missing
 
 
-def _unsplit(found: Sequence[Metric], selectors: Mapping[Family, Selector], by: str | None) -> list[str]:
-    """Return which counters do not have the label that requests are split by."""
-    if by is None:
-        return []
+def _unsplit(
+    found: Sequence[Metric], selectors: Mapping[Family, Selector], labels: Mapping[Family, str | None]
+) -> list[str]:
+    """Return which counters do not have the label that they are split by."""
     samples = [sample for family in found for sample in family.samples]
-    label = (Matcher(by, "!=", ""),)
-    missing = {family: Selector(selectors[family].name, label) for family in _COUNTED}
+    missing = {
+        family: Selector(selectors[family].name, (Matcher(label, "!=", ""),))
+        for family, label in labels.items()
+        if label is not None and family in selectors
+    }
     wrong = {family: missing_label(it, series_of(it.name, samples)) for family, it in missing.items()}
     return [f"by, of {family.value}: {what}" for family, what in wrong.items() if what]
 

@@ -225,6 +225,9 @@ class AccessLogConfig(SourceConfig):
                 f"by: {label} is no field of {form.name}; there are: {', '.join(known)}.{did_you_mean(label, known)}"
             )
 
+    def check_latency_split(self, label: str) -> None:
+        self.check_split(label)
+
     def check(self, arms: Arms) -> None:
         for name, arm in arms.named().items():
             self.expected(name, arm)

@@ -56,6 +56,7 @@ class AccessLog:
             selections,
         )
         self._series = [LogSeries(series, selections, config.counts) for series in context.series]
+        self._latency_by = context.latency_by
         self._ask = Ask(question, config.form, tuple(sorted({*config.edges, *context.edges})))
         self._membership: Membership | None = None
         self._heart: Heart | None = None
@@ -170,7 +171,7 @@ class AccessLog:
         edges = (*self._ask.edges, inf)
         measured = self._config.measures_latency and (timed > 0 or not requests)
         latency = Histogram(edges, tuple(map(float, buckets)), seconds) if measured else None
-        return Counts(requests, errors, latency, self._strata(tally, values))
+        return Counts(requests, errors, latency, self._strata(tally, values), self._strata_latency(tally, values))
 
     def _streams(self, tally: Tally, values: Mapping[str, Collection[str] | None], gaps: int) -> dict[str, Stream]:
         arms = [name for name in values if self._is_told(name)]
@@ -193,6 +194,20 @@ class AccessLog:
             if requests:
                 found[name] = (requests, errors)
         return found
+
+    def _strata_latency(self, tally: Tally, values: Collection[str] | None) -> dict[str, Histogram]:
+        if self._latency_by is None:
+            return {}
+        found: dict[str, list[int]] = {}
+        for (key, stratum), statuses in tally.latencies.items():
+            if values is not None and key not in values:
+                continue
+            for status, buckets in statuses.items():
+                if self._failed(status) is not None:
+                    sums = found.setdefault(stratum or STRATUM_OTHER, [0] * len(buckets))
+                    sums[:] = [one + more for one, more in zip(sums, buckets, strict=True)]
+        edges = (*self._ask.edges, inf)
+        return {name: Histogram(edges, tuple(map(float, buckets))) for name, buckets in found.items()}
 
     def _failed(self, status: int) -> bool | None:
         """True if a request of this status failed; None if it does not count."""

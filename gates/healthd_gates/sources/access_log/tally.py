@@ -58,6 +58,7 @@ class Tally:
     edges: Sequence[float]
     cells: dict[tuple[str, int], Cell] = field(default_factory=dict)
     strata: dict[tuple[str, str], dict[int, int]] = field(default_factory=dict)
+    latencies: dict[tuple[str, str], dict[int, list[int]]] = field(default_factory=dict)
     selected: dict[str, dict[tuple[int, int], int]] = field(default_factory=dict)
     lines: int = 0
     misfits: int = 0
@@ -68,7 +69,7 @@ class Tally:
     @property
     def size(self) -> int:
         """Number of the counts that it keeps."""
-        return len(self.cells) + len(self.strata) + sum(map(len, self.selected.values()))
+        return len(self.cells) + len(self.strata) + len(self.latencies) + sum(map(len, self.selected.values()))
 
     def add(self, key: str, status: int, seconds: float | None, stratum: str | None = None, taken_by: int = 0) -> None:
         cell = self.cells.get((key, status))
@@ -78,22 +79,32 @@ class Tally:
             cell = self.cells.setdefault((key, status), Cell([0] * (len(self.edges) + 1)))
         cell.requests += 1
         if stratum is not None:
-            self._split(key, stratum, status, 1)
+            stratum = self._split(key, stratum, status, 1)
         if taken_by:
             self._select(key, taken_by, status, 1)
         if seconds is not None:
             cell.timed += 1
             cell.seconds += seconds
-            cell.buckets[bisect_left(self.edges, seconds)] += 1
+            place = bisect_left(self.edges, seconds)
+            cell.buckets[place] += 1
+            if stratum is not None:
+                self._timed(key, stratum, status)[place] += 1
 
-    def _split(self, key: str, stratum: str, status: int, requests: int) -> None:
-        """Count by stratum: whole strata alone are beyond the most, so that none lacks a part of its statuses."""
+    def _timed(self, key: str, stratum: str, status: int) -> list[int]:
+        """Return the buckets of one status in a stratum."""
+        found = self.latencies.setdefault((key, stratum), {})
+        return found.setdefault(status, [0] * (len(self.edges) + 1))
+
+    def _split(self, key: str, stratum: str, status: int, requests: int) -> str:
+        """Count by stratum; return which. Whole strata alone are beyond the most, so that none lacks a part of its
+        statuses."""
         found = self.strata.get((key, stratum))
         if found is None:
             if len(self.strata) >= _MOST_STRATA:
                 stratum = ""
             found = self.strata.setdefault((key, stratum), {})
         found[status] = found.get(status, 0) + requests
+        return stratum
 
     def _select(self, key: str, taken_by: int, status: int, requests: int) -> None:
         """Count what selections take: whole keys alone are beyond the most, so that no part lacks some of its whole."""
@@ -105,17 +116,21 @@ class Tally:
     def merge(self, other: Tally) -> None:
         """Add another one of the same edges."""
         for (name, stratum), statuses in other.strata.items():
+            kept = stratum
             for status, requests in statuses.items():
-                self._split(name, stratum, status, requests)
+                kept = self._split(name, stratum, status, requests)
+            for status, buckets in other.latencies.get((name, stratum), {}).items():
+                mine = self._timed(name, kept, status)
+                mine[:] = [one + more for one, more in zip(mine, buckets, strict=True)]
         for name, selected in other.selected.items():
             for (taken_by, status), requests in selected.items():
                 self._select(name, taken_by, status, requests)
         for key, cell in other.cells.items():
-            mine = self.cells.setdefault(key, Cell([0] * (len(self.edges) + 1)))
-            mine.requests += cell.requests
-            mine.timed += cell.timed
-            mine.seconds += cell.seconds
-            mine.buckets = [one + more for one, more in zip(mine.buckets, cell.buckets, strict=True)]
+            own = self.cells.setdefault(key, Cell([0] * (len(self.edges) + 1)))
+            own.requests += cell.requests
+            own.timed += cell.timed
+            own.seconds += cell.seconds
+            own.buckets = [one + more for one, more in zip(own.buckets, cell.buckets, strict=True)]
         self.lines += other.lines
         self.misfits += other.misfits
         self.left_out += other.left_out
@@ -126,13 +141,19 @@ class Tally:
         """Return the same counts with only these edges, which must be among its own."""
         if tuple(edges) == tuple(self.edges):
             return self
-        fewer = replace(self, edges=edges, cells={})
+        fewer = replace(self, edges=edges, cells={}, latencies={})
         places = [bisect_left(edges, edge) for edge in self.edges] + [len(edges)]
+
+        def coarser(buckets: Sequence[int]) -> list[int]:
+            found = [0] * (len(edges) + 1)
+            for place, count in zip(places, buckets, strict=True):
+                found[place] += count
+            return found
+
         for key, cell in self.cells.items():
-            buckets = [0] * (len(edges) + 1)
-            for place, count in zip(places, cell.buckets, strict=True):
-                buckets[place] += count
-            fewer.cells[key] = Cell(buckets, cell.requests, cell.timed, cell.seconds)
+            fewer.cells[key] = Cell(coarser(cell.buckets), cell.requests, cell.timed, cell.seconds)
+        for name, statuses in self.latencies.items():
+            fewer.latencies[name] = {status: coarser(buckets) for status, buckets in statuses.items()}
         return fewer
 
     @property

@@ -135,6 +135,9 @@ class OtlpConfig(SourceConfig):
         counters = [each for each in (self.requests, self.errors) if each is not None]
         check_split(label, *counters, Selector("any", self.conditions))
 
+    def check_latency_split(self, label: str) -> None:
+        check_split(label, *((self.latency,) if self.latency is not None else ()))
+
     def tells_apart(self, arms: Arms) -> bool:
         parts = self._parts(arms)
         return len(parts) < 2 or parts[0] != parts[1]

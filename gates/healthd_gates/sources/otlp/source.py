@@ -43,7 +43,7 @@ class Otlp:
         }
         self._selectors = {name: config.selectors(name, arm) for name, arm in arms.named().items()}
         self._edges = tuple(sorted({*config.edges, *context.edges}))
-        self._by = context.by
+        self._by, self._latency_by = context.by, context.latency_by
         self._subscription: Subscription | None = None
         self._leave: Callable[[], None] | None = None
 
@@ -118,7 +118,13 @@ class Otlp:
             notes.append(f"{increase.odd} streams fell, which a cumulative one cannot: what they said is left out")
         requests = increase.total("requests")
         strata = {name: (each, min(errors, each)) for name, (each, errors) in increase.strata.items()}
-        counts = Counts(requests, min(increase.total("errors"), requests), self._latency(increase, requests), strata)
+        counts = Counts(
+            requests,
+            min(increase.total("errors"), requests),
+            self._latency(increase, requests),
+            strata,
+            self._strata_latency(increase),
+        )
         found = ArmLook(
             counts, {}, increase.gaps, increase.restarts, notes=tuple(notes), span=span, lives=Lives(increase.restarts)
         )
@@ -128,6 +134,12 @@ class Otlp:
     def _latency(self, increase: Increase, requests: float) -> Histogram | None:
         found = histogram(increase.amounts.get("latency", ())) if self._config.measures_latency else None
         return found if found is not None and (found.total > 0 or not requests) else None
+
+    def _strata_latency(self, increase: Increase) -> dict[str, Histogram]:
+        if self._latency_by is None:
+            return {}
+        found = {name: histogram(totals) for name, totals in increase.latencies.items()}
+        return {name: latency for name, latency in found.items() if latency is not None and latency.total > 0}
 
     def _problem(self, name: str, arm: ArmHeard, subscription: Subscription) -> SourceUnavailable | None:
         """Return what makes an arm's numbers wrong."""

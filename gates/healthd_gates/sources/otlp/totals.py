@@ -75,6 +75,8 @@ class Increase:
     amounts: dict[str, list[Total]] = field(default_factory=dict)
     strata: dict[str, list[float]] = field(default_factory=dict)
     """Requests and errors by stratum; empty where nothing is split."""
+    latencies: dict[str, list[Total]] = field(default_factory=dict)
+    """Latencies by stratum."""
     gaps: int = 0
     restarts: int = 0
     odd: int = 0
@@ -105,9 +107,13 @@ class Increase:
     def _count(self, process: Process, stream: str, amount: Total) -> None:
         for use in process.uses.get(stream, ()):
             self.amounts.setdefault(use, []).append(amount)
-            if process.strata and use in _SPLIT and amount.value > 0:
-                name = process.strata.get(stream) or OTHER
+            if not process.strata or amount.value <= 0:
+                continue
+            name = process.strata.get(stream) or OTHER
+            if use in _SPLIT:
                 self.strata.setdefault(name, [0.0, 0.0])[_SPLIT.index(use)] += amount.value
+            elif use == "latency":
+                self.latencies.setdefault(name, []).append(amount)
 
     def total(self, use: str) -> float:
         return sum(amount.value for amount in self.amounts.get(use, ()))

@@ -38,6 +38,12 @@ def server() -> Iterator[prometheus.Prometheus]:
     past.add("requests_total", series("2", ODD.replace('"', '\\"')), every(10, -50, 310, 2))
     past.add("requests_total", series("2", ""), every(10, -50, 310, 3))
     past.add("requests_total", series("1", "/"), every(10, -50, 310, 40))
+    for route, fast, slow in (("/", 20, 0), ("/checkout", 3, 2)):
+        for edge, below in (("0.5", fast), ("+Inf", fast + slow)):
+            labels = {**series("2", route), "le": edge}
+            past.add("seconds_bucket", labels, every(10, -50, 310, below, start=100))
+        past.add("seconds_sum", series("2", route), every(10, -50, 310, slow))
+    past.add("unsplit_bucket", {**series("2", ""), "le": "+Inf"}, every(10, -50, 310, 5))
     for number in range(200):
         past.add("ids_total", series("2", f"/orders/{number}"), every(10, -50, 310, 1, start=number))
         past.add("ids_total", series("2", f"/late/{number}"), every(10, 50, 310, 1, start=1 + number / 100))
@@ -161,28 +167,83 @@ async def test_a_label_that_is_there_is_not(server: prometheus.Prometheus) -> No
     await gate.source.close()
 
 
+def timed(server: prometheus.Prometheus) -> dict[str, Any]:
+    return {**config(server), "latency": 'seconds_bucket{version="$version"}'}
+
+
+async def test_the_latencies_of_each_route_are_counted_exactly(server: prometheus.Prometheus) -> None:
+    """In the gate, in its past, and not where nobody asks."""
+    gate = await looked(desk(timed(server), at(0), edges=(0.5,), by="route", latency_by="route"), until=100)
+    slow: dict[str, float] = defaultdict(float)
+    total: dict[str, float] = defaultdict(float)
+    for look in gate.looks:
+        counts = look.evidence.candidate if look.evidence else None
+        for name, latency in counts.strata_latency.items() if counts else ():
+            total[name] += latency.total
+            slow[name] += latency.counts[-1]
+    assert (total, slow) == ({"/": 200, "/checkout": 50}, {"/": 0, "/checkout": 20})
+    past = desk(timed(server), at(0), by="route", latency_by="route")
+    assert isinstance(past.source, HistoricalSource)
+    steps = await past.source.history(
+        datetime.fromtimestamp(BEGIN + 100, UTC), datetime.fromtimestamp(BEGIN + 200, UTC), 50
+    )
+    await past.source.close()
+    assert [each.candidate.strata_latency["/checkout"].counts for each in steps if each.candidate] == [(15, 10)] * 2
+    plain = await looked(desk(timed(server), at(0), by="route"), until=30)
+    told = [look.evidence.candidate for look in plain.looks if look.evidence and look.evidence.candidate]
+    assert [counts.strata_latency for counts in told] == [{}] * len(told)
+    assert all(counts.latency is not None for counts in told)
+
+
+async def test_a_histogram_without_the_label_is_refused(server: prometheus.Prometheus) -> None:
+    """Before anything is switched."""
+    given = {**timed(server), "latency": 'unsplit_bucket{version="$version"}'}
+    gate = desk(given, at(100), by="route", latency_by="route")
+    assert isinstance(gate.source, InspectableSource)
+    refused = (await gate.source.inspect()).refused
+    await gate.source.close()
+    (problem,) = [each for each in refused if each.startswith("by, of bucket: ")]
+    assert "no series of unsplit_bucket has the label route" in problem
+
+
 PAGE = """# TYPE requests_total counter
 requests_total{{route="/",code="200"}} {n}
 requests_total{{route="/pay",code="200"}} {few}
 requests_total{{route="/pay",code="500"}} {few}
+# TYPE took histogram
+took_bucket{{route="/",le="1"}} {n}
+took_bucket{{route="/",le="+Inf"}} {n}
+took_count{{route="/"}} {n}
+took_sum{{route="/"}} 5
+took_bucket{{route="/pay",le="1"}} 0
+took_bucket{{route="/pay",le="+Inf"}} {few}
+took_count{{route="/pay"}} {few}
+took_sum{{route="/pay"}} 70
 """
 
 
 async def test_a_metrics_page_is_split_as_well(peer: Peer) -> None:
     given = {"kind": "scrape", "requests": "requests_total", "errors": 'requests_total{code="500"}'}
-    gate = desk(given, candidate=Arm("2", urls=(peer.url,)), by="route")
+    given["latency"] = "took_bucket"
+    gate = desk(given, candidate=Arm("2", urls=(peer.url,)), by="route", latency_by="route")
     for n in (100, 200, 400):
         peer.answer(
             "GET", "/metrics", Answer(body=PAGE.format(n=n, few=n / 10), headers={"Content-Type": "text/plain"})
         )
         await gate.look()
     assert sums(gate) == {"/": (300, 0), "/pay": (60, 30)}
-    wrong = desk(given, candidate=Arm("2", urls=(peer.url,)), by="path")
+    told = [look.evidence.candidate.strata_latency for look in gate.looks if look.evidence and look.evidence.candidate]
+    assert [{name: it.counts for name, it in each.items()} for each in told] == [
+        {"/": (100, 0), "/pay": (0, 10)},
+        {"/": (200, 0), "/pay": (0, 20)},
+    ]
+    wrong = desk(given, candidate=Arm("2", urls=(peer.url,)), by="path", latency_by="path")
     assert isinstance(wrong.source, InspectableSource)
     try:
         refused = (await wrong.source.inspect()).refused
     except SourceUnavailable as outage:  # pragma: no cover
         pytest.fail(str(outage))
     assert any("by, of requests: no series of requests_total has the label path" in each for each in refused)
+    assert any("by, of bucket: no series of took_bucket has the label path" in each for each in refused)
     await gate.source.close()
     await wrong.source.close()

@@ -57,6 +57,16 @@ def config(criterion: dict[str, Any], **service: Any) -> Config:
             'criterion error_rate: by: v splits nothing, since the source selects v="\\$version" alone',
         ),
         (
+            {"kind": "latency", "by": "route"},
+            {"source": {"kind": "push"}},
+            "a source of kind push does not count latencies by a label; access_log, otlp, prometheus and scrape do",
+        ),
+        (
+            {"kind": "latency", "by": "v"},
+            {"source": {**PROMETHEUS, "latency": 'r_bucket{v="$version"}'}},
+            'criterion latency: by: v splits nothing, since the source selects v="\\$version" alone',
+        ),
+        (
             {"kind": "error_rate", "by": "my route"},
             {"source": PROMETHEUS},
             "must be the name of a label|should match pattern",

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 from unittest.mock import AsyncMock
@@ -23,7 +24,7 @@ from healthd.web.problems import Problem
 from healthd_gates.actions.contract import ActionResult, Ending
 from healthd_gates.api.reach import ServicesInReach
 from healthd_gates.domain.action_order import OrderState
-from healthd_gates.domain.evidence import Counts
+from healthd_gates.domain.evidence import Counts, Histogram
 from healthd_gates.domain.gate import GateState, RollbackState
 from healthd_gates.domain.request import Deployment
 from healthd_gates.domain.standing import Verdict
@@ -265,6 +266,29 @@ async def test_the_route_that_fails_is_in_the_page_and_the_document(file: Path) 
         assert (first["name"], first["finding"], first["bad"] / first["requests"]) == (HOSTILE, "harm", 0.5)
         assert first["interval"][0] > 0.05
         assert [each["finding"] for each in found["strata"][1:]].count("harm") == 0
+
+
+def one_route_hangs(_seconds: float) -> Counts:
+    """Four of a hundred requests, which the p95 of all of them does not see."""
+    fast, slow = Histogram((0.1, 1.0, inf), (600.0, 0.0, 0.0)), Histogram((0.1, 1.0, inf), (0.0, 0.0, 25.0))
+    routes = {"/a": fast, "/export": slow}
+    return Counts(625, 0, Histogram.together((fast, slow)), {"/a": (600, 0), "/export": (25, 0)}, routes)
+
+
+async def test_the_route_that_hangs_is_in_the_page_and_the_document(file: Path) -> None:
+    Script.act = one_route_hangs
+    criteria = [{"kind": "latency", "limit": "1s", "by": "route"}]
+    async with looking(file, policy={"criteria": criteria}) as (running, viewer):
+        gate = await running.keeper.start(request(), caller="ci")
+        await asyncio.sleep(110)
+        html = await viewer.look(gate.id)
+        assert has(html, "above the limit on route /export: about 1 s over", "By route: all 2", "latency", "limit 1 s")
+        found = GateDocument.of(await running.keeper.get(gate.id)).model_dump(mode="json")["standing"]["criteria"][0]
+        first, second = found["strata"]
+        assert (first["name"], first["finding"], first["observed"], first["bad"]) == (
+            "/export", "harm", 1.0, first["requests"],
+        )  # fmt: skip
+        assert (second["name"], second["observed"], second["bad"]) == ("/a", pytest.approx(0.095), 0)
 
 
 async def test_who_may_look(file: Path) -> None:

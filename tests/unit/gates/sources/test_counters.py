@@ -247,3 +247,33 @@ def test_a_histogram_of_milliseconds_is_one_of_seconds() -> None:
     latency = increase.counts().latency
     assert latency is not None
     assert (latency.edges, latency.counts, latency.sum_seconds) == ((0.07, 5.0, inf), (8, 0, 0), 0.16)
+
+
+def test_buckets_of_two_routes_stay_apart_through_the_journal() -> None:
+    """Each route's latencies are its own after the cursor was stored; all of them together are the whole."""
+
+    def buckets(at: float, fast: float, slow: float) -> Snapshot:
+        counted = {
+            ("/a b", "0.5"): fast,
+            ("/a b", "+Inf"): fast,
+            ("/b", "0.5"): 0.0,
+            ("/b", "+Inf"): slow,
+            ("", "+Inf"): 1.0,
+        }
+        values = {
+            Counter.of(Family.BUCKET, {"route": route, "le": edge}, latency_by="route"): value
+            for (route, edge), value in counted.items()
+        }
+        return Snapshot(at, values)
+
+    first = Snapshot.from_json(json.loads(json.dumps(buckets(0, 10, 1).to_json())))
+    assert first == buckets(0, 10, 1)
+    increase = Increase()
+    follow(first, [buckets(10, 30, 8)], increase)
+    counts = increase.counts()
+    assert {name: latency.counts for name, latency in counts.strata_latency.items()} == {
+        "/a b": (20, 0),
+        "/b": (0, 7),
+    }
+    assert counts.latency is not None
+    assert counts.latency.total == 27

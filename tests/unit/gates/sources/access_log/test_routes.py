@@ -6,11 +6,13 @@ import json
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from healthd_gates.domain.evidence import Histogram
 from healthd_gates.domain.strata import MOST, OTHER
 from healthd_gates.sources.access_log.config import AccessLogConfig
 from healthd_gates.sources.access_log.routes import route_of
@@ -81,6 +83,28 @@ async def test_each_route_of_each_version_is_counted(log: Split) -> None:
     assert evidence.candidate.strata == {"/orders/*": (20, 0), "/pay": (4, 3), "/retried": (1, 1)}
     assert evidence.baseline.strata == {"/pay": (1, 0), "/retried": (1, 0)}
     assert evidence.candidate.requests == 25
+
+
+async def test_the_latencies_of_each_route_are_counted(log: Split) -> None:
+    """In the buckets of all, at the limits of the policy too; of what counts, by the version that answered."""
+    gate, plain = log.gate(latency_by="path"), log.gate()
+    await gate.look()
+    await plain.look()
+    log.write(*[line(request_uri=f"/orders/{n}", seconds=0.02) for n in range(20)])
+    log.write(*[line(500, request_uri="/pay", seconds=2.0) for _ in range(3)], line(request_uri="/pay", seconds=0.3))
+    log.write(line(499, request_uri="/pay"), line(to="10.0.0.1:3000", request_uri="/pay", seconds=0.3))
+    evidence, unasked = await gate.seen(after=5), await plain.seen()
+    assert evidence.candidate is not None
+    assert evidence.baseline is not None
+    apart = evidence.candidate.strata_latency
+    assert apart.keys() == {"/orders/*", "/pay"}
+    assert apart["/pay"].edges == (0.1, 0.5, inf)
+    assert (apart["/orders/*"].counts, apart["/pay"].counts) == ((20, 0, 0), (0, 1, 3))
+    assert evidence.baseline.strata_latency["/pay"].counts == (0, 1, 0)
+    assert evidence.candidate.latency is not None
+    assert Histogram.together(tuple(apart.values())).counts == evidence.candidate.latency.counts
+    assert unasked.candidate is not None
+    assert unasked.candidate.strata_latency == {}
 
 
 async def test_a_gate_that_does_not_ask_shares_the_log(log: Split) -> None:

@@ -65,10 +65,12 @@ class Written:
         *,
         series: tuple[Series, ...] = (),
         by: str | None = None,
+        latency_by: str | None = None,
         **more: Any,
     ) -> Desk:
         config = {"kind": "access_log", "file": str(self.path), "format": "nginx_json", "edges": ["100ms"], **more}
-        made = desk(config, self.clock, candidate=GREEN, baseline=baseline, edges=edges, series=series, by=by)
+        split: dict[str, Any] = {"by": by, "latency_by": latency_by}
+        made = desk(config, self.clock, candidate=GREEN, baseline=baseline, edges=edges, series=series, **split)
         self.desks.append(made)
         return made
 

@@ -90,8 +90,10 @@ def span(at: float, seconds: float, answered: int | None = 200, **more: Any) -> 
 class Gate:
     """A gate of `shop` that compares version 2 with version 1, and its daemon's receiver."""
 
-    def __init__(self, edges: tuple[float, ...] = (), split_by: str | None = None, **options: Any) -> None:
-        self._by = split_by
+    def __init__(
+        self, edges: tuple[float, ...] = (), split_by: str | None = None, latency: bool = False, **options: Any
+    ) -> None:
+        self._by, self._latency_by = split_by, split_by if latency else None
         self.clock, self._options, self._edges = HandClock(NOON), {"kind": "otlp", **options}, edges
         self.desk = self._started()
 
@@ -99,6 +101,7 @@ class Gate:
         self.receiver = Receiver(self.clock)
         arms = Arm("2", target="green"), Arm("1", target="blue")
         more: dict[str, Any] = {"edges": self._edges, "telemetry": self.receiver, "by": self._by}
+        more["latency_by"] = self._latency_by
         return desk(self._options, self.clock, candidate=arms[0], baseline=arms[1], **more)
 
     async def kill(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from healthd_gates.domain.strata import MOST, OTHER
+from healthd_gates.judge.arms import count_above
 from healthd_gates.sources.otlp.config import OtlpConfig
 from tests.unit.gates.sources.otlp.exports import Gate, attributes, histogram, span, total
 
@@ -41,6 +42,41 @@ async def test_metrics_are_split_through_a_restart_of_the_daemon() -> None:
     await gate.desk.look(after=10)
     assert gate.counted() == (16, 5)
     assert strata(gate) == {"/a": (13, 3), "/b": (2, 2), OTHER: (1, 0)}
+
+
+async def test_latencies_are_split_of_metrics_and_of_spans() -> None:
+    """Each route's increase in its buckets; where nobody asks, there are none."""
+    asked, unasked = Gate(split_by=ROUTE, latency=True), Gate(split_by=ROUTE)
+    for gate in (asked, unasked):
+        await gate.desk.look()
+        gate.clock.forward(1)
+        gate.send(histogram(stream("/a", 200, 5, 1, 0), stream("/b", 500, 2, 0, 4), start=1, at=9))
+        await gate.desk.look(after=10)
+        gate.send(histogram(stream("/a", 200, 9, 1, 0), stream("/b", 500, 2, 0, 5), start=1, at=19))
+        await gate.desk.look(after=10)
+    assert latencies(asked) == {"/a": (9, 1, 0), "/b": (2, 0, 5)}
+    assert latencies(unasked) == {}
+    traced = Gate((0.5,), split_by=ROUTE, latency=True, signal="spans")
+    await traced.desk.look()
+    traced.clock.forward(1)
+    for seconds, route in ((0.1, "/a"), (0.1, "/a"), (3.0, "/b"), (0.1, "")):
+        labels = {"http.response.status_code": 200} | ({ROUTE: route} if route else {})
+        traced.trace({**span(5, seconds), "attributes": attributes(labels)})
+    await traced.desk.look(after=10)
+    seen = traced.desk.looks[-1].evidence
+    assert seen is not None
+    assert seen.candidate is not None
+    beyond = {name: count_above(it, 0.5) for name, it in seen.candidate.strata_latency.items()}
+    assert beyond == {"/a": 0, "/b": 1, OTHER: 0}
+
+
+def latencies(gate: Gate) -> dict[str, tuple[float, ...]]:
+    found: dict[str, tuple[float, ...]] = {}
+    for look in gate.desk.looks:
+        candidate = look.evidence.candidate if look.evidence else None
+        for name, it in candidate.strata_latency.items() if candidate else ():
+            found[name] = tuple(a + b for a, b in zip(found.get(name, (0.0,) * len(it.counts)), it.counts, strict=True))
+    return found
 
 
 async def test_selected_sums_are_split_each_by_its_own_attributes() -> None:
