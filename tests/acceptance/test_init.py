@@ -3,10 +3,14 @@ and its checks the processes and the database."""
 
 from __future__ import annotations
 
+import asyncio
+import re
 from pathlib import Path
 from urllib.request import urlopen
 
-from tests.servers import mariadb, nginx, pm2
+from ruamel.yaml import YAML
+
+from tests.servers import daemon, mariadb, nginx, pm2
 from tests.servers.command import healthd
 from tests.servers.pm2 import Pm2
 from tests.servers.ports import HOST, free_port
@@ -58,3 +62,31 @@ def test_from_what_runs_to_checks_that_are_healthy(tmp_path: Path) -> None:
         assert checked.code == 0, checked.out + checked.err
         manager.run("stop", "mail worker")
         assert healthd("check", names[0], "-c", "healthd.yaml", cwd=tmp_path, env=env).code == 1
+
+
+async def test_who_is_woken_may_act_by_the_tokens_that_were_told(tmp_path: Path) -> None:
+    """What the runbooks and pages have a person type is refused to the deploy tool's token, and not to the person's."""
+    target = "live=http://127.0.0.1:1"
+    done = healthd("init", "--yes", "--target", target, cwd=tmp_path)
+    told = dict(re.findall(r"(?m)^  (deploy|operator): (hd_\S+)$", done.out))
+    file = (tmp_path / "healthd.yaml").read_text()
+    assert [*told] == ["deploy", "operator"]
+    assert not any(secret in file for secret in told.values())
+    journal = f"sqlite:///{tmp_path}/healthd.db"
+    actions = {"traffic-back": {"kind": "command", "argv": ["true"]}}
+    written = {**YAML(typ="safe").load(file), "environment": "production", "journal": journal, "actions": actions}
+    written["services"]["app"]["on_fail"] = ["traffic-back"]
+    no_gate = "01900000-0000-7000-8000-000000000000"
+    commands = (
+        ("gate", "give-up", no_gate, "--done", "--reason", "by hand"),
+        ("action", "test", "traffic-back", "--service", "app", "--target", "live", "--baseline-target", "live"),
+        ("window", "add", "freeze", "--service", "app", "--for", "1h", "--reason", "a holiday"),
+        ("history",),
+    )
+    async with daemon.running(written) as running:
+        for name, secret in told.items():
+            env = {"HEALTHD_URL": running.url, "HEALTHD_TOKEN": secret}
+            for words in commands:
+                ended = await asyncio.to_thread(healthd, *words, env=env)
+                refused = "lacks the scope" in ended.out + ended.err
+                assert refused is (name == "deploy"), (words, ended)

@@ -18,9 +18,10 @@ from healthd.commands.options import REFUSED, reason
 from healthd.commands.values import WholeNumber
 from healthd.config.file import ConfigError, parse
 from healthd.nearest import did_you_mean
+from healthd.web.auth import hash_token, new_token
 from healthd_gates.commands.init import nginx_conf, pages, pm2
 from healthd_gates.commands.init.plan import Plan, Proposal, as_name, choose, proposals
-from healthd_gates.commands.init.render import checks, render
+from healthd_gates.commands.init.render import RIGHTS, checks, render
 from healthd_gates.commands.init.survey import Host, survey
 from healthd_gates.commands.init.variables import dot_env
 from healthd_gates.config.settings import Config
@@ -93,8 +94,9 @@ def init(
     """Write a first configuration from what this host shows.
 
     FILE is healthd.yaml unless given. Looks at the environment and .env, listening ports, NGINX's configuration and
-    log, PM2, a Prometheus on port 9090, and the identities of Kubernetes and AWS; asks what it could not find. Nothing
-    is overwritten, and nothing else is changed. Exit code 0 when it is written; 2 when not.
+    log, PM2, a Prometheus on port 9090, and the identities of Kubernetes and AWS; asks what it could not find. Makes
+    two tokens, of a deploy tool and of a person, and tells them once. Nothing is overwritten, and nothing else is
+    changed. Exit code 0 when it is written; 2 when not.
 
     \b
     healthd init --yes
@@ -109,7 +111,9 @@ def init(
     chosen = _service(host, service, targets, ask=not yes)
     plan = Plan(host) if chosen is None else asyncio.run(choose(host, chosen, log, pages.get))
     looked = asyncio.run(pm2.tried_pm2(host.steady_apps, os.environ, plan.left_out))
-    plan = replace(plan, journal=_journal_beside(file, host), pm2=looked)
+    secrets = {name: new_token()[0] for name in RIGHTS}
+    hashes = {name: hash_token(secret) for name, secret in secrets.items()}
+    plan = replace(plan, journal=_journal_beside(file, host), pm2=looked, hashes=hashes)
     if chosen is None:
         plan.left_out.append(
             "a service, and with it a gate: name where it answers, as in --target live=http://127.0.0.1:3000"
@@ -121,6 +125,8 @@ def init(
     except OSError as error:
         _refuse(f"{file} cannot be written: {reason(error)}")
     _tell(plan, refused, file, env_file)
+    _tell_tokens(secrets)
+    _tell_next(plan, file)
 
 
 def _journal_beside(file: Path, host: Host) -> Path | None:
@@ -225,6 +231,16 @@ def _tell(plan: Plan, refused: Sequence[str], file: Path, env_file: Path) -> Non
         click.echo(f"  set -a; . {quote(_sourced(env_file))}; set +a")
         for name in sorted({*used} & {*plan.host.unquoted}):
             click.echo(f"  put the value of {name} into single quotes there: a shell would change it")
+
+
+def _tell_tokens(secrets: Mapping[str, str]) -> None:
+    click.echo("Two tokens, for HEALTHD_TOKEN. They are not stored anywhere and not shown again:")
+    for name, secret in secrets.items():
+        click.echo(f"  {name}: {secret}")
+        click.echo(f"    {RIGHTS[name][1]}")
+
+
+def _tell_next(plan: Plan, file: Path) -> None:
     click.echo("Next:")
     config = f"-c {quote(str(file))}"
     click.echo(f"  healthd check {config}")
@@ -233,7 +249,7 @@ def _tell(plan: Plan, refused: Sequence[str], file: Path, env_file: Path) -> Non
         click.echo(f"  healthd source test {plan.service.name} --version VERSION --target {target} {config}")
     else:
         click.echo(f"  healthd config check {quote(str(file))}")
-    click.echo(f'  eval "$(healthd token new --env)" && healthd run {config}')
+    click.echo(f"  healthd run {config}")
 
 
 def _sourced(file: Path) -> str:

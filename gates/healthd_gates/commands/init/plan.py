@@ -57,6 +57,8 @@ class Plan:
     journal: Path | None = None
     pm2: Mapping[str, Pm2Tried] = field(default_factory=dict)
     """Checks of what PM2 runs, by its name there."""
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    """Hashes of the tokens, by their names."""
 
 
 async def proposals(host: Host, ask: pages.Get) -> list[Proposal]:

@@ -16,7 +16,11 @@ _BY_QUERY = {
         " # whether it answers a query; one of yours can hold a number to bounds",
     )
 }
-_NO_HASH = "sha256:" + "0" * 64
+RIGHTS = {
+    "deploy": ("scopes: [gates:verify, gates:read]", "the deploy tool's: it begins gates and reads them"),
+    "operator": ("role: operator", "a person's: it rolls back, approves, gives up, and freezes and silences, too"),
+}
+"""Tokens that the file has, by their names: what each may, as YAML, and whose it is."""
 _FIRST_PORT = 8080
 _PLAIN = re.compile(r"/?[A-Za-z][A-Za-z0-9_./-]*")
 _OTHER_MEANING = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
@@ -62,13 +66,19 @@ def _head(plan: Plan) -> str:
             f'http: {{listen: "{host}:{port}"}}',
             *_journal(plan.journal),
             "auth:",
-            "  tokens:",
-            "    - name: deploy # `healthd token new --env` sets the variable in this shell",
-            f"      hash: ${{HEALTHD_TOKEN_HASH:-{_NO_HASH}}}",
-            "      scopes: [gates:verify, gates:read]",
+            "  tokens: # `healthd token new` makes others; of a token the file has the hash alone",
+            *_tokens(plan.hashes),
             "",
         )
     )
+
+
+def _tokens(hashes: Mapping[str, str]) -> Iterator[str]:
+    for name, hashed in hashes.items():
+        rights, whose = RIGHTS[name]
+        yield f"    - name: {name} # {whose}"
+        yield f"      hash: {hashed}"
+        yield f"      {rights}"
 
 
 def _journal(file: Path | None) -> tuple[str, ...]:

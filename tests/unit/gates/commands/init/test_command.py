@@ -202,7 +202,7 @@ def test_the_journal_is_beside_the_file(here: Path, monkeypatch: pytest.MonkeyPa
 def test_the_next_three_commands_are_printed(plain: int) -> None:
     """Each is one that healthd takes."""
     lines = init("--yes", "--target", f"live=http://127.0.0.1:{plain}").output.partition("Next:\n")[2].splitlines()
-    assert [line.split()[0] for line in lines] == ["healthd", "healthd", "eval"]
+    assert [line.split()[0] for line in lines] == ["healthd", "healthd", "healthd"]
 
 
 def test_a_check_that_would_be_refused_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
