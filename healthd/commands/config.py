@@ -59,7 +59,7 @@ def check_file(ctx: click.Context, file: Path | None, config_file: Path | None, 
             click.echo(f"  {name}: does not run, {_why_not(check, settings.level)}")
     for absent in () if elsewhere else _absent(settings, file):
         click.echo(f"  {absent}")
-    for name, action in settings.actions.items():
+    for name, action in () if elsewhere else settings.actions.items():
         if problem := action.problem_here(os.environ):
             click.echo(f"  action {name}: could not be carried out on this host, {problem}")
     for note in settings.notes:
