@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tests.servers.daemon import AUTHORIZED, TOKEN, Daemon, running
 from tests.servers.peers import Answer, Peer
 from tests.servers.waiting import until
 
+PAGE = Path(__file__).parents[2] / "docs/journal.md"
 ASKED = {"service": "api", "candidate": {"version": "2.0"}}
 
 
@@ -124,8 +126,18 @@ async def test_an_outage_is_told_at_the_command_line(peer: Peer) -> None:
             waits, because = said.splitlines()
             assert "; waiting for up to " in waits
             assert because.startswith("Journal unavailable: The journal cannot be read now: ")
+            is_told_once_for_each(daemon)
             server.start()  # in this thread: the kernel ends a server when the thread that launched it goes away
             assert (await ended(verify))[0] == 0
+
+
+def is_told_once_for_each(daemon: Daemon) -> None:
+    """What waits for the journal says so in the words of the page, and not at every attempt."""
+    lines = [json.loads(line) for line in daemon.log().splitlines() if line.startswith("{")]
+    troubles = [{**line, "timestamp": ""} for line in lines if line["level"] in ("warning", "error")]
+    named = set(re.findall(r"`([a-z ]+)`", PAGE.read_text(encoding="utf-8")))
+    assert {"gate waiting for the journal"} <= {line["event"] for line in troubles} <= named
+    assert [line for line in troubles if troubles.count(line) > 1] == []
 
 
 async def healthd(daemon: Daemon, *arguments: str) -> asyncio.subprocess.Process:
