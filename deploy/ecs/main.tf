@@ -27,6 +27,16 @@ variable "callers" {
   type        = string
 }
 
+variable "load_balancer" {
+  description = "ARN of the Application Load Balancer in front of healthd, an internal one"
+  type        = string
+}
+
+variable "certificate" {
+  description = "ARN of the certificate, in ACM, for the name under which healthd is called"
+  type        = string
+}
+
 locals {
   task      = jsondecode(file("${path.module}/task-definition.json"))
   container = local.task.containerDefinitions[0].name
@@ -89,7 +99,22 @@ resource "aws_lb_target_group" "healthd" {
   }
 }
 
+# Tokens travel by it, so that there is no listener without TLS.
+resource "aws_lb_listener" "healthd" {
+  load_balancer_arn = var.load_balancer
+  port              = 443
+  protocol          = "HTTPS"
+  ssl_policy        = "ELBSecurityPolicy-TLS13-1-2-2021-06"
+  certificate_arn   = var.certificate
+
+  default_action {
+    type             = "forward"
+    target_group_arn = aws_lb_target_group.healthd.arn
+  }
+}
+
 resource "aws_ecs_service" "healthd" {
+  depends_on      = [aws_lb_listener.healthd] # ECS takes no target group that no listener leads to
   name            = "healthd"
   cluster         = var.cluster
   task_definition = aws_ecs_task_definition.healthd.arn
@@ -114,6 +139,6 @@ resource "aws_ecs_service" "healthd" {
 }
 
 output "target_group" {
-  description = "ARN of the target group, for a listener's rule of yours"
+  description = "ARN of the target group, for a rule of another listener"
   value       = aws_lb_target_group.healthd.arn
 }

@@ -17,6 +17,8 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
+from botocore.session import Session
+from botocore.validate import ParamValidator
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jsonschema import Draft7Validator
 from pydantic import BaseModel
@@ -140,6 +142,10 @@ def check_json(block: Block, _secrets: Path) -> None:
     document = json.loads(block.text)
     if "Statement" in document:  # that its actions are those that are called is in test_permissions.py
         assert all({"Effect", "Action", "Resource"} == statement.keys() for statement in document["Statement"])
+    elif "lifecycleHooks" in document:
+        shape = Session().get_service_model("ecs").shape_for("DeploymentConfiguration")
+        assert ParamValidator().validate(document, shape).generate_report() == ""
+        assert document.keys() <= shape.members.keys()
     elif "type" in document:
         kinds = {re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower() for kind in Refusal.__subclasses__()}
         assert document["type"].removeprefix("urn:healthd:") in kinds

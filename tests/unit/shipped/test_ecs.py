@@ -1,0 +1,117 @@
+"""docs/deploy/ecs.md and the files that it is about: what is typed is what AWS takes, and the parts fit each other."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from botocore.session import Session
+from botocore.validate import ParamValidator
+from ruamel.yaml import YAML
+
+from deploy.hooks import aws_relay
+from healthd.config.file import parse
+from healthd_gates.config.settings import Config
+from tests.unit.docs.blocks import ROOT, blocks
+
+ECS = ROOT / "deploy/ecs"
+PAGE = ROOT / "docs/deploy/ecs.md"
+SHELL = "\n".join(block.text for block in blocks() if block.page == PAGE and block.language == "sh")
+SHOWN = [json.loads(block.text) for block in blocks() if block.page == PAGE and block.language == "json"]
+CONFIG = (ECS / "config.yaml").read_text(encoding="utf-8")
+(CONTAINER,) = json.loads((ECS / "task-definition.json").read_text())["containerDefinitions"]
+ADDRESSES = {"JOURNAL_URI": "postgresql://db/healthd", "POSTGRESQL_URI": "postgresql://db/shop"}
+
+
+def calls() -> Iterator[tuple[str, str, dict[str, str | bool]]]:
+    """Each call of the AWS CLI: its service, its operation, and its options."""
+    for command in re.split(r"(?m)^(?=aws |\w+ )", SHELL):
+        if not command.startswith("aws "):
+            continue
+        _, service, operation, *words = shlex.split(command.replace("\\\n", " "))
+        options: dict[str, str | bool] = {}
+        for word, value in zip(words, [*words[1:], "--"], strict=True):
+            if word.startswith("--"):
+                options[word[2:]] = value if not value.startswith("--") else True
+        yield service, operation, options
+
+
+def named(kebab: str) -> str:
+    return kebab.replace("-", "").lower()
+
+
+def test_every_call_of_aws_is_one() -> None:
+    """Its operation and its options are in the SDK's description, and none that is required is missing."""
+    found = list(calls())
+    assert {(service, operation) for service, operation, _ in found} >= {
+        ("secretsmanager", "create-secret"),
+        ("lambda", "create-function"),
+        ("ecs", "update-service"),
+    }
+    for service, operation, options in found:
+        model = Session().get_service_model(service)
+        (name,) = [each for each in model.operation_names if each.lower() == named(operation)]
+        shape = model.operation_model(name).input_shape
+        known = {each.lower(): each for each in shape.members}
+        given = {named(option.replace("zip-file", "code")) for option in options}
+        assert given <= known.keys(), (operation, given - known.keys())
+        assert {each.lower() for each in shape.required_members} <= given, operation
+
+
+def test_the_lambda_is_given_longer_than_the_relay_can_take() -> None:
+    """By its tries and pauses: a Lambda that is ended in the middle answers nothing."""
+    (options,) = [options for _, operation, options in calls() if operation == "create-function"]
+    tries, pauses = aws_relay._TRIES, sum(aws_relay._PAUSE * attempt for attempt in range(1, aws_relay._TRIES))
+    assert float(str(options["timeout"])) > tries * aws_relay._TIMEOUT + pauses
+    pages = [(ROOT / page).read_text() for page in ("docs/deploy/ecs.md", "docs/hooks.md")]
+    assert all(set(re.findall(r"(\d+) s are more|must be (\d+) s", page)) for page in pages)
+    told = {each for page in pages for pair in re.findall(r"(\d+) s are more|must be (\d+) s", page) for each in pair}
+    assert told - {""} == {options["timeout"]}
+
+
+def test_the_archive_has_the_handler(tmp_path: Path) -> None:
+    """Where Lambda looks for it."""
+    (line,) = re.findall(r"(?m)^python3 (-m zipfile -c relay.zip .*)$", SHELL)
+    (tmp_path / "deploy").symlink_to(ROOT / "deploy")
+    subprocess.run([sys.executable, *line.split()], cwd=tmp_path, check=True)
+    (options,) = [options for _, operation, options in calls() if operation == "create-function"]
+    module, _, function = str(options["handler"]).partition(".")
+    assert zipfile.ZipFile(tmp_path / "relay.zip").namelist() == [f"{module}.py"]
+    assert callable(getattr(aws_relay, function))
+
+
+def test_the_hook_the_roles_and_the_configuration_name_the_same() -> None:
+    """The Lambda that may be called is the one that is made and that the service calls, at configured stages."""
+    (hook,) = [document for document in SHOWN if "lifecycleHooks" in document]
+    (invoke,) = [each for each in SHOWN if "lambda:InvokeFunction" in json.dumps(each)]
+    (called,) = hook["lifecycleHooks"]
+    (made,) = [options for _, operation, options in calls() if operation == "create-function"]
+    assert called["hookTargetArn"] == invoke["Statement"][0]["Resource"]
+    assert str(called["hookTargetArn"]).rpartition(":")[2] == made["function-name"]
+    roles = {options["role-name"] for _, operation, options in calls() if operation == "create-role"}
+    assert roles == {str(role).rpartition("/")[2] for role in (called["roleArn"], made["role"])}
+    config: dict[str, Any] = YAML(typ="safe").load(CONFIG)
+    (stages,) = config["hooks"]["ecs"]["services"].values()
+    assert set(called["lifecycleStages"]) == stages.keys()
+    assert f"{config['http']['external_url']}/hooks/ecs/ecs" in str(made["environment"])
+    shape = Session().get_service_model("ecs").shape_for("DeploymentConfiguration")
+    assert ParamValidator().validate(hook, shape).generate_report() == ""
+
+
+def test_the_task_hands_over_what_the_configuration_needs() -> None:
+    """Each variable without a default, and the configuration itself, which the page stores under that name."""
+    config = parse(CONFIG, "config.yaml", Config, ADDRESSES)
+    assert CONTAINER["stopTimeout"] > 2 * config.http.drain
+    secrets = {each["name"]: each["valueFrom"] for each in CONTAINER["secrets"]}
+    assert secrets.keys() == {"HEALTHD_YAML", *re.findall(r"\$\{([A-Z_]+)\}", CONFIG)}
+    (stored,) = [options for _, operation, options in calls() if operation == "create-secret"]
+    assert re.search(rf":secret:{stored['name']}-\w{{6}}$", secrets["HEALTHD_YAML"])
+    parameters = {str(options["name"]) for _, operation, options in calls() if operation == "put-parameter"}
+    assert parameters == {arn.partition(":parameter")[2] for arn in secrets.values() if ":ssm:" in arn}
+    variables = re.findall(r'(?m)^variable "(\w+)"', (ECS / "main.tf").read_text())
+    assert sorted(re.findall(r"-var '?(\w+)=", SHELL)) == sorted(variables)
