@@ -83,11 +83,14 @@ class Supervisor:
         return [running.life.gate for running in self._running.values()]
 
     def adopt(self, owned: Owned, spec: GateSpec | None = None, *, unsure: bool = False) -> None:
-        """Run a gate that this replica owns. A new one brings its specification, others have theirs stored.
+        """Run a gate that this replica owns. A new one brings its specification, others have theirs stored. Of two who
+        took the gate over at once the later one's runs, whoever adopts first.
 
         `unsure` is True if the journal may have a newer state, since a write ended with an unknown result.
         """
-        gate = owned.gate
+        gate, before = owned.gate, self._running.get(owned.gate.id)
+        if before is not None and before.life.token > owned.token:
+            return
         if gate.state.is_over and not unsure:
             return
         running = _Running(GateRunner(owned, spec or self.spec_of(owned), self._tools))

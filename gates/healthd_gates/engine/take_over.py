@@ -49,11 +49,14 @@ class TakeOver:
         owned = await self._supervisor.seize(gate_id)
         if owned is None:
             raise UnknownGate(gate_id=gate_id)
-        record, unsure = self._supervisor.record(owned), False
+        record, lost, unsure = self._supervisor.record(owned), False, False
         try:
             if called_for(owned.gate):
                 await record.try_write(step(owned.gate, self._supervisor.spec_of(owned)), self._clock.now())
             return record.gate
+        except LeaseLost:  # whoever has it now runs it, at this replica or another
+            lost = True
+            raise
         except IntegrityError:  # it is to hold its service again, but another gate does by now
             await self._busy.refuse(owned.gate.service)
             raise
@@ -61,4 +64,5 @@ class TakeOver:
             unsure = True
             raise
         finally:
-            self._supervisor.adopt(replace(owned, gate=record.gate), unsure=unsure)
+            if not lost:
+                self._supervisor.adopt(replace(owned, gate=record.gate), unsure=unsure)
