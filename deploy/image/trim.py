@@ -1,7 +1,8 @@
 """`trim.py FOLDER`: takes out of an environment's packages what nothing reads at run time, a third of the image.
 
 That is: debug symbols of compiled modules (binutils' `strip`), tests, C sources and stubs that packages bring, the
-SDK's descriptions of AWS services that healthd never asks, and the lexers by which rich would highlight source code.
+SDK's descriptions of AWS services that healthd never asks, and the lexers by which rich would highlight source code
+that is not Python.
 """
 
 import ctypes
@@ -35,7 +36,9 @@ def unread(packages: Path) -> Iterator[Path]:
     for folder in packages.glob("botocore/data/*"):
         if folder.is_dir() and folder.name not in AWS_SERVICES:
             yield folder
-    yield from packages.glob("pygments/lexers/[a-z]*.py")
+    for lexer in packages.glob("pygments/lexers/[a-z]*.py"):
+        if lexer.name != "python.py":  # by which rich shows the lines of an exception, and fails without it
+            yield lexer
 
 
 def trim(packages: Path) -> None:

@@ -65,9 +65,8 @@ class Apprise:
     def __init__(self, config: AppriseConfig, context: NotifierContext) -> None:
         self._config, self._context = config, context
         self._busy = threading.Lock()  # of the thread that sends
-        self._sent: frozenset[str] = (
-            frozenset()
-        )  # ids in a message that was accepted, and perhaps too late to be heard of
+        # Of a message that was accepted, and perhaps too late to be heard of.
+        self._sent: frozenset[tuple[str, Severity, bool]] = frozenset()
 
     async def send(self, notices: Sequence[Notice]) -> None:
         await in_daemon_thread(lambda: self._deliver(notices), name="apprise")
@@ -78,9 +77,9 @@ class Apprise:
         if not self._busy.acquire(blocking=False):
             raise DeliveryError("the message before this one is still under way")
         try:
-            if news := [notice for notice in notices if notice.id not in self._sent]:
+            if news := [notice for notice in notices if _said(notice) not in self._sent]:
                 self._notify(news)
-            self._sent = frozenset(notice.id for notice in notices)
+            self._sent = frozenset(map(_said, notices))
         finally:
             self._busy.release()
 
@@ -113,6 +112,11 @@ class Apprise:
         if len(title) + len(body) > longest:
             body = "\n".join(f"{word(notice)}: {notice.summary}" for notice in worst_first)
         return _harmless(title), _harmless(body)
+
+
+def _said(notice: Notice) -> tuple[str, Severity, bool]:
+    """Return what makes a notice news: one that has become worse keeps its id."""
+    return notice.id, notice.severity, notice.firing
 
 
 def _harmless(text: str) -> str:

@@ -25,10 +25,11 @@ _ACCEPTS = re.compile(r"\S+: worker process$")
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """Workers of one master process that take connections, by process id, with the time at which each started."""
+    """Workers of one master process that take connections, by process id, with the clock ticks since boot at which each
+    started: psutil's time of a process moves with the wall clock."""
 
     master: int
-    started: Mapping[int, float]
+    started: Mapping[int, int]
 
 
 def workers(pid_file: Path) -> Workers | None:
@@ -38,11 +39,16 @@ def workers(pid_file: Path) -> Workers | None:
         master = psutil.Process(int(pid_file.read_text(encoding="ascii")))
         started = {}
         for child in master.children():
-            with suppress(psutil.Error):
+            with suppress(OSError, psutil.Error):  # it has ended meanwhile
                 if _ACCEPTS.match(" ".join(child.cmdline()).strip()):
-                    started[child.pid] = child.create_time()
+                    started[child.pid] = _ticks(child.pid)
         return Workers(master.pid, started) if started else None
     return None
+
+
+def _ticks(pid: int) -> int:
+    """Return the start of a process: field 22 of proc(5)'s `stat`, behind a name that may contain anything."""
+    return int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19])
 
 
 async def until_reloaded(pid_file: Path, before: Workers | None, *, within: float) -> None:

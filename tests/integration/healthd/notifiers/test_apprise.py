@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from healthd.notifiers.contract import DeliveryError
-from healthd.notifiers.notice import Severity
+from healthd.notifiers.notice import Notice, Severity
 from healthd.runtime.redaction import Redactor, secrets_of
 from tests.integration.healthd.notifiers.test_notifiers import DOWN, GATE, WELL, notifying
 from tests.servers import command, daemon, tcp
@@ -129,7 +129,8 @@ class Trickling:
         writer.close()
 
 
-async def test_a_receiver_that_hangs_holds_one_thread_and_no_message_comes_twice() -> None:
+@pytest.mark.parametrize(("again", "requests"), [(DOWN, 1), (replace(DOWN, severity=Severity.INFO), 2)])
+async def test_a_receiver_that_hangs_holds_one_thread_and_no_message_comes_twice(again: Notice, requests: int) -> None:
     """The next try is refused meanwhile. What was accepted after its time is not sent again, but what is new is, and a
     reminder too."""
     server = Trickling()
@@ -143,11 +144,11 @@ async def test_a_receiver_that_hangs_holds_one_thread_and_no_message_comes_twice
             await until(lambda: _sending() == 1, "the refused one has ended")
             server.finish.set()
             await until(lambda: not _sending(), "the thread has ended")
-            await apprise.send([DOWN])
-            assert server.requests == 1
+            await apprise.send([again])
+            assert server.requests == requests
             await apprise.send([DOWN])
             await apprise.send([DOWN, GATE])
-            assert server.requests == 3
+            assert server.requests == requests + 2
 
 
 def _sending() -> int:
