@@ -84,6 +84,13 @@ class Windows:
             await self._change(key, None, AuditEntry(caller, "window.end", key, {"kind": window.kind}))
         return window
 
+    async def refresh(self) -> bool:
+        """Read the journal now; False if it cannot be read, or what it has changed meanwhile."""
+        try:
+            return await with_deadline(_PATIENCE, self._load(), name="windows")
+        except (JournalError, TimeoutError):
+            return False
+
     def changed(self, transition: Transition) -> None:
         """End the acknowledgements of a check that is healthy again: what it fails of next is news."""
         if transition.new is not Status.HEALTHY:
@@ -160,10 +167,14 @@ class Windows:
                     self._known[key] = window
             self._changes += 1
 
-    async def _load(self) -> None:
+    async def _load(self) -> bool:
+        """Read the journal; False if a window was saved meanwhile, which what was read may lack."""
         before = self._changes
         known = await self._store.load()
         self._is_read = True
-        if self._changes == before and known != self._known:  # else one was saved meanwhile, which `known` may lack
+        if self._changes != before:
+            return False
+        if known != self._known:
             self._known = known
             self._board.add_windows(self.all())
+        return True

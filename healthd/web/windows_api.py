@@ -103,6 +103,12 @@ class WindowsApi:
         """Return the window of an id that is in force or to come."""
         return next((it for it in self._windows.all() if it.id == key), None)
 
+    async def look_up(self, key: str) -> Window | None:
+        """Return the window of an id that is in force or to come, by the journal as it is now. Raises Problem 503."""
+        if not await self._windows.refresh():
+            raise not_known_yet("windows")
+        return self.find(key)
+
     def _meant(self, key: str) -> Window:
         """Return the window of an id, or of the beginning of one that no other has. Raises Problem."""
         found = [it for it in self._windows.all() if it.id.startswith(key)]

@@ -98,15 +98,22 @@ class Maintenance:
 
     async def follow(self, caller: Caller, last: Update, update: Update, parts: Sequence[Component]) -> Update:
         """End the window of maintenance that is over or withdrawn, and put another one in force for other times or
-        components."""
-        window = self._windows.find(last.window)
+        components. Whether there is one is asked of the journal where it is not known here."""
         is_ended = update.is_over or update.withdrawn
         is_same = (last.starts, last.ends, last.components) == (update.starts, update.ends, update.components)
-        if window is None or (is_same and not is_ended):
+        if last.window is None or (is_same and not is_ended):
+            return update
+        window = self._windows.find(last.window)
+        if window is None and not last.is_over:
+            window = await self._windows.look_up(last.window)  # another replica may have put it in force just now
+            if window is None:  # somebody has ended it, and nothing else: that stays so
+                return update.model_copy(update={"window": None})
+        if window is None and is_ended:
             return update
         if not caller.may(_SCOPE):
             raise caller.lacks(_SCOPE)
         if not is_ended:  # the new one first: a moment without any would tell what is known
             update = await self.begin(caller, update, parts)
-        await self._windows.end(caller, window)
+        if window is not None:
+            await self._windows.end(caller, window)
         return update

@@ -114,6 +114,57 @@ async def test_a_withdrawal_ends_the_window(open_site: Open) -> None:
     assert (answer.status, site.windows.all(), site.incidents.all()) == (200, [], ())
 
 
+async def test_it_is_extended_after_its_end(open_site: Open) -> None:
+    """What customers read to be in progress again has a window that is in force."""
+    site, client = await open_site(**OPTIONS)
+    _, made = await call(client, {**TEXT, "for": "1h", "window": True})
+    site.clock.seconds += 1.1 * HOUR
+    path = f"/incidents/{made['id']}/updates"
+    assert (await call(client, {"text": "All is well."}, path))[1]["window"] == made["window"]
+    assert (await call(client, {"for": "2h"}, path, "writer"))[0] == 403
+    status, longer = await call(client, {"for": "2h"}, path)
+    (window,) = site.windows.all()
+    assert (status, longer["state"], longer["window"]) == (201, "in_progress", window.id)
+    await call(client, {"state": "resolved"}, path)
+    status, again = await call(client, {"to": at(site, 2)}, path)
+    assert (status, again["state"], [again["window"]]) == (201, "in_progress", [it.id for it in site.windows.all()])
+
+
+@pytest.mark.parametrize("change", [{"state": "resolved"}, {"to": 3}, None])
+async def test_a_replica_asks_for_a_window_that_it_has_not_heard_of(
+    open_site: Open, tmp_path: Path, change: dict[str, Any] | None
+) -> None:
+    """None is left in force, whichever replica is asked; while the journal is away nothing changes."""
+    first, client = await opened(open_site, tmp_path, **OPTIONS)
+    _, made = await call(client, {**TEXT, "for": "1h", "window": True})
+    second, other = await open_site(journal_url=f"sqlite:///{tmp_path}/journal.db", **OPTIONS)
+    second.incidents._known = dict(first.incidents._known)
+    second.incidents._arrange()
+    body = {key: at(first, value) if key == "to" else value for key, value in (change or {}).items()}
+
+    async def follow() -> int:
+        if change is not None:
+            return (await call(other, body, f"/incidents/{made['id']}/updates"))[0]
+        return (await other.delete(f"/incidents/{made['id']}", headers=bearer("both"))).status
+
+    assert await follow() == 503
+    assert [it.id for it in first.windows.all()] == [made["window"]]
+    await second.database.open()
+    assert await follow() == (200 if change is None else 201)
+    assert await first.windows.refresh()
+    assert made["window"] not in [it.id for it in first.windows.all()]
+    assert len(first.windows.all()) == (1 if change == {"to": 3} else 0)
+
+
+async def test_a_window_that_somebody_ended_stays_ended(open_site: Open, tmp_path: Path) -> None:
+    """Who wants to be woken again is, however long the maintenance takes; no page names a window that is none."""
+    site, client = await opened(open_site, tmp_path, **OPTIONS)
+    _, made = await call(client, {**TEXT, "for": "1h", "window": True})
+    assert (await client.delete(f"/windows/{made['window']}", headers=bearer("both"))).status == 200
+    status, longer = await call(client, {"for": "2h"}, f"/incidents/{made['id']}/updates")
+    assert (status, longer["state"], longer.get("window"), site.windows.all()) == (201, "in_progress", None, [])
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
