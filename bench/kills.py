@@ -23,23 +23,49 @@ from aiohttp import web
 
 from bench.replicas import Replica, configuration, session_of
 from bench.table import Row, show
+from healthd.notify.turns import UNASKED
 
 CHECKS = 20
-STEADY = 18.0  # seconds for which a check stays as it is, at least: what flaps faster may be told as one
+STEADY = 18.0  # seconds for which a check stays as it is, at least; it also stays until that was told
 WITHIN = 15.0  # seconds after which what was done must be in force on every replica that lives
-PATIENCE = 60.0  # seconds for the last notices to arrive
+PATIENCE = 60.0  # seconds in which a change must be told
 
 
 @dataclass
 class Found:
-    """What was seen. `again` are notices that were repeated under the same id, as docs/notifications.md says that they
-    may be; the rest are faults."""
+    """What was seen. As docs/notifications.md says that they may be, notices are told `again` under the same id, and
+    changes are told `unasked`, by each replica for itself, while the journal does not answer in time; the rest are
+    faults. `slowest` is how many seconds a change waited to be told."""
 
     kills: int = 0
     due: int = 0
     told: int = 0
     again: int = 0
+    unasked: int = 0
+    slowest: float = 0.0
     faults: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Change:
+    """A check that fails, or is well again, and what was told from then until it changes the next time."""
+
+    kind: str
+    at: float
+    told: list[tuple[str, str]] = field(default_factory=list)
+    told_at: float | None = None
+    unasked: bool = False
+
+    def hear(self, kind: str, id_: str, *, unasked: bool) -> None:
+        self.told.append((kind, id_))
+        self.unasked |= unasked
+        if kind == self.kind and self.told_at is None:
+            self.told_at = monotonic()
+
+    @property
+    def once(self) -> list[tuple[str, str]]:
+        """What was told, without repetitions under the same id."""
+        return list(dict.fromkeys(self.told))
 
 
 class Target:
@@ -47,10 +73,9 @@ class Target:
 
     def __init__(self, dice: random.Random) -> None:
         self.names = [f"c{number:02}" for number in range(CHECKS)]
-        self.truth: dict[str, list[str]] = {name: [] for name in self.names}
-        self.told: dict[str, list[tuple[str, str]]] = {name: [] for name in self.names}
+        self.changes: dict[str, list[Change]] = {name: [Change("over", 0.0)] for name in self.names}
         self.origin = ""
-        self._dice, self._down, self._since = dice, set[str](), dict.fromkeys(self.names, 0.0)
+        self._dice = dice
 
     async def __aenter__(self) -> Target:
         app = web.Application()
@@ -66,42 +91,45 @@ class Target:
         await self._runner.cleanup()
 
     async def _show(self, request: web.Request) -> web.Response:
-        return web.Response(status=503 if request.match_info["name"] in self._down else 200)
+        return web.Response(status=503 if self.changes[request.match_info["name"]][-1].kind == "firing" else 200)
 
     async def _hear(self, request: web.Request) -> web.Response:
         event = await request.json()
         await asyncio.sleep(self._dice.uniform(0, 0.3))  # within which its sender may be killed
+        unasked = UNASKED in event["data"]["detail"]
         for it in event["data"].get("events", [event]):
-            if it["subject"] in self.told:
-                self.told[it["subject"]].append((it["type"].rpartition(".")[2], it["id"]))
+            if it["subject"] in self.changes:
+                self.changes[it["subject"]][-1].hear(it["type"].rpartition(".")[2], it["id"], unasked=unasked)
         return web.Response(status=202)
 
     def turn_some(self) -> None:
         """Let some checks fail, or be well again, that were as they are for long enough."""
-        able = [name for name in self.names if monotonic() - self._since[name] > STEADY]
+        missing = self.missing()
+        able = [it for it in self.names if it not in missing and monotonic() - self.changes[it][-1].at > STEADY]
         for name in self._dice.sample(able, min(len(able), 4)):
-            self.truth[name].append("over" if name in self._down else "firing")
-            self._down ^= {name}
-            self._since[name] = monotonic()
+            kind = "firing" if self.changes[name][-1].kind == "over" else "over"
+            self.changes[name].append(Change(kind, monotonic()))
 
-    def missing(self) -> dict[str, list[str]]:
-        """What was not told yet, by check."""
-        seen = {name: [kind for kind, _ in _once(told)] for name, told in self.told.items()}
-        return {name: due[len(seen[name]) :] for name, due in self.truth.items() if len(seen[name]) < len(due)}
+    def missing(self) -> set[str]:
+        """Checks of which the last change was not told yet, and is not given up."""
+        waiting = {name for name, (_, *due) in self.changes.items() if due and due[-1].told_at is None}
+        return {name for name in waiting if monotonic() - self.changes[name][-1].at < PATIENCE}
 
     def judge(self, found: Found) -> None:
-        for name, due in self.truth.items():
-            once = _once(self.told[name])
+        for name, (before, *due) in self.changes.items():
+            found.faults += [f"{name}: told {before.told} before it failed"] * bool(before.told)
             found.due += len(due)
-            found.told += len(once)
-            found.again += len(self.told[name]) - len(once)
-            if [kind for kind, _ in once] != due:
-                found.faults.append(f"{name}: due {due}, told {self.told[name]}")
-
-
-def _once(told: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Leave out repetitions under the same id."""
-    return list(dict.fromkeys(told))
+            for change in due:
+                found.told += len(change.once)
+                found.again += len(change.told) - len(change.once)
+                if change.told_at is not None:
+                    found.slowest = max(found.slowest, change.told_at - change.at)
+                if [kind for kind, _ in change.once] == [change.kind]:
+                    continue
+                if change.unasked and change.told_at is not None:
+                    found.unasked += 1
+                else:
+                    found.faults.append(f"{name}: {change.kind} due, told {change.told}")
 
 
 class Shift:
@@ -174,8 +202,7 @@ async def shift(kills: int, number: int, journal: str, seed: int, folder: Path) 
                 await asyncio.sleep(dice.uniform(0.0, 1.0))
                 await dying.start(client)
                 found.faults += [f"after kill {found.kills}: {it}" for it in await work.until_in_force(lacks)]
-            ends = monotonic() + PATIENCE
-            while target.missing() and monotonic() < ends:  # noqa: ASYNC110 - they come from other processes
+            while target.missing():  # noqa: ASYNC110 - they come from other processes
                 await asyncio.sleep(1)
             await asyncio.sleep(5)  # in which somebody might tell something again
         finally:
@@ -195,6 +222,8 @@ async def measure(kills: int, number: int, journal: str | None, seed: int) -> li
     return [
         Row(f"{what}: lost, or told anew, of {found.due} notices", str(kinds["told"]), "0", float(kinds["told"]), "0"),
         Row(f"{what}: told once more under the same id", str(found.again), str(kills), found.again / kills, "< 1"),
+        Row(f"{what}: told by each for itself, as the journal did not answer in time", str(found.unasked), "", 0.0, ""),
+        Row(f"{what}: longest wait until a change was told", f"{found.slowest:.0f} s", "", found.slowest, ""),
         Row(f"{what}: not in force on one within {WITHIN:.0f} s", str(kinds["in force"]), "0", kinds["in force"], "0"),
     ]
 

@@ -13,7 +13,7 @@ from healthd.runtime.clock import Clock
 
 BUSY = 1.0  # seconds between two questions whether another replica is done
 _SLACK = 5.0  # seconds of a claim beyond the delivery of a message
-_UNASKED = "The journal could not be asked: another replica may tell this too."
+UNASKED = "The journal could not be asked: another replica may tell this too."
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Turns:
         turns = [self._turns.get(each.key) for each in (notice, *notice.parts)]
         if not any(turn is not None and turn.unasked for turn in turns):
             return notice
-        return replace(notice, detail="\n".join(filter(None, (notice.detail, _UNASKED))))
+        return replace(notice, detail="\n".join(filter(None, (notice.detail, UNASKED))))
 
     def end(self, notices: Sequence[Notice]) -> list[str]:
         """End the turns of notices that were sent or refused; return their subjects."""
