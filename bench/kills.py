@@ -99,8 +99,13 @@ class Target:
         unasked = UNASKED in event["data"]["detail"]
         for it in event["data"].get("events", [event]):
             if it["subject"] in self.changes:
-                self.changes[it["subject"]][-1].hear(it["type"].rpartition(".")[2], it["id"], unasked=unasked)
+                self.hear(it["subject"], it["type"].rpartition(".")[2], it["id"], unasked=unasked)
         return web.Response(status=202)
+
+    def hear(self, name: str, kind: str, id_: str, *, unasked: bool = False) -> None:
+        """Take a notice as one of the last change; a repetition, until that is told, as one of the change before."""
+        *_, before, last = [Change("", 0.0), *self.changes[name]]
+        (before if last.told_at is None and (kind, id_) in before.told else last).hear(kind, id_, unasked=unasked)
 
     def turn_some(self) -> None:
         """Let some checks fail, or be well again, that were as they are for long enough."""

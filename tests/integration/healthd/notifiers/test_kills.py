@@ -47,3 +47,16 @@ def test_what_is_told_of_a_failure_is_judged(told: Told, again: int, unasked: in
         change.hear(kind, id_, unasked=was_unasked)
     target.judge(found)
     assert (found.due, found.again, found.unasked, len(found.faults)) == (1, again, unasked, faults)
+
+
+@pytest.mark.parametrize(("told_before", "faults"), [(True, 0), (False, 1)])
+def test_a_repetition_after_the_end_is_a_fault(told_before: bool, faults: int) -> None:
+    """Until the end is told, who follows a killed replica may repeat the failure."""
+    target, found = Target(random.Random(1)), Found()
+    target.changes["c00"].append(Change("firing", 1.0))
+    target.hear("c00", "firing", "c00/1")
+    target.changes["c00"].append(Change("over", 2.0))
+    for kind, id_ in [("firing", "c00/1"), ("over", "c00/2")][:: 1 if told_before else -1]:
+        target.hear("c00", kind, id_)
+    target.judge(found)
+    assert (found.again, len(found.faults)) == (1 - faults, faults)
