@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from healthd.config.otlp import Signal
 from healthd.otlp.channel import ExportMetrics
 
 
@@ -12,10 +15,13 @@ def export_metrics(registry: CollectorRegistry) -> ExportMetrics:
     items = Counter(
         "healthd_otlp_items_total",
         "Data points and spans for OTLP, by what became of them: exported, refused (by the receiver), dropped "
-        "(it could not be reached in time, or too many spans waited).",
+        "(it could not be reached in time, too many spans waited, or they could not be written as a message).",
         ["signal", "outcome"],
         registry=registry,
     )
+    for signal in get_args(Signal):
+        for outcome in ("exported", "refused", "dropped"):
+            items.labels(signal, outcome)  # at zero, so that the first loss is an increase
     works = Gauge(
         "healthd_otlp_up",
         "Whether the receiver of OTLP has taken the last export; without a value where nothing is exported.",

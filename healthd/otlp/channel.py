@@ -36,9 +36,9 @@ class Channel:
         self.pause = 0.0
         """Seconds for which the receiver wants nothing, or is given time to come back."""
 
-    async def send(self, config: Otlp, build: Callable[[], tuple[bytes, int]], *, again: bool) -> None:
-        """Build a message and send it. Raises ExportError. Where nobody sends it `again`, it is counted as dropped."""
-        items = 0
+    async def send(self, config: Otlp, build: Callable[[], tuple[bytes, int]], *, items: int, again: bool) -> None:
+        """Build a message and send it; `items` is its number of items as far as known before. Raises ExportError, and
+        nothing else. Where nobody sends it `again`, it is counted as dropped."""
 
         def message() -> tuple[bytes, int]:
             built, number = build()
@@ -47,12 +47,20 @@ class Channel:
         try:
             body, items = await in_daemon_thread(message, name=f"otlp {self.signal}")
             answer = await self._answer(config, body)
+            self._taken(answer, items)
         except ExportError as error:
             self._failed(error)
             if error.final or not again:
                 self._books.counted(self.signal, "refused" if error.final else "dropped", items)
             raise
-        self._taken(answer, items)
+        except Exception as error:
+            self.broken(error, items)
+            raise ExportError(str(error), final=True) from error
+
+    def broken(self, error: Exception, items: int) -> None:
+        """Tell an error of our own, which would come again, and count what cannot be sent for it as dropped."""
+        self._failed(ExportError(f"cannot be sent: {type(error).__name__}: {error}", final=True), fault=error)
+        self._books.counted(self.signal, "dropped", items)
 
     async def close(self) -> None:
         """Close the connections; the next export opens others."""
@@ -100,9 +108,10 @@ class Channel:
         self._down, self.pause = False, 0.0
         self._books.up(self.signal, True)
 
-    def _failed(self, error: ExportError) -> None:
+    def _failed(self, error: ExportError, fault: Exception | None = None) -> None:
         if not self._down:
-            _log.warning("otlp export failed", signal=self.signal, problem=self._redact(str(error)))
+            trace = {"exc_info": fault} if fault is not None else {}
+            _log.warning("otlp export failed", signal=self.signal, problem=self._redact(str(error)), **trace)
         self._down = True
         self._books.up(self.signal, False)
         longer = min(max(2 * self.pause, _FIRST_PAUSE), _LONGEST_PAUSE)

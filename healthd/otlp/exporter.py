@@ -127,8 +127,12 @@ class Exporter:
         config = self._config("metrics")
         if config is None:
             return
-        families, now = list(self._registry.collect()), self._clock.now().timestamp()
-        resource = self._resource(config)
+        try:
+            families, now = list(self._registry.collect()), self._clock.now().timestamp()
+        except Exception as error:
+            self._metrics.broken(error, 0)
+            return
+        resource, samples = self._resource(config), sum(len(family.samples) for family in families)
 
         def build() -> tuple[bytes, int]:
             from healthd.otlp.messages import metrics_request
@@ -136,15 +140,16 @@ class Exporter:
             return metrics_request(families, resource, self._since, now)
 
         with suppress(ExportError):
-            await self._metrics.send(config, build, again=False)
+            await self._metrics.send(config, build, items=samples, again=False)
 
     async def _send_spans(self) -> None:
         """Send what waits, until nothing is left or the receiver takes no more now."""
         self._came.clear()
         while self._spans and (config := self._config("traces")) is not None:
             batch = list(self._spans)[:_AT_ONCE]
+            build = partial(_message_of, batch, self._resource(config))
             try:
-                await self._traces.send(config, partial(_message_of, batch, self._resource(config)), again=True)
+                await self._traces.send(config, build, items=len(batch), again=True)
             except ExportError as error:
                 if not error.final:
                     self._came.set()

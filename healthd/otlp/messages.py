@@ -37,6 +37,7 @@ from healthd.otlp.span import Attribute, Attributes, Span
 _NANO = 1_000_000_000
 _UNITS = {"seconds": "s", "bytes": "By"}  # of UCUM, by the end of a name
 _SAMPLED = 1
+_TWO_63 = 2**63
 _SCOPE = InstrumentationScope(name="healthd", version=__version__)
 Labels = tuple[tuple[str, str], ...]
 
@@ -152,7 +153,7 @@ def _span(span: Span) -> trace_pb2.Span:
         span_id=bytes.fromhex(span.span_id),
         parent_span_id=bytes.fromhex(span.parent_id or ""),
         flags=_SAMPLED,
-        name=span.name,
+        name=_text(span.name),
         kind=trace_pb2.Span.SPAN_KIND_INTERNAL,
         start_time_unix_nano=_nano_of(span.began),
         end_time_unix_nano=_nano_of(max(span.ended, span.began)),
@@ -165,7 +166,7 @@ def _span(span: Span) -> trace_pb2.Span:
         ],
         status=trace_pb2.Status(
             code=trace_pb2.Status.STATUS_CODE_ERROR if failed else trace_pb2.Status.STATUS_CODE_UNSET,
-            message=span.failed or "",
+            message=_text(span.failed or ""),
         ),
     )
 
@@ -182,11 +183,16 @@ def _value(value: Attribute) -> AnyValue:
     match value:
         case bool():
             return AnyValue(bool_value=value)
-        case int():
+        case int() if -_TWO_63 <= value < _TWO_63:
             return AnyValue(int_value=value)
         case float():
             return AnyValue(double_value=value)
-    return AnyValue(string_value=value)
+    return AnyValue(string_value=_text(str(value)))  # also a longer integer, as OpenTelemetry wants it
+
+
+def _text(text: str) -> str:
+    """Return a text with `?` for what UTF-8 has no bytes for: halves of a surrogate pair."""
+    return text.encode(errors="replace").decode()
 
 
 def _nano_of(moment: datetime) -> int:

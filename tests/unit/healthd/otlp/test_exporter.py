@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 from structlog.testing import capture_logs
 
 from healthd.config.in_force import InForce
@@ -209,6 +212,61 @@ async def test_an_answer_that_is_no_message_is_a_success(receiver: Away) -> None
         stand.exporter.emit(span())
         await asyncio.sleep(5)
     assert stand.items("traces") == {"exported": 1}
+
+
+async def test_an_error_of_our_own_holds_nothing_up(receiver: Away) -> None:
+    """It is counted, and told with its place; what comes after it is sent, and the end has no error."""
+    receiver.answers = [ValueError("no header for s3cret-word"), b""]
+    with capture_logs() as logs:
+        async with exporting(TRACES) as stand:
+            stand.exporter.emit(span(1))
+            await asyncio.sleep(5)
+            assert (stand.items("traces"), stand.up("traces")) == ({"dropped": 1}, 0)
+            stand.exporter.emit(span(2))
+            await asyncio.sleep(60)
+            assert (stand.items("traces"), stand.up("traces")) == ({"dropped": 1, "exported": 1}, 1)
+            receiver.answers = [ValueError("again")]
+            stand.exporter.emit(span(3))
+            await stand.exporter.close()
+    assert stand.items("traces") == {"dropped": 2, "exported": 1}
+    told = [line for line in logs if line["event"] == "otlp export failed"]
+    assert told[0]["problem"] == "cannot be sent: ValueError: no header for ***"
+    assert isinstance(told[0]["exc_info"], ValueError)
+
+
+async def test_a_span_that_is_no_message_holds_nothing_up(receiver: Away) -> None:
+    async with exporting(TRACES) as stand:
+        stand.exporter.emit(replace(span(1), trace_id="no hexadecimal number"))
+        await asyncio.sleep(5)
+        stand.exporter.emit(span(2))
+        await asyncio.sleep(60)
+    assert stand.items("traces") == {"dropped": 1, "exported": 1}
+
+
+async def test_metrics_that_cannot_be_collected_leave_spans_as_they_are(receiver: Away) -> None:
+    class Broken(Collector):
+        def collect(self) -> list[Metric]:
+            raise RuntimeError("dictionary changed size during iteration")
+
+    async with exporting() as stand:
+        stand.registry._collector_to_names[broken := Broken()] = []  # as one that breaks after it was registered
+        await asyncio.sleep(65)
+        assert receiver.asked == []
+        stand.exporter.emit(span())
+        await asyncio.sleep(5)
+        assert receiver.asked == [(66.0, "traces")]
+        del stand.registry._collector_to_names[broken]
+        await asyncio.sleep(60)
+    assert "metrics" in [signal for _, signal in receiver.asked]
+
+
+async def test_losses_are_counted_from_zero(receiver: Away) -> None:
+    """Without a first value, an alert would not see the first loss as an increase."""
+    async with exporting() as stand:
+        for signal in ("metrics", "traces"):
+            for outcome in ("exported", "refused", "dropped"):
+                labels = {"signal": signal, "outcome": outcome}
+                assert stand.registry.get_sample_value("healthd_otlp_items_total", labels) == 0
 
 
 async def test_more_than_can_wait_is_dropped(receiver: Away) -> None:

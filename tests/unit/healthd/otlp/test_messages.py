@@ -123,3 +123,13 @@ def test_traceparent(header: str, found: tuple[str, str, bool] | None) -> None:
     assert (None if context is None else (context.trace_id, context.span_id, context.sampled)) == found
     if context is not None:
         assert parse_traceparent(str(context)) == context
+
+
+async def test_what_has_no_place_in_a_message_is_written_as_text(peer: Peer) -> None:
+    """An integer over 64 bits, as OpenTelemetry wants it, and half of a surrogate pair."""
+    attributes: Attributes = {"long": 2**63, "least": -(2**63), "half": "a\ud800b"}
+    span = Span("ab" * 16, "cd" * 8, None, "gate \udfff", NOON, NOON, attributes, failed="\ud800")
+    peer.received.append(_received(traces_request([span], {"host.name": "h\udcff"})))
+    (read,) = otlp.spans(peer)
+    assert otlp.attributes_of(read) == {"long": "9223372036854775808", "least": -(2**63), "half": "a?b"}
+    assert (read.name, read.status.message) == ("gate ?", "?")
