@@ -17,6 +17,7 @@ from healthd.config.in_force import Current
 from healthd.journal.database import Database
 from healthd.monitoring.board import Board
 from healthd.runtime.clock import Clock
+from healthd.runtime.closing import close_part
 from healthd.web.troubles import Trouble
 from healthd_gates.actions.executor import Attempts
 from healthd_gates.config.settings import Config
@@ -140,10 +141,10 @@ class Gates:
     async def close(self) -> None:
         """Stop every gate and leave it to another replica, or to the next start."""
         self.drain()
-        await self.callback_worker.close()
-        await self._action_worker.close()
-        await self._replica.close()
-        await self._session.close()
+        await close_part("callbacks", self.callback_worker.close)
+        await close_part("actions", self._action_worker.close)
+        await close_part("replica", self._replica.close)
+        await close_part("connections", self._session.close)
 
     def _inherited(self, gate: Gate) -> None:
         self.metrics.inherited(gate)

@@ -34,6 +34,7 @@ from healthd.model import Probe, Transition
 from healthd.monitoring.monitor import Listener
 from healthd.runtime import descriptors
 from healthd.runtime.clock import Clock, SystemClock
+from healthd.runtime.closing import close_part
 from healthd.runtime.daemon_thread import in_daemon_thread
 from healthd.runtime.line_writer import LineWriter
 from healthd.runtime.systemd import ServiceManager
@@ -88,8 +89,8 @@ class Daemon:
         suite = self.health.suite
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._fall_silent)
-            stack.push_async_callback(self._close_journal)
-            stack.push_async_callback(suite.close)
+            stack.push_async_callback(close_part, "journal", self._close_journal)
+            stack.push_async_callback(close_part, "checks", suite.close)
             await suite.arrange(self.settings)
             stack.push_async_callback(self._close_notifications)
             serving = await self._listen(stack)
@@ -106,7 +107,7 @@ class Daemon:
                 "reload": lambda: self._once_settled(self._reload_when_told),
             }
             # The suite is closed first: a scheduler that is stopped during a probe logs that as an error.
-            await self._tasks.run(works, self._signals.stopping, suite.close)
+            await self._tasks.run(works, self._signals.stopping, lambda: close_part("checks", suite.close))
 
     def assemble(self) -> web.Application:
         """Build what is loaded late, and the application with every route and every metric; nothing of it runs yet.
@@ -120,7 +121,7 @@ class Daemon:
         http, health = self.settings.http, self.health
         app = server.build(health.endpoints, health.checks_api, health.metrics, late=self._late_calls)
         serving = await server.listen(app, http.listen, health.refusals)
-        stack.push_async_callback(serving.close)
+        stack.push_async_callback(close_part, "server", serving.close)
         stack.callback(self._release_callers)
         if http.agent_check is not None:
             agent = await agent_check.listen(health.board, http.agent_check)
@@ -215,8 +216,11 @@ class Daemon:
     async def _close_notifications(self) -> None:
         if self.rest is not None:
             if self.gates is not None:
-                await self.gates.flush_spans()
-            await asyncio.gather(self.rest.notifications.close(), self.rest.exporter.close())
+                await close_part("last spans", self.gates.flush_spans)
+            await asyncio.gather(
+                close_part("notifications", self.rest.notifications.close),
+                close_part("otlp", self.rest.exporter.close),
+            )
 
     async def _close_journal(self) -> None:
         if self.rest is not None:

@@ -35,6 +35,7 @@ from healthd.notify.told import Memory
 from healthd.notify.told_store import JournalStore
 from healthd.otlp.books import export_metrics
 from healthd.otlp.exporter import Exporter
+from healthd.runtime.closing import close_part
 from healthd.runtime.deadline import with_deadline
 from healthd.runtime.tasks import Work
 from healthd.web.ended_sessions import EndedSessions
@@ -231,13 +232,17 @@ class Rest:
             _log.warning("last transitions not stored in the journal", problem=str(error))
 
     async def _write_the_rest(self, close_gates: Callable[[], Awaitable[None]] | None) -> None:
-        if close_gates is not None:
-            await close_gates()
+        parts = {
+            "journal": self.journal.flush,
+            "heartbeats": self.heartbeats.flush,
+            "incidents": self.incidents.flush,
+            "ended sessions": self.ended_sessions.flush,
+            "spread": self.spread.leave,  # last: where it fails, the others notice within a lease
+        }
         try:
-            await self.journal.flush()
-            await self.heartbeats.flush()
-            await self.incidents.flush()
-            await self.ended_sessions.flush()
-            await self.spread.leave()  # last: where it fails, the others notice within a lease
+            if close_gates is not None:
+                await close_part("gates", close_gates)
+            for name, close in parts.items():
+                await close_part(name, close, raises=JournalError)  # which the next would raise too
         finally:
             await self.database.close()
