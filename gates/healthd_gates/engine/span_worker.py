@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Protocol
+
+import structlog
 
 from healthd.journal.database import JournalError
 from healthd.otlp.span import Span
@@ -13,6 +16,7 @@ from healthd_gates.domain.gate import Gate, GateEvent, GateState
 from healthd_gates.engine.spans import is_told, last_span
 from healthd_gates.store.gate_store import GateStore
 
+_log = structlog.get_logger(__name__)
 _MOST = 1000  # gates whose logs wait to be read; of more, the newest have no span
 _MOST_LINES = 20_000  # of a log that are read
 _PAGE = 500
@@ -43,7 +47,8 @@ class SpanWorker:
 
     def __init__(self, gate_store: GateStore, sink: Callable[[], SpanSink]) -> None:
         self._gate_store, self._sink = gate_store, sink
-        self._ended: asyncio.Queue[Gate] = asyncio.Queue(_MOST)
+        self._ended: deque[Gate] = deque()
+        self._came, self._reading = asyncio.Event(), asyncio.Lock()
         self._watched: dict[str, Gate] = {}
 
     def changed(self, before: Gate, after: Gate) -> None:
@@ -55,9 +60,9 @@ class SpanWorker:
             self._watched[after.id] = after
         else:
             self._watched.pop(after.id, None)
-        if is_told(before, after):
-            with suppress(asyncio.QueueFull):
-                self._ended.put_nowait(after)
+        if is_told(before, after) and len(self._ended) < _MOST:
+            self._ended.append(after)
+            self._came.set()
 
     async def run(self) -> None:
         """Hand spans over until cancelled."""
@@ -67,18 +72,21 @@ class SpanWorker:
 
     async def flush(self) -> None:
         """Hand over what has ended by now. Raises JournalError."""
-        while not self._ended.empty():
-            await self._hand_over(self._ended.get_nowait())
+        async with self._reading:
+            while self._ended:
+                gate = self._ended[0]
+                with _logged(gate.id):
+                    await self._hand_over(gate)
+                self._ended.popleft()
 
     async def _hand_over_ended(self) -> None:
         while True:
-            gate = await self._ended.get()
-            while True:
-                try:
-                    await self._hand_over(gate)
-                    break
-                except JournalError:
-                    await asyncio.sleep(_AGAIN)
+            await self._came.wait()
+            try:
+                await self.flush()
+                self._came.clear()
+            except JournalError:
+                await asyncio.sleep(_AGAIN)
 
     async def _hand_over_superseded(self) -> None:
         """Look for watches that another deploy has ended, which is no step of their own."""
@@ -86,7 +94,8 @@ class SpanWorker:
             await asyncio.sleep(_SUPERSEDED)
             for gate_id in list(self._watched):
                 with suppress(JournalError):
-                    await self._look_at(gate_id)
+                    if await self._has_ended(gate_id):
+                        self._watched.pop(gate_id, None)
 
     async def _hand_over(self, gate: Gate) -> None:
         log = [event for event in await self._log(gate.id) if event.sequence <= gate.sequence]
@@ -101,10 +110,24 @@ class SpanWorker:
                 break
         return log
 
-    async def _look_at(self, gate_id: str) -> None:
-        gate = await self._gate_store.find(gate_id)
-        if gate is not None and gate.state is GateState.WATCHING:
-            return
-        self._watched.pop(gate_id, None)
-        if gate is not None and gate.state.is_over:
-            await self._hand_over(gate)
+    async def _has_ended(self, gate_id: str) -> bool:
+        """Return whether a watch has ended, after its span was handed over."""
+        with _logged(gate_id):
+            gate = await self._gate_store.find(gate_id)
+            if gate is not None and gate.state is GateState.WATCHING:
+                return False
+            if gate is not None and gate.state.is_over:
+                await self._hand_over(gate)
+        return True
+
+
+@contextmanager
+def _logged(gate_id: str) -> Iterator[None]:
+    """Log a bug that costs a gate its span: rollbacks and callbacks run beside this worker. A journal that is away is
+    no bug."""
+    try:
+        yield
+    except JournalError:
+        raise
+    except Exception:
+        _log.exception("gate has no span", gate=gate_id)

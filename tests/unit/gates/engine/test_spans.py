@@ -3,15 +3,20 @@
 import asyncio
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from healthd.journal.database import JournalError
 from healthd.otlp.span import Span
 from healthd_gates.actions.contract import ActionResult, Ending
 from healthd_gates.domain.evidence import Counts
-from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.domain.gate import Gate, GateEvent, GateState
 from healthd_gates.domain.request import Deployment
+from healthd_gates.engine import span_worker
 from healthd_gates.engine.span_worker import SpanSink
+from healthd_gates.engine.spans import last_span
 from tests.fakes.gates import Note, Replica, Script, broken, config, healthy, later, over, replica, request
 from tests.unit.gates.engine.test_rollback import DONE, always, finished, switched_back
 
@@ -148,6 +153,67 @@ async def test_a_gate_that_another_replica_takes_over_keeps_its_trace(file: Path
     (span,) = sink.spans
     assert (span.trace_id, span.parent_id, span.began) == (TRACE, SPAN, gate.created_at)
     assert names(span)[0] == "started"
+
+
+async def test_a_bug_in_telemetry_leaves_gates_as_they_are(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It costs one span: rollbacks and leases run beside it, and the next gate has its span."""
+    broken: list[str] = []
+
+    def bug(gate: Gate, log: list[GateEvent]) -> Span | None:
+        if gate.id in broken:
+            raise ZeroDivisionError
+        return last_span(gate, log)
+
+    monkeypatch.setattr(span_worker, "last_span", bug)
+    async with replica(file) as running:
+        sink = sink_of(running)
+        started = await running.keeper.start(request(), caller="ci")
+        broken.append(started.id)
+        with capture_logs() as logs:
+            await over(running, started)
+            await asyncio.sleep(1)
+        assert not running.task.done()
+        assert [line["gate"] for line in logs if line["event"] == "gate has no span"] == [started.id]
+        gate = await judged(running, "3.0")
+        await handed_over(running)
+    assert [span.attributes["healthd.gate.id"] for span in sink.spans] == [gate.id]
+
+
+async def test_a_watch_that_a_bug_cannot_tell_is_left(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with replica(file, config(**WATCH)) as running:
+        sink_of(running)
+        first = await judged(running)
+        await handed_over(running)
+
+        def bug(gate: Gate, log: list[GateEvent]) -> Span | None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(span_worker, "last_span", bug)
+        with capture_logs() as logs:
+            await running.keeper.start(request("api", "3.0"), caller="ci")
+            await asyncio.sleep(120)
+        assert not running.task.done()
+    assert [line["gate"] for line in logs if line["event"] == "gate has no span"].count(first.id) == 1
+
+
+async def test_a_journal_that_is_away_keeps_a_span_waiting(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also the one that the last words tried first."""
+    async with replica(file) as running:
+        sink, store, away = sink_of(running), running.gates.gate_store, [True]
+        events = store.events
+
+        async def at_times(*asked: Any) -> Any:
+            if away:
+                raise JournalError("database is locked")
+            return await events(*asked)
+
+        monkeypatch.setattr(store, "events", at_times)
+        gate = await judged(running)
+        with pytest.raises(JournalError):
+            await handed_over(running)
+        away.clear()
+        await handed_over(running)
+    assert [span.attributes["healthd.gate.id"] for span in sink.spans] == [gate.id]
 
 
 @pytest.mark.parametrize("wants", [True, False])
