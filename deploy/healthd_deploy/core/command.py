@@ -35,6 +35,7 @@ from healthd_deploy.core.report import Report
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import BlueGreenPlan, DeployConfig
 from healthd_deploy.core.steps import Steps
+from healthd_deploy.core.version import Version
 from healthd_gates.client.client import GateClient
 
 ConfigT = TypeVar("ConfigT", bound=DeployConfig)
@@ -66,7 +67,7 @@ def deploying(model: type[ModelT]) -> Callable[[Tool[ModelT]], Callable[..., Non
     """A command that deploys VERSION as its `--config` says, and undoes what it did unless it was promoted."""
 
     def decorate(tool: Tool[ModelT]) -> Callable[..., None]:
-        @click.argument("version")
+        @click.argument("version", type=Version())
         @click.option(
             "-c", "--config", "file", required=True, type=click.Path(path_type=Path, dir_okay=False),
             help="The YAML file that says what is deployed where.",

@@ -12,6 +12,7 @@ from healthd.commands.values import Number
 from healthd_deploy.core.blue_green import BlueGreen
 from healthd_deploy.core.command import Deploy, choosing_strategy, config_or_exit, deploying, ramp_policy
 from healthd_deploy.core.exit import NOT_UNDONE, DeployAborted, TargetDown
+from healthd_deploy.core.version import Version
 from healthd_deploy.nginx.platform import NginxPlatform
 from healthd_deploy.nginx.settings import NginxConfig, SwitchConfig
 from healthd_deploy.nginx.upstream import UpstreamFile
@@ -44,7 +45,11 @@ async def blue_green(deploy: Deploy[NginxConfig]) -> None:
 @nginx.command()
 @click.argument("target")
 @click.option("-c", "--config", "file", required=True, type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--version", help="The version that TARGET has, where no deploy has put it there: for the first switch.")
+@click.option(
+    "--version",
+    type=Version(),
+    help="The version that TARGET has, where no deploy has put it there: for the first switch.",
+)
 @click.option(
     "--weight",
     type=Number(0, 100),

@@ -17,8 +17,8 @@ Server = Annotated[
     str,
     StringConstraints(
         pattern=shape(
-            r"^(unix:)?[A-Za-z0-9_./\[\]:-]{1,255}$",
-            "a server as NGINX has it, such as 10.0.1.10:3000 or unix:/run/api.sock",
+            r"^(unix:/[A-Za-z0-9_./-]{1,255}|[A-Za-z0-9_.\[\]:-]{1,255})$",
+            "a server as NGINX has it, such as 10.0.1.10:3000 or unix:/run/api.sock, without http://",
         )
     ),
 ]

@@ -34,6 +34,12 @@ class State:
         return 100.0 - self.other if target == self.live else self.other
 
 
+def _mark(state: State) -> str:
+    """Return the line of the file by which a state is read again."""
+    part = {"other": state.other} if state.other else {}
+    return _MARK + json.dumps({"live": state.live, "versions": dict(state.versions), **part})
+
+
 class UpstreamFile:
     """Reads the file, and replaces it atomically."""
 
@@ -55,10 +61,13 @@ class UpstreamFile:
         raise StepFailed(f"{self._config.file} names none of the targets {', '.join(self._config.targets)}")
 
     def noted(self, target: str, version: str) -> None:
-        """Record the version on a target."""
+        """Record the version on a target. The directives stay those that NGINX has accepted."""
         with self._locked():
             state = self.read()
-            self._write(replace(state, versions={**state.versions, target: version}))
+            text = self._config.file.read_text(encoding="utf-8")
+            before = next(line for line in text.splitlines() if line.startswith(_MARK))
+            mark = _mark(replace(state, versions={**state.versions, target: version}))
+            self._replace(text.replace(before, mark, 1).encode())
 
     async def look(self, target: str, weight: float = 100.0) -> str:
         """Return what a switch would do now. Changes nothing; raises as the switch would."""
@@ -159,14 +168,12 @@ class UpstreamFile:
             yield
 
     def _write(self, state: State) -> None:
-        part = {"other": state.other} if state.other else {}
-        marked = json.dumps({"live": state.live, "versions": dict(state.versions), **part})
         inside = [f"server {server};" for server in self._config.targets[state.live]]
         if state.other:
             inside = self._weighted(state)
         inside += [f"{option};" for option in self._config.options]
         body = "".join(f"    {line}\n" for line in inside)
-        text = f"{_MARK}{marked}\nupstream {self._config.name} {{\n{body}}}\n"
+        text = f"{_mark(state)}\nupstream {self._config.name} {{\n{body}}}\n"
         self._replace(text.encode())
 
     def _weighted(self, state: State) -> list[str]:

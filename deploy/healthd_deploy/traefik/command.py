@@ -12,6 +12,7 @@ import click
 from healthd_deploy.core.blue_green import BlueGreen
 from healthd_deploy.core.command import Deploy, choosing_strategy, config_or_exit, deploying, ramp_policy
 from healthd_deploy.core.exit import NOT_UNDONE, DeployAborted, TargetDown, UnknownTarget
+from healthd_deploy.core.version import Version
 from healthd_deploy.traefik.platform import TraefikPlatform
 from healthd_deploy.traefik.settings import SwitchConfig, TraefikConfig
 from healthd_deploy.traefik.traffic import Traffic
@@ -43,7 +44,11 @@ async def blue_green(deploy: Deploy[TraefikConfig]) -> None:
 @traefik.command()
 @click.argument("target")
 @click.option("-c", "--config", "file", required=True, type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--version", help="The version that TARGET has, where no deploy has put it there: for the first switch.")
+@click.option(
+    "--version",
+    type=Version(),
+    help="The version that TARGET has, where no deploy has put it there: for the first switch.",
+)
 @click.option("--force", is_flag=True, help="Also to a target of which Traefik sees no server up.")
 def switch(target: str, file: Path, *, version: str | None, force: bool) -> None:
     """Give TARGET all of the traffic: writes the file for the first time, and ends a ramp that was left where it was.

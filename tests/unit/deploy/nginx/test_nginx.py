@@ -90,6 +90,26 @@ async def test_nothing_is_released_to_a_target_that_has_a_part(tmp_path: Path) -
         await platform.release("green", "2.1")
 
 
+async def test_a_version_is_noted_beside_the_servers_that_nginx_has(tmp_path: Path) -> None:
+    """Those of a configuration that was changed since are NGINX's only once it has accepted them."""
+    await UpstreamFile(upstream(tmp_path)).switch("green", even_if_dead=True)
+    before = (tmp_path / "api.conf").read_text()
+    changed = UpstreamFile(upstream(tmp_path, targets={"blue": ["nowhere:1"], "green": ["nowhere:2"]}))
+    changed.noted("blue", "2.0")
+    after = (tmp_path / "api.conf").read_text()
+    assert (changed.read().versions, after.splitlines()[1:]) == ({"blue": "2.0"}, before.splitlines()[1:])
+
+
+@pytest.mark.parametrize("words", [["blue-green", ""], ["blue-green", "2 0"], ["switch", "blue", "--version", ""]])
+def test_a_version_that_is_none(tmp_path: Path, words: list[str]) -> None:
+    """Such as a variable that is unset: nothing is looked at."""
+    file = tmp_path / "deploy.yaml"
+    file.write_text("")
+    told = CliRunner().invoke(main, ["nginx", *words, "--config", str(file)])
+    assert told.exit_code == 3
+    assert "is the variable that holds it set?" in told.output or "'2 0' is no version" in told.output
+
+
 async def test_what_nginx_refuses_is_taken_back(tmp_path: Path) -> None:
     """The file is as it was, and NGINX's own words are told."""
     await UpstreamFile(upstream(tmp_path)).switch("blue", even_if_dead=True)
@@ -223,6 +243,7 @@ def test_a_file_of_somebody_else(tmp_path: Path) -> None:
         ({"targets": {**TARGETS, "blue": []}}, "targets.blue"),
         ({"options": ["keepalive 1; }"]}, "options"),
         ({"reload": []}, "reload"),
+        ({"targets": {"blue": ["http://10.0.1.10:3000"], "green": ["10.0.1.11:3000"]}}, "targets.blue"),
     ],
     ids=[
         "one target",
@@ -232,6 +253,7 @@ def test_a_file_of_somebody_else(tmp_path: Path) -> None:
         "no address",
         "a brace",
         "no program",
+        "an address as healthd's configuration has it",
     ],
 )
 def test_what_is_refused(tmp_path: Path, changes: dict[str, Any], field: str) -> None:

@@ -11,6 +11,7 @@ from healthd.checks.mongodb import MongoDBConfig, judge
 from healthd.checks.mongodb_client import Client
 from healthd.checks.mongodb_driver import Driver
 from healthd.model import FailureKind, Result, Status
+from tests.servers import tcp
 
 URI = SecretStr("mongodb://host/")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -134,6 +135,7 @@ def test_a_clock_that_is_wrong_is_no_lag(ahead: float) -> None:
 )
 async def test_an_applications_pool_and_patience_are_no_fault(options: str, driver: Driver) -> None:
     """They contradict none of those that the check sets for its one connection."""
-    client = Client(SecretStr(f"mongodb://127.0.0.1/?{options}"), 1.0, driver)
-    assert await client.open() is not None
-    client.drop()
+    with tcp.silent() as listener:
+        client = Client(SecretStr(f"mongodb://127.0.0.1:{listener.port}/?{options}"), 1.0, driver)
+        assert await client.open() is not None
+        client.drop()

@@ -216,7 +216,7 @@ async def test_tokens_of_the_configuration_are_as_before(open_site: Open, issuer
         ({"claims": {}}, "at least 1 item"),
         ({"claims": {"repository": "*"}}, "lets in every token of this issuer"),
         ({"issuer": "http://token.example.com"}, "must begin with https://"),
-        ({"issuer": "token.example.com"}, "write the issuer as its tokens name it"),
+        ({"issuer": "token.example.com"}, "must begin with https://: write https://token.example.com"),
         ({"issuer": "https://user:secret@example.com"}, "write the issuer as its tokens name it"),
         ({"role": None}, "grants nothing"),
         ({"name": "same"}, "two tokens, identities or people have the same name"),
