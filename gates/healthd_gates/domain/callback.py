@@ -46,9 +46,9 @@ class PendingCallback:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A callback as stored. `word` is the answer if there is no gate to give it, and `why` the reason. `said` is the
-    answer that may have been received already, `reports` the number of progress reports sent, `tries` the number of
-    attempts in a row that failed at the present step.
+    """A callback as stored. `word` is the answer if there is no gate to give it, `why` the reason, and `word_at` the
+    time from which on it is delivered. `said` is the answer that may have been received already, `reports` the number
+    of progress reports sent, `tries` the number of attempts in a row that failed at the present step.
     """
 
     key: str
@@ -57,6 +57,7 @@ class Reply:
     request: VerifyRequest | None
     word: FinalWord | None
     why: str | None
+    word_at: datetime | None
     gate_id: str | None
     state: ReplyState
     said: FinalWord | None

@@ -76,17 +76,17 @@ class CallbackSteps:
             gone = f"hooks.{reply.hook} is not configured any more"
             return replace(reply, state=state, detail=gone), _LONGEST_LOOK_PAUSE
         if reply.word is not None:
-            return await self._tell(reply, correspondent, reply.word, reply.why or "", reply.created_at)
+            return await self._tell(reply, correspondent, reply.word, reply.why or "", reply.word_at)
         if reply.gate_id is None:
             return await self._begin(reply, correspondent)
         try:
             gate = await self._gate_service.get(reply.gate_id)
         except UnknownGate as error:
-            return await self._tell(reply, correspondent, Verdict.FAIL, str(error), reply.created_at)
+            return self._without_gate(reply, Verdict.FAIL, str(error))
         if gate.is_answered:
             answered_at = gate.decision.at if gate.decision is not None else gate.finished_at
             word, text = verdict(gate, self._page(gate))
-            return await self._tell(reply, correspondent, word, text, answered_at or reply.created_at)
+            return await self._tell(reply, correspondent, word, text, answered_at)
         return await self._report(reply, correspondent, gate)
 
     async def _begin(self, reply: Reply, correspondent: Correspondent) -> tuple[Reply, float]:
@@ -95,17 +95,21 @@ class CallbackSteps:
         try:
             excuse = await self._ask(reply, correspondent.excuse)
             if excuse is not None:
-                return replace(reply, word=Verdict.PASS, why=excuse, tries=0), 0.0
+                return self._without_gate(reply, Verdict.PASS, excuse)
             request = await self._placed(reply.request, reply, correspondent)
             gate = await self._gate_service.start(request, caller=f"hook:{reply.hook}", idempotency_key=reply.key)
         except Refusal as refusal:
             return await self._wait_or_refuse(reply, correspondent, refusal)
         except _UnansweredError as error:
             if self._age(reply) >= correspondent.wait_timeout:
-                return replace(reply, word=Verdict.FAIL, why=f"The gate could not start: {error}.", tries=0), 0.0
+                return self._without_gate(reply, Verdict.FAIL, f"The gate could not start: {error}.")
             after = replace(reply, tries=reply.tries + 1, detail=str(error))
             return after, _backoff(reply.tries, _LONGEST_LOOK_PAUSE)
         return replace(reply, gate_id=gate.id, state=ReplyState.WAITING, tries=0, detail=""), 0.0
+
+    def _without_gate(self, reply: Reply, word: FinalWord, why: str) -> tuple[Reply, float]:
+        """Return the callback with an answer that no gate gives, which is delivered next."""
+        return replace(reply, word=word, why=why, word_at=self._clock.now(), state=ReplyState.DUE, tries=0), 0.0
 
     async def _ask(self, reply: Reply, look: Callable[[Mapping[str, Any]], Coroutine[Any, Any, T]]) -> T:
         """Return what a tool answers. Raises a Refusal of the dialect, and _UnansweredError for any other failure."""
@@ -135,7 +139,7 @@ class CallbackSteps:
         until = refusal.fields.get("until")
         needed = (until - self._clock.now()).total_seconds() if until is not None else 0.0
         if not isinstance(refusal, RETRYABLE) or left <= 0 or needed > left:
-            return replace(reply, word=Verdict.FAIL, why=why, tries=0), 0.0
+            return self._without_gate(reply, Verdict.FAIL, why)
         if why != reply.detail and reply.reports < _REPORTS:
             reply = await self._say(reply, correspondent, f"Waiting. {why}")
         return replace(reply, tries=0, detail=why), _TURN_SECONDS
@@ -162,10 +166,10 @@ class CallbackSteps:
         return reply
 
     async def _tell(
-        self, reply: Reply, correspondent: Correspondent, word: FinalWord, text: str, answered_at: datetime
+        self, reply: Reply, correspondent: Correspondent, word: FinalWord, text: str, answered_at: datetime | None
     ) -> tuple[Reply, float]:
-        """Deliver the verdict, which is known since `answered_at`. Once an answer may have been received it is the only
-        one."""
+        """Deliver the verdict, which is known since `answered_at`, if not from the beginning. Once an answer may have
+        been received it is the only one."""
         if reply.said is not None and reply.said is not word:
             word, text = reply.said, f"As said before, whatever has happened since. {text}"
         noted = replace(reply, said=word)
@@ -181,13 +185,12 @@ class CallbackSteps:
             _log.exception("callback failed with an internal error", key=reply.key)
             delivery = Delivery(Receipt.RETRY, describe(error))
         self._log_delivery(noted, delivery, text)
-        return self._delivered(noted if delivery.heard else reply, delivery, correspondent.retry_for, answered_at)
+        since = max(answered_at or reply.created_at, reply.created_at)  # the tool may have asked for it again since
+        return self._delivered(noted if delivery.heard else reply, delivery, correspondent.retry_for, since)
 
-    def _delivered(
-        self, reply: Reply, delivery: Delivery, retry_for: float, answered_at: datetime
-    ) -> tuple[Reply, float]:
+    def _delivered(self, reply: Reply, delivery: Delivery, retry_for: float, since: datetime) -> tuple[Reply, float]:
         pause = max(min(delivery.after, _LONGEST_WISH), _backoff(reply.tries, _LONGEST_PAUSE))
-        tried_for = (self._clock.now() - answered_at).total_seconds()
+        tried_for = (self._clock.now() - since).total_seconds()
         state = ReplyState.DUE
         if delivery.receipt is Receipt.TAKEN:
             state = ReplyState.DONE

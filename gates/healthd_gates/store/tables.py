@@ -119,6 +119,7 @@ replies = sa.Table(
     sa.Column("request", Text),
     sa.Column("word", Text),
     sa.Column("why", Text),
+    sa.Column("word_at", Moment),
     sa.Column("gate_id", Text),
     sa.Column("state", Text, nullable=False, index=True),
     sa.Column("said", Text),
@@ -167,4 +168,4 @@ quarantine = sa.Table(
     sa.Column("reason", Text, nullable=False),
 )
 
-BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_gates_version", head="0005", oldest="0003")
+BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_gates_version", head="0006", oldest="0003")

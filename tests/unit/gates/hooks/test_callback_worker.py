@@ -9,7 +9,7 @@ import pytest
 from healthd.journal.database import Database, JournalError
 from healthd_gates.config import any_hook
 from healthd_gates.domain import callback as stored
-from healthd_gates.domain.errors import JournalUnavailable
+from healthd_gates.domain.errors import JournalUnavailable, UnknownGate
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import Version
 from healthd_gates.engine.service import GateService
@@ -277,6 +277,67 @@ async def test_a_verdict_is_tried_for_its_whole_time_however_long_the_gate_took(
         assert words() == ["pass"] * (tried + 1)
 
 
+def _lost_at_first() -> None:
+    """Make the tool lose the first two answers of those that come from now on."""
+    first = len(Tool.told)
+    Tool.act = lambda _word: LOST if len(Tool.told) < first + 3 else TAKEN
+
+
+async def test_an_answer_without_a_gate_is_tried_for_its_whole_time_too(file: Path) -> None:
+    """However long the callback waited until the gate could start."""
+
+    def unknown() -> None:
+        raise LookupError("no replacement task set yet")
+
+    impatient = config(hooks={"tool": {"kind": "tool", "wait_timeout": 400.0, "retry_for": 60.0}})
+    Tool.excuses = unknown
+    _lost_at_first()
+    async with replica(file, impatient) as running:
+        await running.gates.callback_worker.owe(owed())
+        await until_told(3)
+        assert words() == ["fail"] * 3
+
+
+async def test_an_excuse_that_comes_late_is_tried_for_its_whole_time(file: Path) -> None:
+    start = asyncio.get_running_loop().time()
+
+    def late() -> str:
+        if asyncio.get_running_loop().time() < start + 300.0:
+            raise LookupError("not known yet")
+        return "It rolls back."
+
+    impatient = config(hooks={"tool": {"kind": "tool", "wait_timeout": 400.0, "retry_for": 60.0}})
+    Tool.excuses = late
+    _lost_at_first()
+    async with replica(file, impatient) as running:
+        await running.gates.callback_worker.owe(owed())
+        await until_told(3)
+        assert words() == ["pass"] * 3
+
+
+async def test_a_gate_that_is_gone_is_a_no_that_is_tried_for_its_whole_time(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time counts from when that is found, and is kept over a restart."""
+
+    async def gone(_service: GateService, gate_id: str) -> Gate:
+        raise UnknownGate(gate_id=gate_id)
+
+    long = config(hooks={"tool": {"kind": "tool", "retry_for": 60.0}}, policy={"observe": {"min": "1h", "max": "2h"}})
+    before = await start_replica(file, long)
+    await before.gates.callback_worker.owe(owed())
+    await asyncio.sleep(300.0)
+    monkeypatch.setattr(GateService, "get", gone)
+    Tool.act = lambda _word: LOST
+    await until_told()
+    await before.crash()
+    _lost_at_first()
+    async with replica(file, long):
+        told = len(Tool.told)
+        await until_told(told + 3)
+        assert set(words()) == {"fail"}
+
+
 async def test_a_cancelled_gate_is_a_no(file: Path) -> None:
     """Only a pass promotes."""
     async with replica(file, staged()) as running:
@@ -330,6 +391,19 @@ async def test_a_tool_that_never_comes_back_is_given_up(file: Path) -> None:
         tried = len(Tool.told)
         await asyncio.sleep(300.0)
         assert len(Tool.told) == tried
+
+
+async def test_what_is_asked_for_again_has_its_whole_time_again(file: Path) -> None:
+    """Its answer was known, and given up, long before."""
+    Tool.act = lambda _word: REFUSED
+    async with replica(file, config(hooks={"tool": {"kind": "tool", "retry_for": 60.0}})) as running:
+        await running.gates.callback_worker.owe(owed())
+        await until_told()
+        await asyncio.sleep(600.0)
+        _lost_at_first()
+        await running.gates.callback_worker.owe(owed())
+        await until_told(4)
+        assert words() == ["pass"] * 4
 
 
 async def test_a_hook_that_is_taken_out_and_put_back_still_gets_its_answer(file: Path) -> None:
