@@ -37,7 +37,8 @@ _MOST_BYTES = 2**20  # of a message
 _GOODBYE = 0.5  # seconds to wait for the answer to our close, which changes nothing
 _BY_STATUS = {401: FailureKind.AUTH, 403: FailureKind.PERMISSION, 429: FailureKind.RATE_LIMITED}
 _Subprotocol = Annotated[
-    str, StringConstraints(pattern=shape(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", "the name of a subprotocol, such as mqtt"))
+    # A header's pattern has the words of a header: this one is the same, written in another way.
+    str, StringConstraints(pattern=shape(r"^[-!#$%&'*+.^_`|~0-9A-Za-z]+$", "the name of a subprotocol, such as mqtt"))
 ]
 
 

@@ -6,8 +6,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
+from healthd.checks.http_address import HeaderName, HeaderValue
 from healthd.config.model import Model
 from healthd.units import Duration, HttpAddress
 
@@ -21,7 +22,7 @@ MESSAGES = {
 class Otlp(Model):
     endpoint: HttpAddress
     """Base address of the receiver, such as `http://collector:4318`; `/v1/metrics` and `/v1/traces` follow it."""
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     """Headers of each request, such as `Authorization`."""
     signals: tuple[Signal, ...] = Field(("metrics", "traces"), min_length=1)
     """What is sent: `metrics`, and `traces`, which have a span for each gate."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, Secret, SecretStr, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, Secret, StringConstraints, model_validator
 
+from healthd.checks.http_address import HeaderName, HeaderValue
 from healthd.config.model import Model
 from healthd.wording import shape
 
@@ -41,7 +42,7 @@ class SmokeRequest(Model):
     """The path, on the target of the candidate."""
     status: int = Field(200, ge=100, le=599)
     """The status that the answer must have."""
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     """Headers to send; they are treated as secrets."""
     json_body: Secret[Any] | None = Field(None, alias="json")
     """A body to send as JSON; it is treated as a secret, since a login carries one."""

@@ -19,6 +19,7 @@ from pydantic import Field, SecretStr, model_validator
 from yarl import URL
 
 from healthd.checks.failures import classify
+from healthd.checks.http_address import HeaderName, HeaderValue
 from healthd.checks.unreachable import brief
 from healthd.config.settings import Model
 from healthd.http.session import new_session
@@ -93,7 +94,7 @@ class HttpConfig(SourceConfig):
     """A bearer token."""
     basic: Basic | None = None
     """A name and a password for basic authentication."""
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     """Headers to send with every request, such as a tenant's id."""
     tls: Tls = Tls()
     """Verification of an https address, and the client certificate."""

@@ -48,6 +48,10 @@ GOOD: dict[str, Any] = {"criteria": [ERRORS]}
         ({"criteria": [{"kind": "smoke", "requests": [{"get": "//elsewhere/"}]}]}, "starts with one slash"),
         ({"criteria": [{"kind": "smoke", "requests": [{"get": "/a b"}]}]}, "pattern"),
         ({"criteria": [{"kind": "smoke", "requests": [{"get": "/", "status": 20}]}]}, "status"),
+        (
+            {"criteria": [{"kind": "smoke", "requests": [{"get": "/", "headers": {"a": "b\r"}}]}]},
+            "cannot hold line breaks",
+        ),
         ({**GOOD, "initial_delay": 30}, "duration"),
         ({**GOOD, "interval": "100ms"}, "at least 1s"),
         ({**GOOD, "observe": {"min": "5m", "max": "1m"}}, "not be shorter"),

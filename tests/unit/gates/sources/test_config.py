@@ -147,6 +147,8 @@ def test_every_kind_loads_and_has_a_good_example() -> None:
         ({**GRAPHITE, "errors": "sumSeries(a.count"}, "parenthesis without its counterpart"),
         ({**GRAPHITE, "errors": "seriesByTag('name=a)"}, "a quote or a parenthesis without"),
         ({**GRAPHITE, "errors": "sumSeries(a.m1_rate)"}, r"\.m1_rate gives no count"),
+        ({**PROMETHEUS, "headers": {"X-Scope-OrgID": "a\n"}}, "cannot hold line breaks"),
+        ({**PROMETHEUS, "headers": {"X Scope": "a"}}, "headers"),
         ({**GRAPHITE, "errors": "perSecond(a.count)"}, r"perSecond\(\) gives no count.*nonNegativeDerivative"),
         ({**GRAPHITE, "errors": "seriesByTag('name=a', 'version=~$version.*')"}, "may not stand in a pattern"),
         ({"kind": "access_log"}, "file is missing"),
