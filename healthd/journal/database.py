@@ -26,7 +26,7 @@ from healthd.journal.engines import Engines
 from healthd.journal.errors import CALLERS_OWN, JournalError, JournalGoneError, is_callers_own, sentence
 from healthd.journal.migrate import Branch
 from healthd.journal.outage import Outage, Outages
-from healthd.journal.places import Places
+from healthd.journal.places import NoPlaceError, Places
 from healthd.journal.sqlite_files import SQLiteFiles
 from healthd.runtime.clock import Clock
 from healthd.runtime.daemon_thread import in_daemon_thread
@@ -148,10 +148,20 @@ class Database:
     async def _transaction(
         self, opened: Engines, engine: AsyncEngine, places: Places, *, is_ours: bool = False, checkpoints: bool = False
     ) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction. What the block itself raises passes through, unless the block `is_ours`."""
+        """Open a transaction in its turn. What the block itself raises passes through, unless the block `is_ours`."""
+        try:
+            async with places.one(), self._begun(opened, engine, is_ours, checkpoints) as connection:
+                yield connection
+        except NoPlaceError as error:
+            raise self._failed(error) from None
+
+    @asynccontextmanager
+    async def _begun(
+        self, opened: Engines, engine: AsyncEngine, is_ours: bool, checkpoints: bool
+    ) -> AsyncIterator[AsyncConnection]:
         in_block = False
         try:
-            async with places.one(), engine.connect() as connection:
+            async with engine.connect() as connection:
                 try:
                     if checkpoints:
                         await self._look_at_files(connection)  # before anything is copied into another's file

@@ -15,24 +15,38 @@ from contextlib import asynccontextmanager
 from healthd.journal.errors import JournalError
 
 
+class NoPlaceError(JournalError):
+    """No place became free in time. It says with what the latest of those who had one failed, if any did."""
+
+
 class Places:
-    """So many places. Whoever waits does so for as long as the queue moves: it fails once no place was given back for
-    `seconds`."""
+    """So many places. Whoever waits does so for as long as the queue moves: it fails once nobody got anything done for
+    `seconds`. A place that is given back after a JournalError goes to the next, who may find the journal back, and does
+    not count: else each would wait for as long as all before it take to fail."""
 
     def __init__(self, count: int, seconds: float) -> None:
         self._free, self._seconds = count, seconds
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._moved_at = 0.0
+        self._problem: str | None = None
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:
-        """Have a place during the block. Raises JournalError."""
+        """Have a place during the block. Raises NoPlaceError."""
         if self._free:
             self._free -= 1
         else:
             await self._wait()
         try:
             yield
+        except JournalError as error:
+            self._problem = str(error)
+            raise
+        except Exception:  # the block's own
+            self._moved()
+            raise
+        else:
+            self._moved()
         finally:
             self._give_back()
 
@@ -45,7 +59,8 @@ class Places:
             while not given.done():
                 left = max(since, self._moved_at) + self._seconds - loop.time()
                 if left <= 0:
-                    raise JournalError(f"busy: none of its connections became free for {self._seconds:g} s")
+                    busy = f"busy: none of its connections became free for {self._seconds:g} s"
+                    raise NoPlaceError(self._problem or busy)
                 await asyncio.wait({given}, timeout=left)
         except BaseException:
             if given.done():
@@ -54,9 +69,11 @@ class Places:
                 self._waiting.remove(given)
             raise
 
+    def _moved(self) -> None:
+        self._moved_at, self._problem = asyncio.get_running_loop().time(), None
+
     def _give_back(self) -> None:
         """Give the place to whoever has waited longest: nobody can take it in between."""
-        self._moved_at = asyncio.get_running_loop().time()
         if self._waiting:
             self._waiting.popleft().set_result(None)
         else:

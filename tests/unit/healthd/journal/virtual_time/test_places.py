@@ -19,6 +19,12 @@ async def database(tmp_path: Path) -> Database:
     return database
 
 
+async def fail(database: Database, seconds: float, error: Exception) -> None:
+    async with database.write():
+        await asyncio.sleep(seconds)
+        raise error
+
+
 async def test_a_queue_that_moves_refuses_nobody(database: Database) -> None:
     """However long it is: the last of sixty waits for two minutes here."""
     wrote = []
@@ -49,6 +55,43 @@ async def test_a_queue_that_stands_refuses_after_ten_seconds(database: Database)
     assert loop.time() - began == pytest.approx(17, abs=0.5)
     await asyncio.gather(first, stands)
     await write(0)
+    await database.close()
+
+
+async def test_a_journal_that_hangs_is_told_to_all_who_wait_within_ten_seconds(database: Database) -> None:
+    """Each who has a connection fails only after a while, and the next is let try; the others do not wait for that."""
+    loop = asyncio.get_running_loop()
+
+    async def write() -> tuple[float, str]:
+        began = loop.time()
+        with pytest.raises(JournalError) as refused:
+            await fail(database, 4, ConnectionResetError("it hangs"))
+        return loop.time() - began, str(refused.value)
+
+    async def later() -> tuple[float, str]:
+        await asyncio.sleep(9)
+        return await write()
+
+    told = await asyncio.gather(*(write() for _ in range(20)), *(later() for _ in range(20)))
+    assert max(seconds for seconds, _ in told) <= 14.5, "ten to wait, and four to fail"
+    assert sum(seconds <= 10.5 for seconds, _ in told) >= 36
+    assert {problem for _, problem in told} == {told[0][1]}, "why, not that others wait too"
+    assert "it hangs" in told[0][1]
+    assert database.outage is not None
+    assert "it hangs" in database.outage.problem
+    async with database.write():
+        pass
+    await database.close()
+
+
+async def test_a_block_that_raises_an_error_of_its_own_moves_the_queue(database: Database) -> None:
+    """The journal works: thirty gates in a row that are refused keep nobody from theirs."""
+
+    async def write() -> None:
+        with pytest.raises(KeyError):
+            await fail(database, 2, KeyError("refused"))
+
+    await asyncio.gather(*(write() for _ in range(30)))
     await database.close()
 
 
