@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, get_args
 
 from aiohttp import web
@@ -102,8 +103,8 @@ class IncidentPage:
         match form.get("act"):
             case "open":
                 pages = {"pages": [form["page"]]} if form.get("page") else {}
-                said = _planned({**said, **named, **pages}, form)
-                incident = validated(said, NewIncident, "Invalid incident", self._writing.pages)
+                wanted = {**said, **named, **pages, **_planned(form)}
+                incident = validated(wanted, NewIncident, "Invalid incident", self._writing.pages)
                 await self._writing.open(caller, incident)
             case "update":
                 meant = self._writing.meant(form.get("incident", ""))
@@ -120,13 +121,17 @@ class IncidentPage:
         return self._guard.sender_of_form(request, token.strip(), _SCOPE)
 
 
-def _planned(wanted: dict[str, Any], form: Mapping[str, str]) -> dict[str, Any]:
-    """Return what is opened, with the times of planned maintenance, if there are any. The form of a browser names no
-    time zone: its times are UTC."""
-    start, lasts, window = form.get("from", ""), form.get("for", ""), {"window": form.get("window") == "yes"}
-    if not start and not lasts:
-        return {**wanted, **window}
-    has_zone = start.endswith("Z") or "+" in start
-    times = {"from": start if has_zone else f"{start}Z"} if start else {}
-    times |= {"for": lasts} if lasts else {}
-    return {**{key: value for key, value in wanted.items() if key not in ("state", "impact")}, **times, **window}
+def _planned(form: Mapping[str, str]) -> dict[str, Any]:
+    """Return the times of planned maintenance, if there are any, and whether a window goes with it."""
+    times = {key: form[key] for key in ("from", "for") if form.get(key)}
+    if "from" in times:
+        times["from"] = _with_zone(times["from"])
+    return {**times, "window": form.get("window") == "yes"}
+
+
+def _with_zone(time: str) -> str:
+    """Return a time with its zone: the form of a browser names none, and its times are UTC."""
+    try:
+        return f"{time}Z" if datetime.fromisoformat(time).tzinfo is None else time
+    except ValueError:  # which validation tells of
+        return time

@@ -1,7 +1,7 @@
 """Planned maintenance: announced beforehand, begun and ended by its times, with the window in force meanwhile."""
 
 import asyncio
-from datetime import timedelta
+from datetime import timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ OPTIONS: dict[str, Any] = {
     "auth": {"tokens": [BOTH, WRITER]},
     "http": {"external_url": "https://healthd.test"},
 }
+
+PLANNED = {"impact": "", "state": "", "for": "1h", "token": "both-token"}  # what is sent of a form's first choices
 
 
 def at(site: Site, hours: float) -> str:
@@ -220,19 +222,39 @@ async def test_a_window_takes_the_right_to_add_one(open_site: Open) -> None:
     assert [it.id for it in site.windows.all()] == [made["window"]]
 
 
+async def test_the_form_takes_any_zone_and_the_impact_that_is_chosen(open_site: Open) -> None:
+    """What does not fit planned maintenance is refused, not left out."""
+    site, client = await open_site(**OPTIONS)
+    start = site.clock.now().replace(microsecond=0) + timedelta(hours=2)
+    reads = {"Authorization": bearer("writer")["Authorization"]}
+    for hours in (-5, 0, 2):
+        zoned = start.astimezone(timezone(timedelta(hours=hours))).isoformat()
+        assert (await press(client, {**NEW, **PLANNED, "impact": "outage", "from": zoned}, **reads))[0] == 303
+    assert [(it.last.starts, it.last.impact) for it in site.incidents.all()] == [(start, "outage")] * 3
+    for change, told in (
+        ({"impact": "none"}, "an announcement has no times"),
+        ({"state": "identified"}, "planned maintenance has it by its times"),
+        ({"from": "tomorrow"}, "from: "),
+    ):
+        status, page = await press(client, {**NEW, **PLANNED, **change}, **reads)
+        assert (status, told in page) == (422, True), page
+    assert len(site.incidents.all()) == 3
+
+
 async def test_by_the_form_and_by_the_command(open_site: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """A browser's time is UTC; both show what is planned."""
     site, client = await open_site(**OPTIONS)
     start = f"{site.clock.now() + timedelta(hours=2):%Y-%m-%dT%H:%M}"
-    form = {**NEW, "from": start, "for": "1h", "window": "yes", "token": "both-token"}
+    form = {**NEW, **PLANNED, "from": start, "window": "yes"}
     reads = {"Authorization": bearer("writer")["Authorization"]}
     assert (await press(client, form, **reads))[0] == 303
     (incident,) = site.incidents.all()
-    assert (incident.last.state, incident.last.starts) == (
-        "scheduled", site.clock.now().replace(second=0, microsecond=0) + timedelta(hours=2),
+    assert (incident.last.state, incident.last.impact, incident.last.starts) == (
+        "scheduled", "maintenance", site.clock.now().replace(second=0, microsecond=0) + timedelta(hours=2),
     )  # fmt: skip
-    page = words(await (await client.get("/incidents/page", headers=reads)).text())
-    assert f"with the window {incident.last.window}" in page
+    html = await (await client.get("/incidents/page", headers=reads)).text()
+    assert f"with the window {incident.last.window}" in words(html)
+    assert html.count('<option value="">degraded; ') == html.count('<option value="">investigating; ') == 1
     over = {"act": "update", "incident": incident.id, "state": "resolved", "text": "", "token": "both-token"}
     assert (await press(client, over, **reads))[0] == 303
     assert (site.incidents.all()[0].last.state, site.windows.all()) == ("completed", [])
