@@ -14,6 +14,7 @@ from healthd_deploy.core.command import Deploy, choosing_strategy, config_or_exi
 from healthd_deploy.core.exit import NOT_UNDONE, DeployAborted, TargetDown
 from healthd_deploy.core.version import Version
 from healthd_deploy.nginx.platform import NginxPlatform
+from healthd_deploy.nginx.reloaded import unseen
 from healthd_deploy.nginx.settings import NginxConfig, SwitchConfig
 from healthd_deploy.nginx.upstream import UpstreamFile
 
@@ -29,6 +30,8 @@ def nginx() -> None:
 async def blue_green(deploy: Deploy[NginxConfig]) -> None:
     """Release VERSION to the idle target, move the traffic there, and stay only if the gates pass."""
     config = deploy.config
+    if told := unseen(config.upstream.pid):
+        deploy.steps.say(told)
     platform = NginxPlatform(config)
     deployment = BlueGreen(
         platform,

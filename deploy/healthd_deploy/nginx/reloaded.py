@@ -19,8 +19,25 @@ import psutil
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.core.steps import wait_until
 
+_LEAST, _TIMES = 5.0, 10.0  # seconds for a reload, or times what NGINX needs to read its configuration
 _EVERY = 0.02  # seconds between two looks at the processes
 _ACCEPTS = re.compile(r"\S+: worker process$")
+
+
+class NotTaken(StepFailed):
+    """NGINX keeps its old workers: it serves as it did before the reload."""
+
+
+def patience(took: float, timeout: float) -> float:
+    """Return the seconds to wait for a reload, where the test of the configuration `took` so many."""
+    return min(timeout, max(_LEAST, _TIMES * took))
+
+
+def unseen(pid_file: Path) -> str | None:
+    """Return what is not known where no NGINX is seen by its file, None where one is."""
+    if workers(pid_file) is not None:
+        return None
+    return f"upstream.pid, {pid_file}, leads to no NGINX that can be seen: whether it takes a reload will not be known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +70,7 @@ def _ticks(pid: int) -> int:
 
 async def until_reloaded(pid_file: Path, before: Workers | None, *, within: float) -> None:
     """Wait until none of the workers of `before` takes connections, and others do; return at once without `before`.
-    Raises StepFailed after `within` seconds."""
+    Raises NotTaken after `within` seconds."""
     if before is None:
         return
 
@@ -66,4 +83,4 @@ async def until_reloaded(pid_file: Path, before: Workers | None, *, within: floa
     except StepFailed:
         kept = f"NGINX (process {before.master} of {pid_file}) has its old workers {within:g} s after the reload"
         why = "it has not taken the configuration, and its error log says why"
-        raise StepFailed(f"{kept}: {why}, or upstream.pid names another NGINX than the one that was reloaded") from None
+        raise NotTaken(f"{kept}: {why}, or upstream.pid names another NGINX than the one that was reloaded") from None

@@ -5,15 +5,16 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from math import gcd
 
 from healthd_deploy.core import program
 from healthd_deploy.core.exit import StepFailed, UnknownTarget
 from healthd_deploy.nginx.able import refuse_dead
-from healthd_deploy.nginx.reloaded import until_reloaded, workers
+from healthd_deploy.nginx.reloaded import NotTaken, patience, until_reloaded, workers
 from healthd_deploy.nginx.settings import Upstream
 
 _MARK = "# healthd-deploy "
@@ -45,6 +46,7 @@ class UpstreamFile:
 
     def __init__(self, config: Upstream) -> None:
         self._config = config
+        self._in_force: bytes | None = None  # as far as is known: what NGINX was seen to have
 
     def read(self) -> State:
         """Read the state. Raises StepFailed when there is no such file, or nothing of this tool in it."""
@@ -100,25 +102,40 @@ class UpstreamFile:
             known = self.read() if before is not None else State(self._beside(target))
             if version is not None:
                 known = replace(known, versions={**known.versions, target: version})
-            self._write(self._after(known, target, weight))
+            wanted = self._written(self._after(known, target, weight))
+            if before == wanted == self._in_force:
+                return
+            self._replace(wanted)
+            began = time.monotonic()
             try:
                 await program.run(self._config.test, within=self._config.timeout)
             except BaseException:
                 self._put_back(before)
                 raise
+            patient = patience(time.monotonic() - began, self._config.timeout)
             # Also where the file said so before: its writer may have been killed before the reload.
             try:
-                await self._reload()
+                await self._reload(patient)
+            except NotTaken as failure:
+                if before is not None:
+                    self._put_back(before)
+                    self._in_force = before
+                    with suppress(StepFailed):  # for the case that `pid` names another NGINX
+                        await program.run(self._config.reload, within=self._config.timeout)
+                    raise NotTaken(
+                        f"{failure}. {self._config.file} is as it was before: nothing was switched"
+                    ) from None
+                raise StepFailed(await self._taken_back(target, before, str(failure), patient)) from None
             except StepFailed as failure:
-                raise StepFailed(await self._taken_back(target, before, str(failure))) from None
+                raise StepFailed(await self._taken_back(target, before, str(failure), patient)) from None
 
-    async def _reload(self) -> None:
-        """Reload NGINX; return once its new workers alone take connections."""
+    async def _reload(self, patient: float) -> None:
+        """Reload NGINX; return once its new workers alone take connections. Raises NotTaken after so many seconds."""
         before = workers(self._config.pid)
         await program.run(self._config.reload, within=self._config.timeout)
-        await until_reloaded(self._config.pid, before, within=self._config.timeout)
+        await until_reloaded(self._config.pid, before, within=patient)
 
-    async def _taken_back(self, target: str, before: bytes | None, failure: str) -> str:
+    async def _taken_back(self, target: str, before: bytes | None, failure: str, patient: float) -> str:
         """Put the file back after a failed reload. Return what became of it, for people.
 
         The reload may have worked nevertheless, such as one that exceeded its time: NGINX is reloaded once more, now
@@ -129,7 +146,7 @@ class UpstreamFile:
             return f"{failure}. {file} is written, for {target}, and NGINX has not loaded it: start NGINX, or reload it"
         self._put_back(before)
         try:
-            await self._reload()
+            await self._reload(patient)
         except StepFailed:
             return (
                 f"{failure}. {file} is as it was before; NGINX could not be reloaded with it either: see what it runs"
@@ -167,14 +184,14 @@ class UpstreamFile:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _write(self, state: State) -> None:
+    def _written(self, state: State) -> bytes:
+        """Return the file's content for a state."""
         inside = [f"server {server};" for server in self._config.targets[state.live]]
         if state.other:
             inside = self._weighted(state)
         inside += [f"{option};" for option in self._config.options]
         body = "".join(f"    {line}\n" for line in inside)
-        text = f"{_mark(state)}\nupstream {self._config.name} {{\n{body}}}\n"
-        self._replace(text.encode())
+        return f"{_mark(state)}\nupstream {self._config.name} {{\n{body}}}\n".encode()
 
     def _weighted(self, state: State) -> list[str]:
         """Return the servers of both targets, with weights that give each target its part whatever their numbers."""

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from healthd_deploy.core.exit import StepFailed
-from healthd_deploy.nginx.reloaded import workers
+from healthd_deploy.nginx.reloaded import patience, workers
 from healthd_deploy.nginx.settings import Upstream
 from healthd_deploy.nginx.upstream import UpstreamFile
 from tests.servers import nginx
@@ -58,9 +58,22 @@ async def test_a_configuration_that_is_not_taken(tmp_path: Path) -> None:
     with nginx.running(_HTTP) as balancer, held_port() as taken:
         text = balancer.file.read_text()
         balancer.file.write_text(text.replace("server {", f"server {{ listen {HOST}:{taken};"))
+        await switched(balancer, tmp_path, pid=str(tmp_path / "none")).switch("blue", even_if_dead=True)
+        before = (tmp_path / "api.conf").read_text()
         file = switched(balancer, tmp_path, timeout="300ms")
-        with pytest.raises(StepFailed, match=r"has its old workers 0\.3 s after the reload: it has not taken"):
+        told = (
+            r"has its old workers 0\.3 s after the reload: it has not taken .* as it was before: nothing was switched"
+        )
+        with pytest.raises(StepFailed, match=told):
             await file.switch("green", even_if_dead=True)
+        assert (tmp_path / "api.conf").read_text() == before
+        await file.switch("blue", even_if_dead=True)  # the way back, which asks no NGINX that is where it was
+
+
+def test_the_time_that_a_reload_is_given() -> None:
+    """NGINX reads its configuration as for the test, and then starts its workers."""
+    assert [patience(took, 30.0) for took in (0.05, 1.0, 20.0)] == [5.0, 10.0, 30.0]
+    assert patience(0.1, 2.0) == 2.0
 
 
 async def test_an_nginx_that_is_not_seen(tmp_path: Path) -> None:
