@@ -63,7 +63,8 @@ def test_what_is_taken_out_is_not_healthds() -> None:
         "pygments/lexers/__init__.py",
         "pygments/lexers/_mapping.py",
     } & set(gone)
-    assert [path for path in gone if path.startswith("healthd")] == []
+    ours = [path for path in gone if path.startswith("healthd")]
+    assert [path for path in ours if not path.endswith("__pycache__")] == []  # what is compiled is compiled anew
     assert [path for path in gone if path.endswith(".py") and not path.startswith("pygments/lexers/")] == []
 
 
