@@ -19,7 +19,7 @@ import psutil
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.core.steps import wait_until
 
-_LEAST, _TIMES = 5.0, 10.0  # seconds for a reload, or times what NGINX needs to read its configuration
+_LEAST, _TIMES = 10.0, 10.0  # seconds for a reload, or times what NGINX needs to read its configuration
 _EVERY = 0.02  # seconds between two looks at the processes
 _ACCEPTS = re.compile(r"\S+: worker process$")
 
@@ -70,7 +70,7 @@ def _ticks(pid: int) -> int:
 
 async def until_reloaded(pid_file: Path, before: Workers | None, *, within: float) -> None:
     """Wait until none of the workers of `before` takes connections, and others do; return at once without `before`.
-    Raises NotTaken after `within` seconds."""
+    After `within` seconds the old ones that are left hang, if there are new ones; else this raises NotTaken."""
     if before is None:
         return
 
@@ -81,6 +81,9 @@ async def until_reloaded(pid_file: Path, before: Workers | None, *, within: floa
     try:
         await wait_until(replaced, within=within, every=_EVERY, what="NGINX")
     except StepFailed:
+        now = workers(pid_file)
+        if now is not None and now.started.items() - before.started.items():
+            return
         kept = f"NGINX (process {before.master} of {pid_file}) has its old workers {within:g} s after the reload"
         why = "it has not taken the configuration, and its error log says why"
         raise NotTaken(f"{kept}: {why}, or upstream.pid names another NGINX than the one that was reloaded") from None
