@@ -13,10 +13,10 @@ from healthd_gates.judge import explain
 from healthd_gates.judge.against_past import rate_interval
 from healthd_gates.judge.arms import LastMinute, count_above, quantile, slower_than
 from healthd_gates.judge.criterion import END_SUSPICION, Caps, Frame, Look
-from healthd_gates.judge.mixtures import log_weighted
 from healthd_gates.judge.past import Past, Stretch
 from healthd_gates.judge.rules import Against, LatencyRule
 from healthd_gates.judge.slowness import SlowerThanBaseline, SlowerThanLimit
+from healthd_gates.judge.weighing import weighed
 
 _LIMIT = 0.4
 """Share of the limit where a baseline is compared too: that of the whole criterion."""
@@ -72,14 +72,8 @@ class LatencyStratum:
         self._weigh()
 
     def _weigh(self) -> None:
-        limit, baseline = self._against_limit, self._against_baseline
-        share = _LIMIT if limit and baseline else 1.0
-        parts = [(share, limit.log_e_harm, limit.cause)] if limit else []
-        if baseline:
-            parts.append((1 - share if limit else 1.0, baseline.log_e_harm, baseline.cause))
-        if parts:
-            self.log_e_harm = log_weighted([(weight, log_e) for weight, log_e, _ in parts])
-            self.cause = max(parts, key=lambda part: part[1])[2]
+        if (harm := weighed(self._against_limit, self._against_baseline, _LIMIT)) is not None:
+            self.log_e_harm, self.cause = harm
 
     @property
     def requests(self) -> float:

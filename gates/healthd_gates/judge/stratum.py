@@ -14,9 +14,9 @@ from healthd_gates.judge.burstiness import Burstiness
 from healthd_gates.judge.criterion import END_SUSPICION, Caps, Frame, Look
 from healthd_gates.judge.exceedance import AboveBaseline, AboveLimit
 from healthd_gates.judge.interval import RateInterval
-from healthd_gates.judge.mixtures import log_weighted
 from healthd_gates.judge.past import Past, Reading
 from healthd_gates.judge.rules import Against, ErrorRateRule
+from healthd_gates.judge.weighing import weighed
 
 _LIMIT = 0.06
 """Share of the limit where a baseline is compared too: that of the whole criterion."""
@@ -139,14 +139,8 @@ class Stratum:
         )
 
     def _weigh(self) -> None:
-        limit, baseline = self._against_limit, self._against_baseline
-        share = _LIMIT if limit and baseline else 1.0
-        parts = [(share, limit.log_e_harm, limit.cause)] if limit else []
-        if baseline:
-            parts.append((1 - share if limit else 1.0, baseline.log_e_harm, baseline.cause))
-        if parts:
-            self.log_e_harm = log_weighted([(weight, log_e) for weight, log_e, _ in parts])
-            self.cause = max(parts, key=lambda part: part[1])[2]
+        if (harm := weighed(self._against_limit, self._against_baseline, _LIMIT)) is not None:
+            self.log_e_harm, self.cause = harm
 
     @property
     def seen(self) -> str:

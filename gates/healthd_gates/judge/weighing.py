@@ -32,6 +32,17 @@ class Proof(Protocol):
         """True if it compares, and has not been able to yet."""
 
 
+def weighed(limit: Proof | None, baseline: Proof | None, share: float) -> tuple[float, str] | None:
+    """Return ln E of harm, and the likeliest cause, by two tests: that of the limit has `share` of the weight beside
+    the other, and each has all of it alone. None without a test."""
+    tests = [test for test in (limit, baseline) if test is not None]
+    if not tests:
+        return None
+    weights = (share, 1 - share) if len(tests) == 2 else (1.0,)
+    log_e = log_weighted([(weight, test.log_e_harm) for weight, test in zip(weights, tests, strict=True)])
+    return log_e, max(tests, key=lambda test: test.log_e_harm).cause
+
+
 class Weighed(ABC):
     """A criterion that shares its part of the risk among several proofs."""
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
@@ -32,23 +34,31 @@ def switched(balancer: nginx.Nginx, folder: Path, **changes: str) -> UpstreamFil
     return UpstreamFile(Upstream.model_validate_json(json.dumps(said)))
 
 
+@asynccontextmanager
+async def hanging(balancer: nginx.Nginx) -> AsyncIterator[psutil.Process]:
+    """The worker of a balancer, which does nothing meanwhile."""
+    pid = balancer.file.parent / "pid"
+    await until(lambda: workers(pid) is not None, "the worker")
+    seen = workers(pid)
+    assert seen is not None
+    (worker,) = (psutil.Process(pid) for pid in seen.started)
+    worker.suspend()
+    try:
+        yield worker
+    finally:
+        worker.resume()
+
+
 async def test_the_switch_waits_for_an_old_worker(tmp_path: Path) -> None:
     """One that has not yet heard that it is to shut down would send requests to the old target."""
     with nginx.running(_HTTP) as balancer:
-        pid = balancer.file.parent / "pid"
-        await until(lambda: workers(pid) is not None, "the worker")
-        seen = workers(pid)
-        assert seen is not None
-        (old,) = (psutil.Process(pid) for pid in seen.started)
-        old.suspend()
-        try:
+        async with hanging(balancer) as old:
             switch = asyncio.create_task(switched(balancer, tmp_path).switch("green", even_if_dead=True))
-            new = psutil.Process(seen.master)
-            await until(lambda: len(new.children()) == 2, "the new worker")
+            master = old.parent()
+            assert master is not None
+            await until(lambda: len(master.children()) == 2, "the new worker")
             await asyncio.sleep(0.2)
             assert not switch.done()
-        finally:
-            old.resume()
         await switch
         assert not old.is_running() or "shutting down" in " ".join(old.cmdline()) or not old.cmdline()
 
@@ -56,16 +66,8 @@ async def test_the_switch_waits_for_an_old_worker(tmp_path: Path) -> None:
 async def test_a_worker_that_hangs_is_no_failed_reload(tmp_path: Path) -> None:
     """The others have the configuration; one that does nothing takes no connection either."""
     with nginx.running(_HTTP) as balancer:
-        pid = balancer.file.parent / "pid"
-        await until(lambda: workers(pid) is not None, "the worker")
-        seen = workers(pid)
-        assert seen is not None
-        (old,) = (psutil.Process(pid) for pid in seen.started)
-        old.suspend()
-        try:
+        async with hanging(balancer):
             await switched(balancer, tmp_path, timeout="500ms").switch("green", even_if_dead=True)
-        finally:
-            old.resume()
 
 
 async def test_a_configuration_that_is_not_taken(tmp_path: Path) -> None:
