@@ -69,6 +69,7 @@ def open_incident(as_json: bool, **given: Any) -> None:
 @click.argument("id")
 @click.option("--text", metavar="TEXT", help="What is new; line breaks begin paragraphs.")
 @click.option("--state", type=_STATES, help="How far it is.")
+@click.option("--reopen", is_flag=True, help="Open again what is over; investigating, unless --state says otherwise.")
 @click.option("--impact", type=_IMPACTS, help="State of the components from now on.")
 @click.option("--title", metavar="TITLE", help="Another title.")
 @_component
@@ -136,9 +137,12 @@ def _print(document: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _line(it: dict[str, Any]) -> str:
-    about = ", ".join(it["components"]) or "all components"
-    kind = "announced" if it["impact"] == "none" else f"{it['impact']} of {about}, {it['state']}"
-    if "from" in it:
-        kind = f"maintenance of {about}, {it['state'].replace('_', ' ')}, {it['from']} to {it['to']}"
-        return plain(f"{it['id']}  {it['title']}: {kind}, on {', '.join(it['pages'])}")
-    return plain(f"{it['id']}  {it['title']}: {kind} since {it['opened']}, on {', '.join(it['pages'])}")
+    about, state = ", ".join(it["components"]) or "all components", it["state"].replace("_", " ")
+    if it["impact"] == "none":
+        kind = "announcement, over" if it["state"] == "resolved" else "announced"
+    else:
+        kind = f"{'maintenance' if 'from' in it else it['impact']} of {about}, {state}"
+    when = f", {it['from']} to {it['to']}" if "from" in it else f" since {it['since']}"
+    latest = it["updates"][0]["at"]
+    updated = "" if latest == it["since"] else f", updated {latest}"
+    return plain(f"{it['id']}  {it['title']}: {kind}{when}{updated}, on {', '.join(it['pages'])}")

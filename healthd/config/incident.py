@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -69,6 +70,11 @@ class Incident:
     @property
     def opened(self) -> datetime:
         return self.updates[0].at
+
+    @property
+    def turned(self) -> Update:
+        """Update that brought about the state that holds now."""
+        return list(takewhile(lambda it: it.state == self.last.state, reversed(self.updates)))[-1]
 
     @property
     def is_open(self) -> bool:

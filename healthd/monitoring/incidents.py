@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -88,6 +89,11 @@ class Incidents:
 
     def is_unsaved(self, incident: str) -> bool:
         return any(update.incident == incident for update, _ in self._unsaved.values())
+
+    async def refresh(self) -> None:
+        """Read what other replicas were told; what is known here holds where the journal cannot be used."""
+        with suppress(JournalError, TimeoutError):
+            await with_deadline(_PATIENCE, self._load(), name="incidents")
 
     async def add(self, update: Update, action: str) -> None:
         """Show an update, and wait briefly until it is stored."""

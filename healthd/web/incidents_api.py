@@ -55,7 +55,7 @@ class IncidentsApi:
     async def _update(self, request: web.Request) -> web.Response:
         await self._guard.prepare(request)
         caller = self._guard.require(request, _SCOPE)
-        meant = self._writing.meant(request.match_info["incident"])
+        meant = await self._writing.meant(request.match_info["incident"])
         wanted = await body_of(request, NewUpdate, "update", self._writing.components_of(meant.last.pages))
         incident = await self._writing.update(caller, meant, wanted)
         return web.json_response(self._document(incident), status=201, headers=_NO_STORE)
@@ -80,6 +80,7 @@ class IncidentsApi:
             "pages": list(last.pages),
             "components": list(last.components),
             "opened": stamp(incident.opened),
+            "since": stamp(incident.turned.at),
             **planned,
             **({"window": last.window} if last.window else {}),
             "updates": [

@@ -122,6 +122,8 @@ class IncidentAnswer(_Answered):
     components: list[str]
     """Components that are affected; all where it is empty."""
     opened: _Moment
+    since: _Moment
+    """Time at which its state began."""
     start: Annotated[_Moment | None, Field(alias="from")] = None
     """Begin of planned maintenance."""
     end: Annotated[_Moment | None, Field(alias="to")] = None

@@ -32,7 +32,7 @@ _SAID = ("title", "text", "state", "impact")
 _PLANNED = ("from", "for", "window")
 _NEW = ("act", "token", "page", "component", *_SAID, *_PLANNED)
 _KNOWN = ("act", "token", "incident", "component", "sure", *_SAID)  # one form has both of its buttons
-_FIELDS = {"open": _NEW, "update": _KNOWN, "withdraw": _KNOWN}
+_FIELDS = {"open": _NEW, "update": _KNOWN, "reopen": _KNOWN, "withdraw": _KNOWN}
 
 
 class IncidentPage:
@@ -106,10 +106,11 @@ class IncidentPage:
                 wanted = {**said, **named, **pages, **_planned(form)}
                 incident = validated(wanted, NewIncident, "Invalid incident", self._writing.pages)
                 await self._writing.open(caller, incident)
-            case "update":
-                meant = self._writing.meant(form.get("incident", ""))
+            case "update" | "reopen":
+                meant = await self._writing.meant(form.get("incident", ""))
                 known = self._writing.components_of(meant.last.pages)
-                update = validated({**said, **named}, NewUpdate, "Invalid update", known)
+                again = {"reopen": form["act"] == "reopen"}
+                update = validated({**said, **named, **again}, NewUpdate, "Invalid update", known)
                 await self._writing.update(caller, meant, update)
             case "withdraw" if form.get("sure") == "yes":
                 await self._writing.withdraw(caller, form.get("incident", ""))

@@ -35,18 +35,19 @@ def opening(wanted: NewIncident, now: datetime) -> dict[str, Any]:
 
 def following(last: Update, wanted: NewUpdate, now: datetime) -> dict[str, Any]:
     """Return what an update changes of times and state. Raises Problem 422."""
-    is_moved = not (wanted.start is None and wanted.end is None and wanted.lasts is None)
     if last.starts is None or last.ends is None:
-        if is_moved:
+        if wanted.is_moved:
             raise Problem(422, "Invalid update", "it is no planned maintenance, which alone has from, to and for")
         return {}
     if wanted.impact == "none":
         raise Problem(422, "Invalid update", "impact: planned maintenance is no announcement: degraded or outage")
     if wanted.state == "resolved":
+        if wanted.is_moved:
+            raise Problem(422, "Invalid update", "write state, which ends it now, or other times, not both")
         return {"state": "completed"}
     if wanted.state is not None:
         raise Problem(422, "Invalid update", "state: planned maintenance has it by its times; only resolved ends it")
-    if not is_moved:
+    if not wanted.is_moved:
         return {}
     end = wanted.end if wanted.end is not None or wanted.lasts is not None else last.ends
     start, end = _times("update", now, wanted.start or last.starts, end, wanted.lasts)

@@ -17,6 +17,7 @@ from healthd.web.auth import Caller
 from healthd.web.problems import Problem, not_known_yet
 from healthd.web.public.maintenance import Maintenance, following, opening
 from healthd.web.public.membership import Memberships
+from healthd.web.public.reopening import reopening
 from healthd.web.public.written import NewIncident, NewUpdate, component_names
 from healthd.web.windows_api import WindowsApi
 
@@ -50,8 +51,7 @@ class Writing:
 
     async def open(self, caller: Caller, wanted: NewIncident) -> Incident:
         """Open an incident."""
-        if sum(it.is_open for it in self._incidents.all()) >= _MOST_OPEN:
-            raise Problem(429, "Too many incidents", f"{_MOST_OPEN} are open: resolve or withdraw some first")
+        self._refuse_one_more()
         pages = wanted.pages or tuple(self.pages)
         now = self._clock.now()
         update = Update(
@@ -71,17 +71,20 @@ class Writing:
     async def update(self, caller: Caller, incident: Incident, wanted: NewUpdate) -> Incident:
         """Add an update to an incident."""
         changes = wanted.model_dump(exclude_none=True, include={"title", "components", "impact", "state"})
-        changes |= following(incident.last, wanted, self._clock.now())
+        changes |= following(incident.last, wanted, self._clock.now()) | reopening(incident, wanted)
         if not wanted.text and not any(getattr(incident.last, name) != value for name, value in changes.items()):
             raise Problem(422, "Invalid update", "it says nothing new: write text, state, impact, title or components")
+        if incident.last.is_over and not incident.last.model_copy(update=changes).is_over:
+            self._refuse_one_more()
         return await self._follow(caller, incident, "incident.update", text=wanted.text, **changes)
 
     async def withdraw(self, caller: Caller, key: str) -> Incident:
         """Take an incident with all its updates from the pages."""
-        return await self._follow(caller, self.meant(key), "incident.withdraw", text="", withdrawn=True)
+        return await self._follow(caller, await self.meant(key), "incident.withdraw", text="", withdrawn=True)
 
-    def meant(self, key: str) -> Incident:
-        """Return the incident of an id, or of the beginning of one that no other has."""
+    async def meant(self, key: str) -> Incident:
+        """Return the incident of an id, or of the beginning of one that no other has, as the journal has it now."""
+        await self._incidents.refresh()
         found = self._incidents.find(key)
         if not found and not self._incidents.is_complete:
             raise not_known_yet("incidents")
@@ -91,6 +94,11 @@ class Writing:
         if len(found) > 1:
             raise Problem(409, "Several incidents", f"{', '.join(it.id for it in found[:10])} begin with {key[:64]}")
         return found[0]
+
+    def _refuse_one_more(self) -> None:
+        """Raise Problem 429 if no other incident may be open."""
+        if sum(it.is_open for it in self._incidents.all()) >= _MOST_OPEN:
+            raise Problem(429, "Too many incidents", f"{_MOST_OPEN} are open: resolve or withdraw some first")
 
     async def _follow(self, caller: Caller, incident: Incident, action: str, **changes: Any) -> Incident:
         if len(incident.updates) >= _MOST_UPDATES and not changes.get("withdrawn"):

@@ -81,6 +81,9 @@ class NewUpdate(Whole, Model):
     """Text of the update; line breaks begin paragraphs."""
     state: IncidentState | None = None
     """How far it is from now on; `resolved` ends it."""
+    reopen: bool = False
+    """Open again what is over: `investigating`, where no `state` is given. Planned maintenance is opened again by new
+    times alone."""
     impact: Impact | None = None
     """Impact from now on."""
     title: Title | None = None
@@ -93,6 +96,11 @@ class NewUpdate(Whole, Model):
     """Another end of planned maintenance."""
     lasts: Annotated[Duration | None, Field(alias="for")] = None
     """Length of planned maintenance, instead of its end."""
+
+    @property
+    def is_moved(self) -> bool:
+        """True if it has times of planned maintenance."""
+        return not (self.start is None and self.end is None and self.lasts is None)
 
     def faults(self, context: Any) -> Iterator[Fault]:
         if context is not None:

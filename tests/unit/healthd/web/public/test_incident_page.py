@@ -41,6 +41,14 @@ async def test_an_incident_by_forms_alone(open_site: Open, tmp_path: Path) -> No
     again = {"act": "update", "incident": incident.id, "state": "resolved", "text": "", "token": "writer-token"}
     assert (await press(client, again))[0] == 303
     assert not site.incidents.all()[0].is_open
+    status, page = await press(client, {**again, "state": "identified"})  # by a page that was drawn before the end
+    assert (status, "it is resolved since " in page, site.incidents.all()[0].is_open) == (409, True, False)
+    said = {"incident": incident.id, "token": "writer-token"}
+    assert (await press(client, {**said, "act": "update", "text": "A network device had failed."}))[0] == 303
+    assert not site.incidents.all()[0].is_open
+    assert (await press(client, {**said, "act": "reopen", "text": "It fails again."}))[0] == 303
+    assert site.incidents.all()[0].last.state == "investigating"
+    assert (await press(client, again))[0] == 303
     await press(client, {**NEW, "title": "Typo"})
     wrong = site.incidents.all()[0].id
     withdraw = {"act": "withdraw", "incident": wrong, "token": "writer-token"}
@@ -48,7 +56,7 @@ async def test_an_incident_by_forms_alone(open_site: Open, tmp_path: Path) -> No
     assert (await press(client, {**withdraw, "sure": "yes"}))[0] == 303
     assert [it.id for it in site.incidents.all()] == [incident.id]
     audit = [(row.caller, row.action) for row in await Past(site.database).audit(action="incident.")]
-    assert audit == [("writer", f"incident.{it}") for it in ("withdraw", "open", "update", "open")]
+    assert audit == [("writer", f"incident.{it}") for it in ("withdraw", "open", *["update"] * 4, "open")]
 
 
 @pytest.mark.parametrize(

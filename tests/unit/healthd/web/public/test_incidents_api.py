@@ -14,6 +14,7 @@ from healthd.journal.incidents import IncidentStore
 from healthd.journal.journal import AuditEntry
 from healthd.journal.past import Past
 from healthd.monitoring.incidents import Incidents
+from healthd.units import stamp
 from healthd.web.auth import hash_token
 from tests.fakes.monitoring import UP
 from tests.unit.healthd.web.conftest import Client, Open, Site, bearer
@@ -158,6 +159,45 @@ async def test_updates_that_cannot_be(open_site: Open) -> None:
     assert bare.incidents.all() == ()
 
 
+async def test_what_is_over_is_opened_again_where_that_is_asked_for(open_site: Open, tmp_path: Path) -> None:
+    """Not by a state that was meant for what somebody else has resolved meanwhile, here or at another replica."""
+    site, client = await opened(open_site, tmp_path, public_pages=PAGES)
+    _, made = await post(client, SLOW)
+    path = f"/incidents/{made['id']}/updates"
+    status, said = await post(client, {"reopen": True}, path)
+    assert (status, said["detail"]) == (409, "reopen: it is not over: leave reopen out")
+    site.clock.seconds += 60
+    first = site.incidents.all()[0].last
+    ended = first.model_copy(update={"id": "e", "state": "resolved", "author": "ada", "at": site.clock.now()})
+    await (await _replica(site)).add(ended, "incident.update")
+    site.clock.seconds += 60
+    for body in ({"state": "identified", "text": "x"}, {"state": "resolved", "text": "x"}, {"state": "resolved"}):
+        status, said = await post(client, body, path)
+        assert (status, said["title"]) == (409, "Incident is over"), said
+        assert "it is resolved since " in said["detail"]
+        assert ", by ada: to add a text leave the state out" in said["detail"]
+        assert ("healthd incident update --reopen" in said["detail"]) == (body["state"] != "resolved")
+    status, said = await post(client, {"text": "A network device had failed."}, path)
+    assert (status, said["state"], said["since"] < said["updates"][0]["at"]) == (201, "resolved", True)
+    status, said = await post(client, {"reopen": True, "state": "resolved"}, path)
+    assert (status, "what is opened again is not resolved" in said["detail"]) == (422, True)
+    status, said = await post(client, {"reopen": True, "text": "It fails again."}, path)
+    assert (status, said["state"], said["since"]) == (201, "investigating", said["updates"][0]["at"])
+
+
+async def test_no_more_are_opened_again_than_may_be_open(
+    open_site: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("healthd.web.public.writing._MOST_OPEN", 1)
+    _, client = await opened(open_site, tmp_path, public_pages=PAGES)
+    _, made = await post(client, SLOW)
+    path = f"/incidents/{made['id']}/updates"
+    assert (await post(client, {"state": "resolved"}, path))[0] == 201
+    assert (await post(client, SLOW))[0] == 201
+    assert (await post(client, {"reopen": True}, path))[0] == 429
+    assert (await post(client, {"text": "It was the network."}, path))[0] == 201
+
+
 async def test_an_incident_of_a_page_that_is_gone_can_still_be_ended(open_site: Open) -> None:
     """After a reload took the page."""
     site, client = await open_site(public_pages=PAGES)
@@ -242,10 +282,21 @@ async def test_by_the_command_line(open_site: Open, monkeypatch: pytest.MonkeyPa
     assert (made.exit_code, incident.last.author, incident.last.text) == (0, "root", "a\nb")
     assert f"{incident.id}  Payments fail: outage of Checkout, investigating since " in made.output
     assert "shown by this replica alone" in made.output
-    assert (await healthd("update", incident.id[:5], "--state", "identified", "--text", "found")).exit_code == 0
+    site.clock.seconds += 60
+    found = await healthd("update", incident.id[:5], "--state", "identified", "--text", "found")
+    changed = stamp(site.clock.now())
+    assert (found.exit_code, f"outage of Checkout, identified since {changed}, on shop" in found.output) == (0, True)
+    site.clock.seconds += 60
+    more = await healthd("update", incident.id, "--text", "found")
+    assert f"identified since {changed}, updated {stamp(site.clock.now())}, on shop" in more.output
     listed = json.loads((await healthd("list", "--json")).output)
     assert [it["updates"][0]["text"] for it in listed["incidents"]] == ["found"]
     assert (await healthd("resolve", incident.id, "--text", "over")).exit_code == 0
+    again = await healthd("resolve", incident.id, "--text", "over")
+    assert (again.exit_code, "refused (409): it is resolved since " in again.output) == (1, True)
+    assert (await healthd("update", incident.id, "--state", "monitoring")).exit_code == 1
+    assert "monitoring since" in (await healthd("update", incident.id, "--state", "monitoring", "--reopen")).output
+    assert "resolved since" in (await healthd("resolve", incident.id)).output
     assert incident.id not in (await healthd("list")).output
     assert incident.id in (await healthd("list", "--all")).output
     assert (await healthd("open", "Sunday", "--impact", "none")).output.count("Sunday: announced since") == 1

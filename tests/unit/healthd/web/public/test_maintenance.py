@@ -128,7 +128,9 @@ async def test_it_is_extended_after_its_end(open_site: Open) -> None:
     (window,) = site.windows.all()
     assert (status, longer["state"], longer["window"]) == (201, "in_progress", window.id)
     await call(client, {"state": "resolved"}, path)
-    status, again = await call(client, {"to": at(site, 2)}, path)
+    status, refused = await call(client, {"reopen": True}, path)
+    assert (status, "opened again by new times: for or to" in refused["detail"]) == (422, True)
+    status, again = await call(client, {"to": at(site, 2), "reopen": True}, path)
     assert (status, again["state"], [again["window"]]) == (201, "in_progress", [it.id for it in site.windows.all()])
 
 
@@ -194,6 +196,8 @@ async def test_what_cannot_be_planned(open_site: Open, change: dict[str, Any], t
         ({"state": "identified"}, "state: planned maintenance has it by its times; only resolved ends it"),
         ({"impact": "none"}, "impact: planned maintenance is no announcement"),
         ({"to": -1}, "to must be later than from, and than now"),
+        ({"to": 2, "state": "resolved"}, "write state, which ends it now, or other times, not both"),
+        ({"reopen": True}, "reopen: it is not over: leave reopen out"),
     ],
 )
 async def test_what_cannot_become_of_it(open_site: Open, change: dict[str, Any], told: str) -> None:
@@ -201,7 +205,7 @@ async def test_what_cannot_become_of_it(open_site: Open, change: dict[str, Any],
     _, made = await call(client, {**TEXT, "for": "1h"})
     body = {key: at(site, value) if key == "to" else value for key, value in change.items()}
     status, answer = await call(client, body, f"/incidents/{made['id']}/updates")
-    assert (status, told in answer["detail"]) == (422, True), answer
+    assert (status, told in answer["detail"]) == (409 if "reopen" in change else 422, True), answer
     _, plain = await call(client, TEXT)
     status, answer = await call(client, {"for": "1h"}, f"/incidents/{plain['id']}/updates")
     assert (status, "it is no planned maintenance" in answer["detail"]) == (422, True)
