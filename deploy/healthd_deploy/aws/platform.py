@@ -86,10 +86,16 @@ class AwsPlatform:
             return
         for actions in others.values():
             self._refuse_strangers(actions)
-        members = await group.members()
+        await self._refuse_dead(target)
+        await self._switch_all(group.arn, others)
+
+    async def could_take_back(self, target: str) -> None:
+        await self._refuse_dead(target)
+
+    async def _refuse_dead(self, target: str) -> None:
+        members = await self._groups[target].members()
         if not any(member.state in _ABLE for member in members):
             raise StepFailed(f"{target} has no target that could take the traffic ({states(members)})")
-        await self._switch_all(group.arn, others)
 
     async def _switch_all(self, group: str, others: dict[ForwardingPlace, Sequence[Action]]) -> None:
         """Switch each place that can be, and then raise StepFailed for those that could not."""

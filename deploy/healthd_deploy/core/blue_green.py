@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
-from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.core.exit import NoAnswer, NoWayBack, StepFailed
 from healthd_deploy.core.gate_request import Arm
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import GatePlan
@@ -62,6 +62,16 @@ class TakesBack(Protocol):
 
     async def take_back(self, target: str) -> None:
         """Send all the traffic to a target that had it before the switch."""
+        ...
+
+
+@runtime_checkable
+class LooksBack(Protocol):
+    """Platform that can look, before a switch, whether the way back would work."""
+
+    async def could_take_back(self, target: str) -> None:
+        """Raise StepFailed if the target that has the traffic could not get it again, such as at a mistyped
+        address."""
         ...
 
 
@@ -154,6 +164,7 @@ class BlueGreen:
         baseline = arm(standing, live)
         candidate = arm(version, idle)
         if not resumed:  # else all of this was before its switch; its verdict may have put the version in quarantine
+            await self._can_go_back(live)
             await self._may_begin(candidate, baseline)
         before = await self._way_back(idle, version)
         await steps.do(f"release {version} to {idle}", lambda: self._release(idle, version), undo=before)
@@ -178,6 +189,21 @@ class BlueGreen:
         steps.settled()
         if self.retire_after is not None:
             await steps.afterwards(f"retire {live}", lambda: self._retire(live), wait=self.retire_after)
+
+    async def _can_go_back(self, live: str) -> None:
+        """Raise NoWayBack where a deploy that fails could not give the traffic back: better now than with a bad version
+        in place."""
+        if self.gate_session.no_rollback or not isinstance(self.platform, LooksBack):
+            return
+        try:
+            await self.steps.look(f"the way back to {live}", partial(self.platform.could_take_back, live))
+        except NoAnswer:
+            raise
+        except StepFailed as failed:
+            cure = f"mend {live}, which has the traffic, or its settings, or deploy with --no-rollback"
+            raise NoWayBack(
+                f"there would be no way back: {str(failed).rstrip('.')}. Nothing was done: {cure}"
+            ) from failed
 
     async def _may_begin(self, candidate: Arm, baseline: Arm) -> None:
         """Raise unless the gates before the release pass, and healthd would start those after it."""

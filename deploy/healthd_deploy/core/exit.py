@@ -28,6 +28,12 @@ class TargetDown(StepFailed):
     """A target cannot take the traffic; the current one still answers at least some of it."""
 
 
+class NoWayBack(StepFailed):
+    """The target that has the traffic could not get it back after a switch: nothing was done."""
+
+    code = COULD_NOT_ASK
+
+
 class UnknownTarget(StepFailed):
     """The command line names a target that the configuration does not have."""
 

@@ -109,6 +109,9 @@ class KubernetesPlatform:
     async def switch(self, target: str) -> None:
         await self._traffic.switch(target)
 
+    async def could_take_back(self, target: str) -> None:
+        await self._traffic.refuse_dead(target)
+
     async def retire(self, target: str) -> None:
         """Scale a target to zero; its version stays recorded."""
         scaled = [{"op": "add", "path": pointer("spec", "replicas"), "value": 0}]

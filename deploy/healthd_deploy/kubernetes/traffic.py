@@ -31,6 +31,10 @@ class Traffic(Protocol):
         """Return the largest share of the traffic, from 0 to 1, that each target has by any rule of the object."""
         ...
 
+    async def refuse_dead(self, target: str) -> None:
+        """Raise TargetDown for a target without a ready pod."""
+        ...
+
     async def switch(self, target: str) -> None:
         """Give a target all of the traffic, never one without a ready pod, and never over a change that was made by
         others meanwhile."""
@@ -64,10 +68,7 @@ class _Selector:
         before = self._selected(service)
         if before == target:
             return
-        selects = {**service["spec"]["selector"], self._app.label: target}
-        if not any(map(is_ready, await self._cluster.pods(selects))):
-            shown = ", ".join(f"{name}={value}" for name, value in sorted(selects.items()))
-            raise TargetDown(f"no pod with {shown} is ready: {target} gets no traffic")
+        await self._refuse_dead(target, service)
         place = pointer("spec", "selector", self._app.label)
         operations = [
             {"op": "test", "path": place, "value": before},
@@ -79,6 +80,15 @@ class _Selector:
             # healthd's own rollback may have been faster
             if self._selected(await self._cluster.get("service", self._service)) != target:
                 raise
+
+    async def refuse_dead(self, target: str) -> None:
+        await self._refuse_dead(target, await self._cluster.get("service", self._service))
+
+    async def _refuse_dead(self, target: str, service: Object) -> None:
+        selects = {**service["spec"]["selector"], self._app.label: target}
+        if not any(map(is_ready, await self._cluster.pods(selects))):
+            shown = ", ".join(f"{name}={value}" for name, value in sorted(selects.items()))
+            raise TargetDown(f"no pod with {shown} is ready: {target} gets no traffic")
 
     def _selected(self, service: Object) -> str:
         target = (service["spec"].get("selector") or {}).get(self._app.label)
@@ -115,8 +125,7 @@ class _Weights:
             move = self._divided(found, self._all_at(target))
             if move is None:
                 return await self._taken_up()
-            if not ready_endpoints(await self._cluster.endpoints(self._services[target])):
-                raise TargetDown(f"no endpoint of {self._services[target]} is ready: {target} gets no traffic")
+            await self.refuse_dead(target)
             try:
                 await self._cluster.patch(self._kind, self._name, move.patch.body, how=move.patch.kind)
             except StepFailed:
@@ -126,6 +135,10 @@ class _Weights:
             else:
                 return await self._taken_up()
         return None
+
+    async def refuse_dead(self, target: str) -> None:
+        if not ready_endpoints(await self._cluster.endpoints(self._services[target])):
+            raise TargetDown(f"no endpoint of {self._services[target]} is ready: {target} gets no traffic")
 
     async def _object(self) -> Object:
         """Return the object as it is. Raises StepFailed for one that does not divide the traffic between the two."""

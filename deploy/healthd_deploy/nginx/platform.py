@@ -43,6 +43,12 @@ class NginxPlatform:
     async def switch(self, target: str) -> None:
         await self._upstream.switch(target)
 
+    async def could_take_back(self, target: str) -> None:
+        await self._upstream.could_take_back(target)
+
+    async def take_back(self, target: str) -> None:
+        await self._upstream.switch(target, goes_back=True)
+
     def check_programs(self) -> None:
         own = [each.argv for each in self._config.programs]
         for argv in (self._config.upstream.test, self._config.upstream.reload, *own):

@@ -86,23 +86,46 @@ class UpstreamFile:
         goal = target if weight else self._beside(target)
         return f"{goal} has the traffic" if live == goal else f"the traffic would go from {live} to {goal}"
 
+    async def could_take_back(self, target: str) -> None:
+        """Check that a target which has all of the traffic could get it again: its servers answer, and NGINX accepts
+        the file that a switch would write. Where that differs from what is there, NGINX checks it in its place."""
+        await self._refuse(target, 100.0, even_if_dead=False)
+        with self._locked():
+            before = self._config.file.read_bytes()
+            back = self._written(self._after(self.read(), target, 100.0))
+            if back != before:
+                self._replace(back)
+            try:
+                await program.run(self._config.test, within=self._config.timeout)
+            finally:
+                if back != before:
+                    self._put_back(before)
+
     async def switch(
-        self, target: str, weight: float = 100.0, *, version: str | None = None, even_if_dead: bool = False
+        self,
+        target: str,
+        weight: float = 100.0,
+        *,
+        version: str | None = None,
+        even_if_dead: bool = False,
+        goes_back: bool = False,
     ) -> None:
         """Give a target its percentage of the traffic, and the other one the rest: write, check, reload. A file that
         NGINX refuses, or does not load, is put back: it says which target is live, for the next deploy too. `version`
         records which one the target has.
 
         A part of the traffic leaves the live target what it is: it is the one to go back to. Raises TargetDown, with
-        nothing changed, if the target that gets more traffic does not answer.
+        nothing changed, if the target that gets more traffic does not answer. What `goes_back` to a target that has all
+        of the traffic, by healthd's own action, has NGINX load the file as it is.
         """
-        await self._refuse(target, weight, even_if_dead=even_if_dead)
+        is_back = goes_back and self.read().share(target) == 100.0
+        await self._refuse(target, weight, even_if_dead=even_if_dead or is_back)
         with self._locked():
             before = self._config.file.read_bytes() if self._config.file.exists() else None
             known = self.read() if before is not None else State(self._beside(target))
             if version is not None:
                 known = replace(known, versions={**known.versions, target: version})
-            wanted = self._written(self._after(known, target, weight))
+            wanted = before if before and is_back else self._written(self._after(known, target, weight))
             if before == wanted == self._in_force:
                 return
             self._replace(wanted)

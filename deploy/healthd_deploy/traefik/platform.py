@@ -50,6 +50,9 @@ class TraefikPlatform:
         file as soon as it lives again."""
         await self._traffic.give(target, goes_back=True)
 
+    async def could_take_back(self, target: str) -> None:
+        await self._traffic.could_take_back(target)
+
     def check_programs(self) -> None:
         for each in self._config.programs:
             program.find(each.argv[0])

@@ -56,8 +56,16 @@ class Traffic:
         where none of its servers is up. What `goes_back` is done at each Traefik that answers, before it raises
         NoAnswer for another one."""
         service, weights = self._service.services[target], self._all_at(target)
+        down = even_if_down or (goes_back and await self._has_all(target))  # healthd's own action was faster
         try:
-            await self._divider.divide(weights, service, even_if_down=even_if_down, goes_back=goes_back)
+            await self._divider.divide(weights, service, even_if_down=down, goes_back=goes_back)
+        except NotDivided as failed:
+            raise _as_step(failed) from None
+
+    async def could_take_back(self, target: str) -> None:
+        """Check at every Traefik that a target which has all of the traffic could get it again."""
+        try:
+            await self._divider.look(self._all_at(target), self._service.services[target])
         except NotDivided as failed:
             raise _as_step(failed) from None
 
@@ -86,6 +94,10 @@ class Traffic:
     async def close(self) -> None:
         """End the connections."""
         await self._divider.close()
+
+    async def _has_all(self, target: str) -> bool:
+        weights = (await self._written()).weights
+        return {name for name, weight in weights.items() if weight} == {own_name(self._service.services[target])}
 
     def _all_at(self, target: str) -> Weights:
         other = next(name for name in self._service.services if name != target)

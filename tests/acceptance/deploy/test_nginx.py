@@ -21,6 +21,7 @@ from tests.acceptance.guide import Shell, blocks, carry_out
 from tests.servers import daemon, nginx
 from tests.servers.command import Outcome, Running, started
 from tests.servers.daemon import Daemon
+from tests.servers.ports import HOST
 from tests.servers.requests import Load
 from tests.servers.waiting import until
 
@@ -238,6 +239,26 @@ async def test_nothing_is_switched_to_what_cannot_serve(tmp_path: Path) -> None:
         assert "gate smoke" in outcome.err
         assert stage.live() == "blue"
         assert "switch the traffic" not in outcome.err
+
+
+async def test_a_live_target_that_is_mistyped(tmp_path: Path) -> None:
+    """No way back would work: found before the release, also by a dry run; --no-rollback needs none."""
+    async with staged(tmp_path) as stage:
+        settings = json.loads((tmp_path / "deploy.json").read_text())
+        settings["upstream"]["targets"]["blue"] = [f"{HOST}:1"]
+        (tmp_path / "deploy.json").write_text(json.dumps(settings))
+        before, released = stage.upstream, list(stage.fleet.released)
+        for words in (["1.1", "--dry-run"], ["1.1"]):
+            outcome = await stage.deploy("blue-green", *words)
+            assert outcome.code == 3, outcome.err
+            assert (
+                f"there would be no way back: blue cannot take the traffic ({HOST}:1: Connection refused)"
+                in outcome.out
+            )
+            assert "deploy with --no-rollback" in outcome.out
+        assert (stage.upstream, stage.fleet.released) == (before, released)
+        outcome = await stage.deploy("blue-green", "1.1", "--dry-run", "--no-rollback")
+        assert outcome.code == 0, outcome.err
 
 
 async def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:

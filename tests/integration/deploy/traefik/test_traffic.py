@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from healthd_deploy.cli import main
-from healthd_deploy.core.blue_green import TakesBack
+from healthd_deploy.core.blue_green import LooksBack, TakesBack
 from healthd_deploy.core.exit import NoAnswer, StepFailed, TargetDown
 from healthd_deploy.traefik.platform import TraefikPlatform
 from healthd_deploy.traefik.settings import TraefikConfig
@@ -95,6 +95,25 @@ async def test_a_switch_moves_all_of_it_and_keeps_who_has_what(balancer: Traefik
     assert await answers(f"{balancer.url}/", 20) == {"1.0": 20}
     assert await deploys.live() == "blue"
     assert (await deploys.version("blue"), await deploys.version("green")) == ("1.0", "2.0")
+
+
+async def test_the_way_back_is_looked_at_before_a_switch(balancer: Traefik, traffic: Traffic) -> None:
+    """A target of which no server is up could not get the traffic again; one that has it already is back."""
+    deploys = platform(balancer, traffic)
+    assert isinstance(deploys, LooksBack)
+    await deploys.could_take_back("blue")
+    await is_seen_down(balancer)
+    dead = Traffic(WeightedService.model_validate(options(balancer, services={"blue": "spare", "green": "green"})))
+    try:
+        with pytest.raises(TargetDown, match="no server of spare is up"):
+            await platform(balancer, dead).could_take_back("blue")
+        with pytest.raises(TargetDown, match="no server of spare is up"):
+            await dead.give("blue", goes_back=True)
+        await dead.give("blue", even_if_down=True)
+        await dead.give("blue", goes_back=True)
+    finally:
+        await dead.give("green")
+        await dead.close()
 
 
 async def test_what_is_taken_back_does_not_wait_for_a_traefik_that_is_gone(balancer: Traefik, traffic: Traffic) -> None:

@@ -188,6 +188,37 @@ async def test_the_traffic_stays_where_it_is_when_the_target_is_dead(tmp_path: P
             await UpstreamFile(ill).switch("green")
 
 
+async def test_the_way_back_is_looked_at_before_a_switch(tmp_path: Path) -> None:
+    """A dead target, or a file that NGINX refuses, is found with the file as it was."""
+    async with await asyncio.start_server(answering, "127.0.0.1") as server:
+        place = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        await UpstreamFile(upstream(tmp_path)).switch("blue", even_if_dead=True)
+        before = (tmp_path / "api.conf").read_text()
+        with pytest.raises(TargetDown, match=r"blue cannot take the traffic \(127.0.0.1:1: "):
+            await UpstreamFile(upstream(tmp_path)).could_take_back("blue")
+        targets = {**TARGETS, "blue": [place, "nowhere.invalid"]}
+        knows = ["sh", "-c", f"! grep -o 'nowhere.invalid' {tmp_path}/api.conf >&2"]
+        with pytest.raises(StepFailed, match=r"sh ended with 1: nowhere\.invalid"):
+            await UpstreamFile(upstream(tmp_path, targets=targets, test=knows)).could_take_back("blue")
+        assert (tmp_path / "api.conf").read_text() == before
+        await UpstreamFile(upstream(tmp_path, targets={**TARGETS, "blue": [place]})).could_take_back("blue")
+        assert (tmp_path / "api.conf").read_text() == before
+
+
+async def test_what_healthd_has_put_back_is_told_as_back(tmp_path: Path) -> None:
+    """Whatever the tool's own file says of the target: NGINX has the traffic there, and loads that file."""
+    loads = tmp_path / "loaded"
+    await UpstreamFile(upstream(tmp_path)).switch("blue", even_if_dead=True)
+    file = UpstreamFile(
+        upstream(tmp_path, targets={"blue": ["nowhere:1"], "green": ["a:1"]}, reload=["touch", str(loads)])
+    )
+    before = (tmp_path / "api.conf").read_text()
+    await file.switch("blue", goes_back=True)
+    assert ((tmp_path / "api.conf").read_text(), loads.exists()) == (before, True)
+    with pytest.raises(TargetDown):
+        await file.switch("green", goes_back=True)
+
+
 async def test_a_target_behind_a_socket(tmp_path: Path) -> None:
     """It is connected to where NGINX would."""
     async with await asyncio.start_unix_server(answering, tmp_path / "green.sock"):
