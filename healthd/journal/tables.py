@@ -46,7 +46,7 @@ told = sa.Table(
 )
 
 # The right to send one notification now. `standing` and `since` name it, for a replica that sends it after its holder's
-# end.
+# end; `notice` is what the holder may have sent by then.
 claims = sa.Table(
     "healthd_claims",
     metadata,
@@ -56,6 +56,7 @@ claims = sa.Table(
     sa.Column("expires_at", Moment, nullable=False),
     sa.Column("standing", Text, nullable=False),
     sa.Column("since", Moment, nullable=False),
+    sa.Column("notice", Text),
 )
 
 # The daemons that share this journal, and what each of them sees.
@@ -132,4 +133,4 @@ ended_sessions = sa.Table(
     sa.Column("until", Moment, nullable=False, index=True),
 )
 
-BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_journal_version", head="0008", oldest="0002")
+BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_journal_version", head="0009", oldest="0002")

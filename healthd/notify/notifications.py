@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
@@ -31,7 +31,7 @@ from healthd.notify.check_notices import check_notice, key_of
 from healthd.notify.delivery_queue import DeliveryMetrics, DeliveryQueue
 from healthd.notify.quiet import Quiet
 from healthd.notify.replicas import Replicas
-from healthd.notify.told import Memory, Told, receiver_of
+from healthd.notify.told import Key, Memory, Told, receiver_of
 from healthd.notify.turns import Turns
 from healthd.notify.view import Seen, subjects_of
 from healthd.runtime.clock import Clock
@@ -67,7 +67,7 @@ class Notifications:
         self._memory = memory or Memory(None)
         self._memory.learnt = self._learn
         self._replicas = replicas or Replicas(socket.gethostname(), self._memory, clock)
-        self._replicas.seen = self.sweep
+        self._replicas.seen, self._replicas.doubted = self.sweep, self._doubt
         self._source = self._replicas.host
         metrics.watch_replicas(lambda: self._replicas.count)
         self._ready, self._changed = asyncio.Event(), asyncio.Event()
@@ -155,6 +155,13 @@ class Notifications:
         for queue in self._queues.values():
             if receiver_of(queue.name, queue.config) == receiver and (told is None or self._is_ours(told.notice)):
                 queue.subjects.learn(subject, told)
+
+    def _doubt(self, perhaps: Mapping[Key, Notice]) -> None:
+        """Pass on what a replica that died may have told."""
+        for queue in self._queues.values():
+            receiver = receiver_of(queue.name, queue.config)
+            notices = {subject: it for (name, subject), it in perhaps.items() if name == receiver and self._is_ours(it)}
+            queue.subjects.doubt(notices)
 
     async def _deliver(self, queue: DeliveryQueue) -> None:
         """Deliver until cancelled. A bug in one queue is logged, pauses its notifier, and affects no other."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,8 +18,9 @@ from healthd.journal import tables
 from healthd.journal.async_engine import AsyncConnection
 from healthd.journal.database import Database
 from healthd.journal.leases import Identity, is_valid
+from healthd.notifiers.notice import Notice
 from healthd.notify.told import Key, Told
-from healthd.notify.told_store import read_told
+from healthd.notify.told_store import left_by_the_dead, living_replicas, read_claim, read_told
 from healthd.notify.view import Seen, View, in_order
 
 _log = structlog.get_logger(__name__)
@@ -29,12 +31,15 @@ _FIRING = TypeAdapter(dict[str, Seen])
 @dataclass(frozen=True, slots=True)
 class Exchanged:
     """State of the journal after an exchange: the other replicas, environments other than this one, the entries that
-    changed, and the keys of all entries."""
+    changed, the keys of all entries, what dead replicas may have told without storing that, and in how many seconds
+    the first of the others' leases ends unless it is renewed."""
 
     others: tuple[View, ...]
     foreign: Collection[str]
     changed: Mapping[Key, Told]
     kept: Collection[Key]
+    doubtful: Mapping[Key, Notice] = field(default_factory=dict)
+    lapses: float = math.inf
 
 
 class ReplicaStore:
@@ -56,10 +61,11 @@ class ReplicaStore:
         async with self._database.write() as connection:
             moment = await self._database.moment(connection)
             await self._renew(connection, view, moment, moment + timedelta(seconds=seconds))
-            others, foreign = await self._others(connection, moment)
+            others, foreign, lapses = await self._others(connection, moment)
             changed, kept = await self._changed(connection, {**known, **self._unreadable})
+            doubtful = await self._doubtful(connection, moment)
         self._written = view
-        return Exchanged(others, foreign, changed, kept)
+        return Exchanged(others, foreign, changed, kept, doubtful, lapses)
 
     async def leave(self, *, at_once: bool) -> None:
         """Remove this replica; unless `at_once` it counts until its lease ends."""
@@ -87,7 +93,7 @@ class ReplicaStore:
         row = {"id": self._me.id, "address": self._me.address, "host": self._me.host}
         await connection.execute(sa.insert(table).values(**row, **values))
 
-    async def _others(self, connection: AsyncConnection, moment: datetime) -> tuple[tuple[View, ...], set[str]]:
+    async def _others(self, connection: AsyncConnection, moment: datetime) -> tuple[tuple[View, ...], set[str], float]:
         table = tables.observers
         columns = [column for column in table.c if column is not table.c.subjects]
         rows = (await connection.execute(sa.select(*columns).where(table.c.id != self._me.id))).all()
@@ -96,7 +102,8 @@ class ReplicaStore:
         near.sort(key=lambda row: row.expires_at)
         views = [await self._view(connection, row) for row in near]
         self._parsed = {row.id: self._parsed[row.id] for row in near}
-        return in_order(views, self._me.address), {row.environment for row in living} - {self._me.environment()}
+        lapses = min(((row.expires_at - moment).total_seconds() for row in near), default=math.inf)
+        return in_order(views, self._me.address), {row.environment for row in living} - {self._me.environment()}, lapses
 
     async def _view(self, connection: AsyncConnection, row: Any) -> View:
         failing, mark, view = self._parsed.get(row.id, ("", "", View(row.host, address=row.address)))
@@ -114,6 +121,13 @@ class ReplicaStore:
                 view = replace(view, firing={})
         self._parsed[row.id] = failing, mark, view
         return view
+
+    async def _doubtful(self, connection: AsyncConnection, moment: datetime) -> dict[Key, Notice]:
+        """Return what those who died while they told something may have told."""
+        rows = (await connection.execute(sa.select(tables.claims))).all()
+        living = await living_replicas(connection, moment) | {self._me.id} if rows else set()
+        left = {(row.receiver, row.subject): left_by_the_dead(read_claim(row), living) for row in rows}
+        return {key: notice for key, notice in left.items() if notice is not None}
 
     async def _changed(
         self, connection: AsyncConnection, known: Mapping[Key, datetime]

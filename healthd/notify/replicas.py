@@ -7,6 +7,7 @@ what it sees itself.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -49,12 +50,15 @@ class Replicas:
         self._view, self._shown = View(host), View(host)
         self._others: tuple[View, ...] = ()
         self._read_at: float | None = None
+        self._lapses_at = math.inf  # steady time at which one of the others counts as dead, unless it was heard of
         self._works = True
         self._apart = False  # an environment of its own shares the journal
         self._news, self._first = asyncio.Event(), asyncio.Event()
         self._exchanging = asyncio.Lock()
         self.seen: Callable[[], None] = lambda: None
         """Called when the others' views were read, before what they told is learnt."""
+        self.doubted: Callable[[Mapping[Key, Notice]], None] = lambda _: None
+        """Called then with what dead replicas may have told."""
         if store is None:
             self._first.set()
 
@@ -115,8 +119,11 @@ class Replicas:
     async def _claim(
         self, receiver: str, wanted: Mapping[str, tuple[Notice, Told | None]], seconds: float
     ) -> Answer | None:
-        if self._view is not self._shown:  # whoever learns of the notice shall know of its cause
+        lapsed = self._clock.steady() >= self._lapses_at
+        if lapsed or self._view is not self._shown:  # whoever learns of the notice shall know of its cause
             await self._exchange()
+        if lapsed:  # what a dead one saw does not count any more: ask again for what there is to tell then
+            return Answer({})
         return await self._memory.claim(receiver, wanted, seconds)
 
     async def run(self) -> None:
@@ -151,11 +158,12 @@ class Replicas:
             await self._exchange_now(self._store)
 
     async def _exchange_now(self, store: ReplicaStore) -> None:
-        view, known, changes = self._view, self._memory.known, self._memory.changes
+        view, known, changes, asked = self._view, self._memory.known, self._memory.changes, self._clock.steady()
         found = await store.exchange(view, known, LEASE)
         if found.others and not self._others:
             _log.info("other replicas share the journal", hosts=sorted({view.host for view in found.others}))
         self._shown, self._others, self._read_at = view, found.others, self._clock.steady()
+        self._lapses_at = asked + found.lapses
         if bool(found.foreign) is not self._apart:
             self._apart = bool(found.foreign)
             if self._apart:
@@ -165,6 +173,7 @@ class Replicas:
         self.seen()
         if self._memory.loaded and changes == self._memory.changes and not self._apart:
             self._memory.learn(found.changed, found.kept, known)
+            self.doubted(found.doubtful)
         self._first.set()
 
 

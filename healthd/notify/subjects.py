@@ -37,6 +37,7 @@ class Subjects:
         self._news, self._store, self._elsewhere = news, note, elsewhere
         self._now: dict[str, Notice] = {}
         self._told: dict[str, Told] = {}
+        self._perhaps: dict[str, Notice] = {}  # by a replica that died, of which nobody knows whether it was sent
         self._sent_at: dict[str, float] = {}  # steady time, for notices that are repeated
         self._unreminded: set[str] = set()  # silenced or acknowledged
 
@@ -53,6 +54,7 @@ class Subjects:
         """Take over what another replica has told, or None when it told the end."""
         before, now = self._told.get(key), self._now.get(key)
         waited = now is not None and self._is_news(now)
+        self._perhaps.pop(key, None)
         if told is not None:
             self._told[key] = told
             passed = now is not None and now.about != "check" and (not waited or now.since < told.notice.since)
@@ -67,6 +69,17 @@ class Subjects:
             self._elsewhere()
         self._news()
 
+    def doubt(self, perhaps: Mapping[str, Notice]) -> None:
+        """Take what dead replicas may have sent, all of it. What a check is now comes from a probe; nobody else tells
+        a verdict or rollback again."""
+        self._perhaps = dict(perhaps)
+        for key, notice in perhaps.items():
+            now = self._now.get(key)
+            if notice.about in ("gate", "rollback") and (now is None or now.since < notice.since):
+                self._now[key] = notice
+        if any(map(self._is_news, self._now.values())):
+            self._news()
+
     def put(self, notice: Notice, *, wanted: bool = True, quiet: Quiet = Quiet.NO) -> None:
         """Store the current notice of a subject. One that is not `wanted` here any more, but was firing, is over
         here. One that is `quiet` and fires is not stored, so that it is sent when the quiet ends; an end is."""
@@ -78,7 +91,7 @@ class Subjects:
                 self._now.pop(notice.key, None)  # it was about to be sent
             return
         if not wanted:
-            before = self._now.get(notice.key)
+            before = self._now.get(notice.key, self._perhaps.get(notice.key))
             if before is None or not before.firing:
                 return
             notice = replace(notice, firing=False, always=False)
@@ -88,7 +101,7 @@ class Subjects:
 
     def forget_all_but(self, keys: set[str]) -> None:
         """Keep only these subjects: of the others, what was firing is over."""
-        for key, notice in list(self._now.items()):
+        for key, notice in {**self._perhaps, **self._now}.items():
             if notice.about == "check" and key not in keys and notice.firing:
                 gone = replace(
                     notice, firing=False, standing="removed", summary=f"{notice.name} is not checked any more"
@@ -96,9 +109,9 @@ class Subjects:
                 self.put(replace(gone, since=self._clock.now()))
 
     def has_sent(self, key: str) -> bool:
-        """True if the receiver knows of something that it fires."""
-        told = self._told.get(key)
-        return told is not None and told.notice.firing
+        """True if the receiver knows of something that it fires, or may know."""
+        told, perhaps = self._told.get(key), self._perhaps.get(key)
+        return (told is not None and told.notice.firing) or (perhaps is not None and perhaps.firing)
 
     def told(self, key: str) -> Told | None:
         """Return the last notification of a subject."""
@@ -133,12 +146,10 @@ class Subjects:
         return replace(notice, since=told.since, began=told.began)
 
     def _is_news(self, notice: Notice) -> bool:
-        told = self.before(notice)
-        if told is None:
-            return notice.firing or notice.always
-        if notice.differs_from(told):
-            return notice.firing or told.firing or notice.always
-        if not notice.firing:
+        told, perhaps = self.before(notice), self._perhaps.get(notice.key)
+        if _is_news_after(told, notice) or (perhaps is not None and _is_news_after(perhaps, notice)):
+            return True
+        if told is None or not notice.firing:
             return False
         repeat = self._notifier.repeat
         sent_at = self._sent_at.get(notice.key, float("-inf"))
@@ -176,6 +187,7 @@ class Subjects:
             return
         if not notice.firing and notice.about == "summary":
             return
+        self._perhaps.pop(notice.key, None)
         told = Told(replace(notice, before=None), self._clock.now(), summary)
         before = self._told.get(notice.key)
         self._told[notice.key], self._sent_at[notice.key] = told, self._clock.steady()
@@ -184,8 +196,16 @@ class Subjects:
             self._store(notice.key, told)
 
     def _forget(self, key: str) -> None:
+        self._perhaps.pop(key, None)
         if key.startswith("summary:"):
             self._now.pop(key, None)
         if self._told.pop(key, None) is not None:
             self._sent_at.pop(key, None)
             self._store(key, None)
+
+
+def _is_news_after(told: Notice | None, notice: Notice) -> bool:
+    """True if a receiver that was told the one, or nothing, is to be told the other."""
+    if told is None:
+        return notice.firing or notice.always
+    return notice.differs_from(told) and (notice.firing or told.firing or notice.always)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -38,6 +38,11 @@ class Told:
         return self.notice.id == other.notice.id and self.at >= other.at
 
 
+def kept_of(notice: Notice, at: datetime) -> Told | None:
+    """Return what is kept of a notice that was sent. Of an end it is nothing, unless it is always sent."""
+    return Told(replace(notice, before=None), at) if notice.firing or notice.always else None
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """New entry of a subject, or None to delete it. It replaces an entry that is not newer than `until`: a newer one is
@@ -50,10 +55,12 @@ class Change:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Answer to a claim: the subjects that this replica may tell, each with the time by which the notification is
-    named; those of which the journal knows more; all others are being told by another replica."""
+    named; those of which the journal knows more, of which the `adopted` ones are what a dead replica may have told; all
+    others are being told by another replica."""
 
     mine: Mapping[str, datetime]
     changed: Mapping[str, Told | None] = field(default_factory=dict)
+    adopted: Collection[str] = frozenset()
 
 
 def receiver_of(name: str, config: NotifierConfig) -> str:
@@ -135,6 +142,7 @@ class Memory:
             return None
         await self.flush()
         answer = await self._store.claim(receiver, wanted, seconds)
+        self.changes += 1  # an exchange that began before knows less
         for subject, told in answer.changed.items():
             self._learn((receiver, subject), told)
         return answer

@@ -1,6 +1,7 @@
 """Replicas in one process and in virtual time: each with its own board, one journal, one receiver."""
 
 import asyncio
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ from healthd.notify.notifications import Notifications
 from healthd.notify.replica_store import Exchanged
 from healthd.notify.replicas import Replicas
 from healthd.notify.told import Answer, Change, Key, Memory, Told
-from healthd.notify.told_store import Claim, decided
+from healthd.notify.told_store import Claim, decided, left_by_the_dead
 from healthd.notify.view import View, in_order
 from tests.fakes.monitoring import Stage
 
@@ -84,12 +85,22 @@ class Seat:
         now = journal.clock.now()
         told = {subject: it for (name, subject), it in journal.told.items() if name == receiver}
         claims = {subject: it for (name, subject), it in journal.claims.items() if name == receiver}
-        living = {name for name, (*_, ends, _view) in journal.replicas.items() if is_valid(ends, now)} - {self.name}
-        answer = decided(wanted, told, claims, living, now)
+        answer = decided(wanted, told, claims, self._living(now), now, self.name)
+        for subject in answer.adopted:
+            journal.claims.pop((receiver, subject))
+            journal.told.pop((receiver, subject), None)
+            if (adopted := answer.changed[subject]) is not None:
+                journal.told[receiver, subject] = adopted
         for subject, since in answer.mine.items():
             ends = now + timedelta(seconds=seconds)
-            journal.claims[receiver, subject] = Claim(self.name, ends, wanted[subject][0].standing, since)
+            journal.claims[receiver, subject] = Claim(
+                self.name, ends, wanted[subject][0].standing, since, wanted[subject][0]
+            )
         return answer
+
+    def _living(self, now: datetime) -> set[str]:
+        held = {name for name, (*_, ends, _view) in self.journal.replicas.items() if is_valid(ends, now)}
+        return held | {self.name}
 
     async def exchange(self, view: View, known: Mapping[Key, datetime], seconds: float) -> Exchanged:
         journal = await self._visit()
@@ -99,7 +110,11 @@ class Seat:
         near = sorted((it for it in living if it[1] == self.environment), key=lambda it: it[2])
         others = in_order([replace(view, address=address) for address, _, _, view in near], self.address)
         changed = {key: told for key, told in journal.told.items() if known.get(key) != told.at}
-        return Exchanged(others, {it[1] for it in living} - {self.environment}, changed, set(journal.told))
+        lapses = min(((it[2] - now).total_seconds() for it in near), default=math.inf)
+        left = {key: left_by_the_dead(claim, self._living(now)) for key, claim in journal.claims.items()}
+        doubtful = {key: notice for key, notice in left.items() if notice is not None}
+        foreign = {it[1] for it in living} - {self.environment}
+        return Exchanged(others, foreign, changed, set(journal.told), doubtful, lapses)
 
     async def leave(self, *, at_once: bool) -> None:
         journal = await self._visit()

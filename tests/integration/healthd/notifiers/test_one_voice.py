@@ -19,6 +19,7 @@ from healthd.journal.leases import Identity
 from healthd.notifiers.notice import Notice, Severity
 from healthd.notify.quiet import Quiet
 from healthd.notify.replica_store import ReplicaStore
+from healthd.notify.told import Answer as Claims
 from healthd.notify.told import Change, Told
 from healthd.notify.told_store import JournalStore
 from healthd.notify.view import Seen, View
@@ -95,6 +96,27 @@ async def test_a_claim_ends_with_its_holder_or_its_time(url: str) -> None:
         assert (await one.told.claim("chat", wanted, 30.0)).mine == {DOWN.key: NOW}
         await one.told.save({}, {("chat", DOWN.key)})
         assert (await two.told.claim("chat", later, 30.0)).mine == {DOWN.key: NOW + timedelta(seconds=3)}
+
+
+async def test_what_a_dead_replica_may_have_told_counts_as_told_for_who_has_something_else_to_tell(url: str) -> None:
+    """Its failure, and then an end that is told always or not. What a living one tells is its own business."""
+    passed = replace(DOWN, standing="pass g2", firing=False, always=True)
+    async with members(url, "a", "b") as (one, two):
+        for left, now in ((DOWN, WELL), (WELL, DOWN), (passed, DOWN)):
+            await one.replicas.exchange(View("a"), {}, 10.0)
+            assert (await one.told.claim("chat", {DOWN.key: (left, None)}, 30.0)).mine
+            assert (await two.replicas.exchange(View("b"), {}, 10.0)).doubtful == {}
+            assert (await two.told.claim("chat", {DOWN.key: (now, None)}, 30.0)) == Claims({})
+            await one.replicas.exchange(View("a"), {}, 0.0)
+            assert (await two.replicas.exchange(View("b"), {}, 10.0)).doubtful == {("chat", DOWN.key): left}
+            answer = await two.told.claim("chat", {DOWN.key: (now, None)}, 30.0)
+            adopted = answer.changed[DOWN.key]
+            kept = left.firing or left.always
+            assert (answer.mine, adopted.notice if adopted else None) == ({}, left if kept else None)
+            assert await two.told.load() == ({("chat", DOWN.key): adopted} if kept else {})
+            assert (await two.replicas.exchange(View("b"), {}, 10.0)).doubtful == {}
+            assert (await two.told.claim("chat", {DOWN.key: (now, adopted)}, 30.0)).mine == {DOWN.key: NOW}
+            await two.told.save({("chat", DOWN.key): Change(None, CLOCK.now())})
 
 
 async def test_what_was_told_since_is_not_undone_by_who_did_not_know(url: str) -> None:
