@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from healthd.config.settings import Log
+from healthd.config.sections import Log
 from healthd.runtime.line_writer import LineWriter
 from healthd.runtime.redaction import Redactor
 from healthd.runtime.repeats import Repeats

@@ -15,7 +15,7 @@ import click
 from healthd import logs
 from healthd.commands.options import REFUSED, config_option, json_option, reason, settings_or_exit
 from healthd.commands.table import check_table, showing
-from healthd.config.settings import Log
+from healthd.config.sections import Log
 from healthd.monitoring.board import Board, CheckState
 from healthd.monitoring.monitor import Listener
 from healthd.monitoring.schedule import Schedule

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from healthd.checks.contract import CheckConfig, Scope
-from healthd.config.settings import Group
+from healthd.config.sections import Group
 from healthd.config.window import CheckWindow, WindowKind
 from healthd.model import Probe, Status
 from healthd.monitoring.cover import IGNORING, Cover, Watched

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from pydantic import BaseModel
 
-from healthd.config.settings import Model
+from healthd.config.model import Model
 
 NAME = r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}"
 

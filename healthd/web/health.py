@@ -13,7 +13,8 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
 from healthd.config.in_force import Current
-from healthd.config.settings import Details, Settings
+from healthd.config.sections import Details
+from healthd.config.settings import Settings
 from healthd.journal.outage import Outage
 from healthd.model import Status
 from healthd.monitoring.board import Board, GroupState

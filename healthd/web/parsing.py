@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from healthd.config.explain import in_words, meant, meant_value
-from healthd.config.settings import Model
+from healthd.config.model import Model
 from healthd.web.problems import Problem
 from healthd.wording import json_fault
 

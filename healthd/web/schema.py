@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from healthd.config.incident import Effect, Standing
-from healthd.config.settings import Model
+from healthd.config.model import Model
 from healthd.config.window import WindowKind
 from healthd.model import FailureKind, Status
 

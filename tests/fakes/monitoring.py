@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 from healthd.checks.contract import CheckConfig
-from healthd.config.settings import Group
+from healthd.config.sections import Group
 from healthd.config.window import CheckWindow
 from healthd.model import FailureKind, Probe, Result, Transition
 from healthd.monitoring.board import Board

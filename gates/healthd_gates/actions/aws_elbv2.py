@@ -14,7 +14,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from healthd.aws.client import new_client
 from healthd.aws.region import check_region
-from healthd.config.settings import Name
+from healthd.config.model import Name
 from healthd.wording import shape
 from healthd_gates.actions.alb_forwarding import (
     Action,

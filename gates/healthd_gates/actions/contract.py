@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import ConfigDict
 
-from healthd.config.settings import Model
+from healthd.config.model import Model
 from healthd.runtime.clock import Clock
 from healthd.units import Duration
 from healthd_gates.domain.action_order import Ending as Ending

@@ -18,7 +18,7 @@ from yarl import URL
 
 from healthd.checks.connect import Endpoint
 from healthd.checks.unreachable import why_unreached
-from healthd.config.settings import Model, Name
+from healthd.config.model import Model, Name
 from healthd.http.session import new_session
 from healthd.runtime.clock import Clock
 from healthd.runtime.web_address import ShownMasked, require_http

@@ -11,7 +11,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from aiohttp import web
 
-from healthd.config.settings import Model
+from healthd.config.model import Model
 from healthd.web.auth import Caller, Guard
 from healthd.web.description import NAME as NAME
 from healthd.web.description import Answer as Answer

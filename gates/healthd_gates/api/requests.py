@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 
-from healthd.config.settings import Model, Name
+from healthd.config.model import Model, Name
 from healthd.units import parse_duration
 from healthd.wording import shape
 from healthd_gates.domain.gate import GateState

@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from healthd.config.settings import Model
+from healthd.config.model import Model
 from healthd.nearest import did_you_mean
 from healthd.web.problems import Problem
 from healthd_gates.api.operation import Answer, Call, Nothing, Operation

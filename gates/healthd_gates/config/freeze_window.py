@@ -8,7 +8,7 @@ from typing import Protocol
 
 from pydantic import Field
 
-from healthd.config.settings import Name
+from healthd.config.model import Name
 from healthd.config.window import Labelled, Times, has_labels
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 from yarl import URL
 
-from healthd.config.settings import Model
+from healthd.config.model import Model
 from healthd.labels import matches
 from healthd.runtime.credential import APIKey
 from healthd.units import Duration, Span

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from healthd.aws.region import check_region
-from healthd.config.settings import Model, Name
+from healthd.config.model import Model, Name
 from healthd.units import Duration, Span
 from healthd.wording import shape
 from healthd_gates.domain.request import Deployment, LabelName, LabelValue, VerifyRequest, Version

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from healthd.config.settings import Model
+from healthd.config.model import Model
 from healthd.units import Duration, Ratio
 from healthd_gates.judge.pace import GRAIN, Pace
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, PlainSerializer, StringConstraints
 
-from healthd.config.settings import Model, Name
+from healthd.config.model import Model, Name
 from healthd.labels import MOST_LABELS, Labels
 from healthd.runtime.web_address import WebAddress
 from healthd.units import Span

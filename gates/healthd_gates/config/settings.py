@@ -12,7 +12,10 @@ from pydantic import (
 )
 
 from healthd.checks.parsing import MISSING, check_what_is_set
-from healthd.config.settings import Defaults, Model, Name, Settings, Templates
+from healthd.config.model import Model, Name
+from healthd.config.notes import notes_on_callers
+from healthd.config.sections import Defaults, Templates
+from healthd.config.settings import Settings
 from healthd.config.window import notes_on_times, nothing_covered
 from healthd.registry import SchemaOfKinds
 from healthd.units import Duration
@@ -120,7 +123,7 @@ class Config(Settings):
     @property
     def notes(self) -> list[str]:
         """Notes on the configuration, also on gates that could never pass."""
-        notes = [*super().notes, *self.notes_on_callers("services", self.services), *unmeasurable(self)]
+        notes = [*super().notes, *notes_on_callers(self.auth, "services", self.services), *unmeasurable(self)]
         notes += notes_on_times("freeze", self.freeze)
         labels = {name: service.labels for name, service in self.services.items()}
         for number, window in enumerate(self.freeze):

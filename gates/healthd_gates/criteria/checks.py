@@ -7,7 +7,8 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from healthd.config.settings import Group, Name
+from healthd.config.model import Name
+from healthd.config.sections import Group
 from healthd.model import Status
 from healthd.monitoring.board import Board, CheckState
 from healthd.nearest import not_under

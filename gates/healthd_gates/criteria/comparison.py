@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from healthd.config.settings import Model
+from healthd.config.model import Model
 from healthd.units import Ratio
 from healthd.wording import shape
 from healthd_gates.criteria.contract import TrafficCriterion

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import aiohttp
 from pydantic import Field
 
-from healthd.config.settings import Group, Model, Name
+from healthd.config.model import Model, Name
+from healthd.config.sections import Group
 from healthd.monitoring.board import Board
 from healthd.units import Span
 from healthd_gates.domain.evidence import Observation

@@ -13,7 +13,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from healthd.aws.client import new_client
-from healthd.config.settings import Model
+from healthd.config.model import Model
 from healthd.model import FailureKind
 from healthd.web.problems import Problem
 from healthd.wording import shape

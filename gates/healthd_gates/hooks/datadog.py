@@ -15,7 +15,7 @@ from uuid import UUID
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from healthd.config.settings import Model
+from healthd.config.model import Model
 from healthd.web.auth import Caller, Guard
 from healthd.web.problems import Problem
 from healthd.wording import shape

@@ -17,7 +17,7 @@ import structlog
 from aiohttp import web
 from pydantic import ConfigDict, Field
 
-from healthd.config.settings import Model
+from healthd.config.model import Model
 from healthd.web.auth import Caller, Guard
 from healthd.web.problems import Problem
 from healthd_gates.actions.kubernetes.config import KubernetesConfig

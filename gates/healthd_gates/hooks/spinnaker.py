@@ -12,7 +12,7 @@ from typing import Annotated, Any, Self
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from healthd.config.settings import Model
+from healthd.config.model import Model
 from healthd.web.problems import Problem
 from healthd.wording import shape
 from healthd_gates.api.operation import Answer, Call, Nothing, Operation

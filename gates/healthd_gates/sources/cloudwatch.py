@@ -15,7 +15,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from healthd.aws.region import check_region
-from healthd.config.settings import Name
+from healthd.config.model import Name
 from healthd.model import FailureKind
 from healthd.units import Duration, show_duration
 from healthd.wording import shape

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
-from healthd.config.settings import Model
+from healthd.config.model import Model
 from healthd.model import FailureKind
 from healthd.runtime.clock import Clock
 from healthd.units import Duration

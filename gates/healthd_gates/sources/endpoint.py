@@ -21,7 +21,7 @@ from yarl import URL
 from healthd.checks.failures import classify
 from healthd.checks.http_address import HeaderName, HeaderValue
 from healthd.checks.unreachable import brief
-from healthd.config.settings import Model
+from healthd.config.model import Model
 from healthd.http.session import new_session
 from healthd.model import FailureKind
 from healthd.runtime.credential import APIKey

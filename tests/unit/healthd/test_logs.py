@@ -17,7 +17,7 @@ import pytest
 import structlog
 
 from healthd import logs
-from healthd.config.settings import Log
+from healthd.config.sections import Log
 from healthd.runtime.redaction import Redactor
 
 SECRET = "hunter22-correct-horse"
@@ -175,7 +175,7 @@ def test_an_exception_that_ends_the_process_is_clean() -> None:
     program = f"""
 from healthd import logs
 from healthd.runtime.redaction import Redactor
-from healthd.config.settings import Log
+from healthd.config.sections import Log
 logs.configure(Log(), Redactor(["{SECRET[:8]}" + "{SECRET[8:]}"]))
 logs.catch_the_uncaught()
 raise ValueError("{SECRET[:8]}" + "{SECRET[8:]}")

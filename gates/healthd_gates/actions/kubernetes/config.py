@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from healthd.config.settings import Name
+from healthd.config.model import Name
 from healthd.kubernetes.failures import CredentialsError
 from healthd.kubernetes.kubeconfig import find
 from healthd.kubernetes.names import ObjectName

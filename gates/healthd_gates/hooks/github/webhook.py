@@ -10,7 +10,7 @@ from typing import Literal
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
-from healthd.config.settings import Model
+from healthd.config.model import Model
 from healthd.web.auth import Caller, Guard
 from healthd.web.problems import Problem
 from healthd.web.refusals import Reason

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 from yarl import URL
 
 from healthd.checks.expectations import Statuses
-from healthd.config.settings import Model, Name
+from healthd.config.model import Model, Name
 from healthd.nearest import did_you_mean
 from healthd.runtime.patterns import checked_pattern
 from healthd.units import Duration

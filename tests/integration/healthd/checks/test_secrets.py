@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from healthd import logs
-from healthd.config.settings import Log
+from healthd.config.sections import Log
 from healthd.runtime.redaction import Redactor
 from tests.integration.healthd.checks.probing import watched
 from tests.servers import ports, streams, tcp, tls

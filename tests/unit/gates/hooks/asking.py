@@ -8,7 +8,7 @@ from unittest.mock import AsyncMock
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from healthd.config.settings import Model
+from healthd.config.model import Model
 from healthd.web.auth import Caller
 from healthd.web.problems import Problem
 from healthd_gates.api.operation import Call, Nothing, Operation

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from healthd.checks.contract import CheckConfig, Scope
-from healthd.config.settings import Group
+from healthd.config.sections import Group
 from healthd.config.window import Maintenance
 from healthd.model import Probe, Result, Status
 from healthd.monitoring.board import Board, CheckState

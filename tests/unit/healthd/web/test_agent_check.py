@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from healthd.config.settings import Group
+from healthd.config.sections import Group
 from healthd.model import Result
 from healthd.web import agent_check
 from healthd.web.server import CannotListenError

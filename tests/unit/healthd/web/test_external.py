@@ -4,7 +4,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 from pydantic import ValidationError
 
-from healthd.config.settings import Http
+from healthd.config.sections import Http
 from healthd.web.external import base_of
 
 

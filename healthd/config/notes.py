@@ -1,0 +1,80 @@
+"""Notes on options that are valid but deserve attention, each with its key. None contains a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from healthd.addresses.notes import notes_of
+from healthd.config.auth import Auth
+from healthd.config.references import OWN_GROUPS
+from healthd.config.sign_in import NO_SESSION_SECRET
+from healthd.config.window import notes_on_times, nothing_covered
+from healthd.nearest import not_under
+from healthd.units import stamp
+
+if TYPE_CHECKING:
+    from healthd.config.settings import Settings
+
+_NONE_IS_SPREAD = (
+    "no check is spread: each is critical, in a group that decides about readiness, of scope local, a heartbeat, or "
+    "has an interval under 5s, and every replica runs such a check itself"
+)
+
+
+def notes_on(settings: Settings) -> Iterator[str]:
+    """Yield the notes on the daemon's own options."""
+    for name, check in settings.active_checks.items():
+        yield from (f"checks.{name}: {note}" for note in check.notes)
+    yield from (f"journal: {note}" for note in notes_of(settings.journal_url))
+    wanted = [name for name, check in settings.active_checks.items() if check.spread is not None]
+    if wanted and not settings.spread_checks:
+        yield f"checks.{wanted[0]}.spread: {_NONE_IS_SPREAD}"
+    yield from _notes_on_auth(settings.auth)
+    yield from notes_on_callers(settings.auth, "checks", settings.checks)
+    yield from notes_on_callers(settings.auth, "groups", {*OWN_GROUPS, *settings.groups})
+    yield from _notes_on_windows(settings)
+    yield from _notes_on_pages(settings)
+
+
+def notes_on_callers(auth: Auth, section: str, known: Collection[str]) -> Iterator[str]:
+    """Yield a note for each name that a token is bound to and that is not under a section. It is no error: tokens may
+    stand in a file that several environments share, and a pattern may match later."""
+    for caller, name in auth.strangers(section, known):
+        yield f"auth: {caller} is bound to {not_under(section, name, known)}"
+
+
+def _notes_on_auth(auth: Auth) -> Iterator[str]:
+    now = datetime.now(UTC)
+    for token in auth.tokens:
+        if token.expires is not None and token.has_expired(now):
+            yield f"auth.tokens: {token.name} is refused since {stamp(token.expires)}: make another, or take it out"
+    if auth.sign_in is not None and auth.sign_in.session_secret is None:
+        yield f"auth.sign_in: {NO_SESSION_SECRET}"
+
+
+def _notes_on_windows(settings: Settings) -> Iterator[str]:
+    """Yield a note for each window that covers no check. It is no error: windows may stand in a file that several
+    environments share."""
+    labels = {name: check.labels for name, check in settings.checks.items()}
+    inside = _groups_of(settings, labels)
+    for section, windows in (("maintenance", settings.maintenance), ("silences", settings.silences)):
+        yield from notes_on_times(section, windows)
+        for number, window in enumerate(windows):
+            if not any(window.takes(name, labels[name], inside[name]) for name in labels):
+                yield f"{section}.{number}: {nothing_covered('check', window.checks, window.labels, labels)}"
+
+
+def _notes_on_pages(settings: Settings) -> Iterator[str]:
+    """Yield a note for each component of a public page that has no check that runs: it can never be shown as up."""
+    inside = _groups_of(settings, settings.active_checks)
+    for name, page in settings.public_pages.items():
+        for number, component in enumerate(page.components):
+            if not any(component.takes(check, inside[check]) for check in inside):
+                yield f"public_pages.{name}.components.{number}: no check of it runs: it is shown as not known"
+
+
+def _groups_of(settings: Settings, checks: Collection[str]) -> dict[str, list[str]]:
+    groups = settings.active_groups
+    return {check: [name for name, group in groups.items() if check in group.checks] for check in checks}
