@@ -27,6 +27,9 @@ _HEAD_SECONDS, _LARGEST_HEAD = 10.0, 32 * 1024
 _MOST_HEADERS = 128
 _LONG_TARGET = Problem(414, "URI too long", "the head of a request may have 32 KiB, and its address alone has more")
 _LONG_HEAD = Problem(431, "Request header fields too large", "the head of a request, with all headers, may have 32 KiB")
+_SLOW_HEAD = Problem(
+    408, "Request timeout", f"the head of a request, with all headers, must arrive within {_HEAD_SECONDS:g} s"
+)
 _MANY_HEADERS = Problem(431, "Request header fields too large", f"a request may have {_MOST_HEADERS} headers")
 _LINGERING = 5.0  # seconds in which the rest of a refused body is read and discarded
 _AFTER_END = 5.0  # seconds for the answer to a caller who has ended its side, or who has gone: both look alike
@@ -99,6 +102,8 @@ class Connections:
                 self.refused(Reason.LONG_HEAD)
                 return _last_word(_LONG_HEAD)
             return await self.answer(request)
+        except web.HTTPError as error:
+            return _problem_of_aiohttp(error, request).response()
         finally:
             if connection in self._open:
                 self._waiting[connection] = self._loop.time()
@@ -107,7 +112,7 @@ class Connections:
         self._sweeping = self._loop.call_later(_SWEEP, self._sweep)
         for connection in self._since(self._heads, self._head_seconds):
             self.refused(Reason.SLOW_HEAD)
-            connection.say(HTTPStatus.REQUEST_TIMEOUT)
+            connection.say(HTTPStatus.REQUEST_TIMEOUT, _SLOW_HEAD)
             self._end(connection)
         for connection in self._since(self._waiting, IDLE + _LINGERING):  # it does not read its answer
             self._end(connection)
@@ -182,12 +187,14 @@ class Connection(web.RequestHandler):
         self._head, self._whole, self._body = 0, self._request_count, request.content
         self._close_after_the_last()
 
-    def say(self, status: HTTPStatus, problem: Problem | None = None) -> None:
+    def say(self, status: HTTPStatus, problem: Problem) -> None:
         """Answer bytes that are no whole request, as far as the peer reads it."""
         if self.transport is not None:
-            body = str(problem.response().text) if problem else ""
-            kind = "Content-Type: application/problem+json\r\n" if problem else ""
-            head = f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\n{kind}Content-Length: {len(body)}"
+            body = str(problem.response().text)
+            kind = "Content-Type: application/problem+json"
+            head = (
+                f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\n{kind}\r\nContent-Length: {len(body)}"
+            )
             self.transport.write(f"{head}\r\n\r\n{body}".encode("ascii"))
 
     def log_exception(self, *args: Any, **options: Any) -> None:
@@ -230,6 +237,14 @@ def _problem_of(error: BaseException | None, status: int) -> Problem:
     if isinstance(error, BadHttpMessage) and "Too many headers" in error.message:
         return _MANY_HEADERS
     return Problem(status, "Not HTTP", "this is no request of HTTP/1.1, which has a Host header")
+
+
+def _problem_of_aiohttp(error: web.HTTPError, request: web.BaseRequest) -> Problem:
+    """Return the problem with what aiohttp refuses by itself, in plain text: a body that is too large, an expectation
+    that nobody meets."""
+    if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return Problem(error.status, "Too large", f"a body may have {request.client_max_size // 1024} KiB")
+    return Problem(error.status, error.reason, error.text or "")
 
 
 def _last_word(problem: Problem) -> web.Response:
