@@ -24,12 +24,12 @@ def metrics_page() -> str:
 async def _of_a_daemon() -> list[tuple[str, str, str, str]]:
     with TemporaryDirectory() as folder:
         daemon = Daemon(Config.model_validate({"journal": f"sqlite:///{folder}/healthd.db"}), None)
-        daemon.assemble()
+        daemon.parts.assemble()
         found = list(_metrics(daemon.health.metrics.registry))
-        assert daemon.rest is not None
-        assert daemon.gates is not None
-        await daemon.rest.notifications.close()
-        await daemon.gates.gates._session.close()
+        assert daemon.parts.rest is not None
+        assert daemon.parts.gates is not None
+        await daemon.parts.rest.notifications.close()
+        await daemon.parts.gates.gates._session.close()
     return found
 
 

@@ -116,7 +116,7 @@ async def test_checks_run_although_the_rest_hangs(base: Config, tmp_path: Path) 
     """After a while they do without it, a reload applies, and the log and a metric tell."""
     env = planted(tmp_path, rest=str(tmp_path / "never"))
     with (tmp_path / "sitecustomize.py").open("a") as file:
-        file.write("import healthd.app.daemon\nhealthd.app.daemon._PATIENCE = 0.5\n")
+        file.write("import healthd.app.late_parts\nhealthd.app.late_parts._PATIENCE = 0.5\n")
     async with daemon.running(base, env=env) as server, aiohttp.ClientSession() as session:
         await until(lambda: is_ready(session, server), "ready without it")
         assert "still not loaded" in server.log()

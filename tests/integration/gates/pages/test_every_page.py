@@ -81,20 +81,20 @@ async def test_no_route_is_without_rights(tmp_path: Path) -> None:
     """What the router of the daemon has is described, and so in the matrix of the API, or is a page of this one."""
     settings = Config.model_validate({**CONFIG, "journal": f"sqlite:///{tmp_path}/journal.db"})
     built = Daemon(settings, None)
-    app = built.assemble()
+    app = built.parts.assemble()
     routed = {(it.method, it.resource.canonical) for it in app.router.routes() if it.resource is not None}
-    assert built.rest is not None
-    assert built.gates is not None
-    await built.rest.notifications.close()
-    await built.gates.gates._session.close()
-    paths = built.rest.api_docs.document()["paths"]
+    assert built.parts.rest is not None
+    assert built.parts.gates is not None
+    await built.parts.rest.notifications.close()
+    await built.parts.gates.gates._session.close()
+    paths = built.parts.rest.api_docs.document()["paths"]
     described = {(method.upper(), path) for path, methods in paths.items() for method in methods}
     pages = ANYBODY | READING.keys() | {("POST", path) for path, _ in BUTTONS}
     routed -= {("HEAD", path) for method, path in routed if method == "GET"} | {("*", "/{rest}")}
     assert routed == described | pages
     assert {it for path, it in BUTTONS if path == CHECK} == silence._ACTS.keys()
     assert {it for path, it in BUTTONS if path == INCIDENTS} == incident_page._FIELDS.keys()
-    acts = built.gates._acts._acts
+    acts = built.parts.gates._acts._acts
     assert {it: scope for (path, it), scope in BUTTONS.items() if path == GATE} == {it: acts[it][0] for it in acts}
 
 

@@ -54,11 +54,11 @@ async def test_a_bug_in_one_part_leaves_the_notifications_their_end(tmp_path: Pa
     done: list[str] = []
     step = acting(done, "spans", "exporter")
     daemon = Daemon(Config.model_validate({"journal": f"sqlite:///{tmp_path}/journal.db"}), None)
-    daemon.gates = cast("Any", SimpleNamespace(flush_spans=step("spans")))
+    daemon.parts.gates = cast("Any", SimpleNamespace(flush_spans=step("spans")))
     parts = SimpleNamespace(close=step("notifications")), SimpleNamespace(close=step("exporter"))
-    daemon.rest = cast("Any", SimpleNamespace(notifications=parts[0], exporter=parts[1]))
+    daemon.parts.rest = cast("Any", SimpleNamespace(notifications=parts[0], exporter=parts[1]))
     with capture_logs() as logs:
-        await daemon._close_notifications()
+        await daemon.parts.close_notifications()
     assert done == ["notifications"]
     assert [(line["event"], line["part"]) for line in logs] == [
         ("part not closed properly", "last spans"),

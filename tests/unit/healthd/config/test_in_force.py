@@ -9,7 +9,8 @@ from types import CoroutineType, FrameType, ModuleType
 import pytest
 from pydantic import BaseModel
 
-from healthd.app.daemon import UNTIL_RESTART, Daemon
+from healthd.app.daemon import Daemon
+from healthd.app.health import UNTIL_RESTART
 from healthd.config.in_force import InForce
 from healthd.config.settings import Settings
 from healthd_gates.config.settings import Config
@@ -165,7 +166,7 @@ def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         def info(self, *_: object, **__: object) -> None: ...
 
-    monkeypatch.setattr("healthd.app.daemon._log", Log())
+    monkeypatch.setattr("healthd.app.reloading._log", Log())
     monkeypatch.setattr("healthd.logs.configure", lambda *_: None)
     return told
 
@@ -177,8 +178,8 @@ async def test_a_reload_leaves_nothing_of_the_old_configuration_behind(tmp_path:
     assert not same, "this test is to change every option there is"
     daemon = Daemon(before, None)
     await daemon.health.suite.arrange(daemon.settings)
-    daemon.assemble()
-    await daemon._take(after)
+    daemon.parts.assemble()
+    await daemon.reloading.take(after)
     await asyncio.sleep(0)
 
     assert warnings[: len(UNTIL_RESTART)] == [f"{option} changes only with a restart" for option in UNTIL_RESTART]
@@ -192,10 +193,10 @@ async def test_a_reload_leaves_nothing_of_the_old_configuration_behind(tmp_path:
     holders = reachable(daemon)
     stale = [part for part in parts(before) if id(part) in holders and id(part) not in kept]
     assert not stale
-    assert daemon.rest is not None
-    assert daemon.gates is not None
-    await daemon.rest.notifications.close()
-    await daemon.gates.gates._session.close()
+    assert daemon.parts.rest is not None
+    assert daemon.parts.gates is not None
+    await daemon.parts.rest.notifications.close()
+    await daemon.parts.gates.gates._session.close()
     await daemon.health.suite.close()
 
 

@@ -50,11 +50,11 @@ async def test_a_reload_that_does_not_end_does_not_end_reloading(
     async def read_again(*_: object) -> Config:
         return await within(0.05, 0.02, readings.pop(0), None)
 
-    monkeypatch.setattr("healthd.app.daemon.read_again", read_again)
+    monkeypatch.setattr("healthd.app.reloading.read_again", read_again)
     with capture_logs() as logged:
-        await daemon.reload()
+        await daemon.reloading.reload()
         assert daemon.health.metrics.reload_ok._value.get() == 0
-        await daemon.reload()
+        await daemon.reloading.reload()
     assert daemon.health.metrics.reload_ok._value.get() == 1
     assert daemon.settings.version == "corrected"
     told = [entry["event"] for entry in logged]

@@ -38,17 +38,17 @@ async def test_the_description_names_every_route(enabled: bool, tmp_path: Path) 
     """And none that there is not."""
     config = {"journal": f"sqlite:///{tmp_path}/j.db", "gates": {"enabled": enabled}}
     daemon = Daemon(Config.model_validate(config), None)
-    app = daemon.assemble()
+    app = daemon.parts.assemble()
     routes = {
         (route.method, route.resource.canonical)
         for route in app.router.routes()
         if route.resource is not None and route.method not in ("HEAD", "*")
     }
-    assert daemon.rest is not None
-    await daemon.rest.notifications.close()
-    if daemon.gates is not None:
-        await daemon.gates.gates._session.close()
-    document = daemon.rest.api_docs.document()
+    assert daemon.parts.rest is not None
+    await daemon.parts.rest.notifications.close()
+    if daemon.parts.gates is not None:
+        await daemon.parts.gates.gates._session.close()
+    document = daemon.parts.rest.api_docs.document()
     validate(document)
     described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     assert described == {(method, path) for method, path in routes if method == "OPTIONS" or path not in PAGES}

@@ -1,0 +1,77 @@
+"""Reload of the configuration: the file is read again, and what it says is put in force in every part."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from traceback import format_tb
+
+import structlog
+
+from healthd.app.health import Health, explicit
+from healthd.app.late_parts import LateParts
+from healthd.app.reporting import Reporting
+from healthd.config.file import ConfigError
+from healthd.config.rereading import read_again
+from healthd_gates.config.settings import Config
+
+_log = structlog.get_logger(__name__)
+
+
+class Reloading:
+    """Configuration in force in every part of the daemon, replaced as a whole by a valid one."""
+
+    def __init__(self, config_file: Path | None, health: Health, parts: LateParts, reporting: Reporting) -> None:
+        self._config_file, self._health, self._parts, self._reporting = config_file, health, parts, reporting
+
+    async def reload(self) -> None:
+        """Read the file again. An invalid one is refused as a whole, and the daemon goes on with the old
+        configuration. A fault of our own is logged and counted."""
+        try:
+            await self._reload()
+        except Exception:  # a bug of ours: the daemon survives it, and a metric counts it
+            self._health.metrics.reload_ok.set(0)
+            _log.exception("configuration reload failed, new configuration only partly in force")
+
+    async def _reload(self) -> None:
+        _log.info("reading configuration", file=str(self._config_file) if self._config_file else None)
+        try:
+            settings = await read_again(self._config_file, Config, os.environ)
+        except ConfigError as error:
+            self._health.metrics.reload_ok.set(0)
+            problems = [str(problem) for problem in error.problems]
+            # Where an unexpected error was raised, and not its text, which may quote a secret that is not in force.
+            fault = {"fault": "".join(format_tb(error.__cause__.__traceback__))} if error.__cause__ else {}
+            _log.error("configuration refused, previous configuration stays in force", problems=problems, **fault)
+            return
+        await self.take(settings)
+
+    async def take(self, settings: Config) -> None:
+        """Put a configuration in force; options that need a restart are named in the log."""
+        health = self._health
+        health.redact.learn_from(settings)
+        gone = health.settings.active_checks.keys() - settings.active_checks.keys()
+        for option in health.in_force.replace(explicit(settings)):
+            _log.warning(f"{option} changes only with a restart")
+        settings = health.settings
+        self._reporting.arrange()
+        self._parts.arrange()
+        await health.suite.arrange(settings)
+        for name in gone:
+            health.metrics.forget_check(name)
+        self._parts.arrange_checked(settings)
+        self.loaded()
+        _log.info("configuration loaded", checks=list(settings.active_checks))
+
+    def loaded(self) -> None:
+        """Show the configuration in force in the metrics, and tell what deserves attention in it."""
+        metrics, settings = self._health.metrics, self._health.settings
+        metrics.identify(settings.version, settings.environment)
+        metrics.reload_ok.set(1)
+        metrics.reload_at.set(self._health.clock.now().timestamp())
+        for note in settings.notes:
+            _log.warning(note)
+        if not self._health.board.group("ready").checks:
+            _log.warning("no check decides about readiness: mark one critical, or name some under groups.ready")
+        if settings.gates.enabled and not settings.auth.grants:
+            _log.warning("no token is configured: nobody may ask a gate; `healthd token new` makes one")
