@@ -156,7 +156,7 @@ def _refuse_unable(settings: Config, file: Path) -> None:
 
 
 def _no_journal(url: str) -> str | None:
-    from healthd.journal.database import problem_here  # its import would delay the other commands
+    from healthd.journal.address import problem_here  # its import would delay the other commands
 
     try:
         return problem_here(url)

@@ -10,36 +10,32 @@ import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
-from healthd.addresses.postgresql import PostgreSQLAddress, read_postgresql
-from healthd.journal import engines, migrate
+from healthd.journal import engines
+from healthd.journal.address import place_of
 from healthd.journal.async_engine import AsyncConnection, AsyncEngine
 from healthd.journal.checkpoints import Checkpoints
 from healthd.journal.engines import Engines
 from healthd.journal.errors import CALLERS_OWN, JournalError, JournalGoneError, is_callers_own, sentence
 from healthd.journal.migrate import Branch
+from healthd.journal.opening import Opening
 from healthd.journal.outage import Outage, Outages
 from healthd.journal.places import NoPlaceError, Places
 from healthd.journal.sqlite_files import SQLiteFiles
 from healthd.runtime.clock import Clock
-from healthd.runtime.daemon_thread import in_daemon_thread
 
 __all__ = ["Database", "JournalError"]
 _log = structlog.get_logger(__name__)
-_FREE_AGAIN = 0.05  # seconds between two checks whether a file is free
 _OPENING_SECONDS = 2.0
 _PUT_IT_BACK = (
     "nothing is stored until it is back, or until what is left of it (-wal and -shm too) is moved away and a backup is "
     "copied to its place; a restart without it begins an empty one"
 )
-_ANOTHER = "move it, its -wal and its -shm away, then copy a backup to its place"
 _OF_THE_DATABASE = (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError, EOFError, JournalError)
 _LOCK_SEED = 7263741  # distinguishes our locks from those of others in the same PostgreSQL
 
@@ -50,8 +46,8 @@ class Database:
 
     def __init__(self, url: str, clock: Clock, branches: Sequence[Branch]) -> None:
         """Create the database object. Raises ValueError for an address that is neither SQLite's nor PostgreSQL's."""
-        self._place = _parse(url)
-        self._clock, self._branches = clock, branches
+        self._place, self._clock = place_of(url), clock
+        self._opening = Opening(self._place, branches, self._upgrading)
         self._checkpoints = Checkpoints(clock)
         self._lock = asyncio.Lock()
         self._engines: Engines | None = None
@@ -85,7 +81,7 @@ class Database:
             if self._engines is not None:
                 return
             try:
-                opened = await self._opened()
+                opened = await self._opening.open(again=self._was_open)
             except JournalGoneError:
                 raise
             except Exception as error:
@@ -143,6 +139,13 @@ class Database:
         if self._engines is None:
             raise JournalGoneError(self._gone) if self._gone else JournalError(self._unopened)
         return self._engines
+
+    @asynccontextmanager
+    async def _upgrading(self, opened: Engines) -> AsyncIterator[AsyncConnection]:
+        """Open the transaction of an upgrade, one replica at a time."""
+        async with self._transaction(opened, opened.writer, opened.to_write, is_ours=True) as connection:
+            await self.one_at_a_time(connection, "upgrade")
+            yield connection
 
     @asynccontextmanager
     async def _transaction(
@@ -227,84 +230,7 @@ class Database:
             _log.error("journal file removed or replaced", problem=problem)
             await opened.dispose()
 
-    async def _opened(self) -> Engines:
-        if isinstance(self._place, SQLiteFiles):
-            kept = await asyncio.to_thread(self._place.prepare, fresh=not self._was_open)
-            if kept is not None and self._was_open:
-                _log.warning("journal log belongs to another file, set aside", log_kept=str(kept))
-            elif kept is not None:
-                _log.warning(
-                    "journal file missing, empty journal begun", missing=str(self._place.path), log_kept=str(kept)
-                )
-        # They import drivers: in a thread, so that a file system that hangs stops nothing but the journal.
-        opened = await in_daemon_thread(self._engines_of_place, name="journal")
-        try:
-            await self._upgrade_once_free(opened)
-        except BaseException:
-            await opened.dispose()
-            raise
-        return opened
-
-    def _engines_of_place(self) -> Engines:
-        return engines.sqlite(self._place) if isinstance(self._place, SQLiteFiles) else engines.postgresql(self._place)
-
-    async def _upgrade_once_free(self, opened: Engines) -> None:
-        """Upgrade, with retries while the file is busy. SQLite switches to a write-ahead log only while no other
-        connection is open, and does not wait for that."""
-        deadline = asyncio.get_running_loop().time() + engines.BUSY_SECONDS
-        while True:
-            try:
-                return await self._upgrade(opened)
-            except JournalError as error:
-                locked = self.is_sqlite and "locked" in str(error)
-                if not locked or asyncio.get_running_loop().time() > deadline:
-                    raise
-            await asyncio.sleep(_FREE_AGAIN)
-
-    async def _upgrade(self, opened: Engines) -> None:
-        """Upgrade in one transaction, one replica at a time."""
-        async with self._transaction(opened, opened.writer, opened.to_write, is_ours=True) as connection:
-            await self.one_at_a_time(connection, "upgrade")
-            if self.is_sqlite and self._was_open:
-                await self._require_the_same(connection)
-            behind = [branch for branch in self._branches if await connection.run_sync(migrate.is_behind, branch)]
-            if behind:
-                await asyncio.to_thread(migrate.prepare)
-            for branch in behind:
-                await connection.run_sync(migrate.upgrade, branch)
-
-    async def _require_the_same(self, connection: AsyncConnection) -> None:
-        """Raise JournalError for a file that is not the journal that was open, or is broken."""
-        for branch in self._branches:
-            if await connection.run_sync(migrate.version, branch) is None:
-                raise JournalError(f"the file at its place is not the journal, its tables are not there: {_ANOTHER}")
-        if (found := (await connection.exec_driver_sql("PRAGMA quick_check(1)")).scalar_one()) != "ok":
-            raise JournalError(f"the file at its place is broken ({found}): {_ANOTHER}")
-
 
 async def _driver(connection: AsyncConnection) -> Any:
     """Return the driver's own connection, whose statements begin no transaction."""
     return (await connection.get_raw_connection()).driver_connection
-
-
-def problem_here(url: str) -> str | None:
-    """Return why a journal with this valid address can never be on this host; None for a server's."""
-    place = _parse(url)
-    if not isinstance(place, SQLiteFiles):
-        return None
-    try:
-        return place.problem_here()
-    finally:
-        place.close()
-
-
-def _parse(text: str) -> SQLiteFiles | PostgreSQLAddress:
-    if text.startswith(("postgresql://", "postgres://")):
-        return read_postgresql(text)
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
-        raise ValueError("journal is not an address: write sqlite:///path/to/file or postgresql://…") from None
-    if url.drivername == "sqlite" and url.database and url.database != ":memory:":
-        return SQLiteFiles(Path(url.database))
-    raise ValueError("journal must be sqlite:///path/to/file or postgresql://user:password@host/database")

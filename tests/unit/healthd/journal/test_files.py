@@ -16,7 +16,8 @@ from sqlalchemy.exc import StatementError
 from structlog.testing import capture_logs
 
 from healthd.journal import tables
-from healthd.journal.database import Database, JournalError, problem_here
+from healthd.journal.address import problem_here
+from healthd.journal.database import Database, JournalError
 from healthd.journal.errors import JournalGoneError
 from healthd.journal.journal import AuditEntry, write_audit
 from healthd.runtime.clock import SystemClock
