@@ -8,7 +8,7 @@ import inspect
 import json
 import ssl
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -48,6 +48,8 @@ class Received:
     query: Mapping[str, str]
     headers: CIMultiDictProxy[str]
     body: bytes
+    pairs: Sequence[tuple[str, str]] = ()
+    """The query with names that stand in it several times."""
 
     def json(self) -> object:
         return json.loads(self.body)
@@ -93,7 +95,9 @@ class Peer:
         headers = CIMultiDictProxy(CIMultiDict(request.headers))
         body = await request.read()
         async with self._arrived:
-            received = Received(request.method, request.path, dict(request.query), headers, body)
+            received = Received(
+                request.method, request.path, dict(request.query), headers, body, tuple(request.query.items())
+            )
             self.received.append(received)
             self._arrived.notify_all()
         said = self._next(received)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -30,6 +30,8 @@ from healthd_gates.sources.contract import SourceConfig, SourceUnavailable
 
 K = TypeVar("K")
 T = TypeVar("T")
+Params = Mapping[str, str] | Sequence[tuple[str, str]] | None
+"""What stands behind the `?` of an address; a name may stand there several times."""
 _PIECE = 65_536
 STATUS_KINDS = {
     401: FailureKind.AUTH,
@@ -141,9 +143,7 @@ class Endpoint:
         self._session: aiohttp.ClientSession | None = None
         self._cut_off: str | None = None  # what the latest look was waiting for when its time was over
 
-    async def get(
-        self, url: str, params: Mapping[str, str] | None = None, accept: str = "*/*", body: Any = None
-    ) -> Answer:
+    async def get(self, url: str, params: Params = None, accept: str = "*/*", body: Any = None) -> Answer:
         """Return the answer, whatever its status, within the configured timeout and size; with a body, which is sent as
         JSON, to a POST. Raises SourceUnavailable."""
         began = asyncio.get_running_loop().time()
@@ -190,7 +190,7 @@ class Endpoint:
             raise self.unavailable(FailureKind.MISCONFIGURED, text)
         raise self.unavailable(STATUS_KINDS.get(answer.status, FailureKind.UNEXPECTED_RESPONSE), text)
 
-    async def _get(self, url: str, params: Mapping[str, str] | None, accept: str, sent: Any) -> Answer:
+    async def _get(self, url: str, params: Params, accept: str, sent: Any) -> Answer:
         session = self._session or await self._open()
         tls = self._config.tls
         async with session.request(

@@ -15,15 +15,17 @@ from healthd.runtime.web_address import ShownMasked
 from healthd.units import Duration
 from healthd.wording import shape
 from healthd_gates.sources.contract import Arm, Arms, SourceConfig, SourceContext
-from healthd_gates.sources.endpoint import Endpoint, all_of
+from healthd_gates.sources.endpoint import Endpoint
 from healthd_gates.sources.selectors import filled
+from healthd_gates.sources.window_counts import Found
 from healthd_gates.sources.windows import HttpWindowsConfig, Query, Span, Windows, is_number
-from healthd_gates.sources.windows_api import WindowsApi
+from healthd_gates.sources.windows_api import Texts, WindowsApi, ask_together
 from healthd_gates.sources.windows_source import WindowsSource
 
 _QUOTED = re.compile(r"""('[^']*'|"[^"]*")""")
 _EDGE = re.compile(r"\$le\b")
 _INNERMOST = re.compile(r"\([^()]*\)")
+_IN_AN_ADDRESS = 3500  # characters that the targets of a call take up: Gunicorn, which often runs it, reads 4094
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]")  # what would end a node of a path, or mean something in it
 _IN_PATTERN = re.compile(r"=~[^'\"]*\$[a-zA-Z_]")
 _RATE = re.compile(
@@ -96,33 +98,40 @@ class Graphite(WindowsSource):
         self._api = WindowsApi("Graphite", self._endpoint, context.clock)
         self._url = f"{config.url.rstrip('/')}/render"
 
-    async def ask(self, queries: Sequence[Query], span: Span) -> Mapping[Query, Windows]:
+    async def ask(self, queries: Sequence[Query], span: Span) -> Found:
+        names = {query: f"q{place}" for place, query in enumerate(queries)}
+        texts = {query: f'alias({query.text},"{name}")' for query, name in names.items()}
         async with self._endpoint.one_look():
-            return await all_of({query: self._ask(query, span) for query in queries})
+            return await ask_together(texts, lambda call: self._ask(call, names, span), _IN_AN_ADDRESS)
 
     async def close(self) -> None:
         await self._endpoint.close()
 
-    async def _ask(self, query: Query, span: Span) -> Windows:
-        """Return the windows, each of what its points add up to, or of their mean. A window more is asked for, as an
-        increase is known from the second point on; `from` itself is left out by Graphite."""
-        params = {
-            "target": query.text,
-            "from": f"{span.start - span.window - 1}",
-            "until": f"{span.end}",
-            "format": "json",
-            "noCache": "true",
-        }
+    async def _ask(self, texts: Texts, names: Mapping[Query, str], span: Span) -> Found:
+        """Return the windows. A window more is asked for, as an increase is known from the second point on; `from`
+        itself is left out by Graphite."""
+        params = [
+            *(("target", text) for text in texts.values()),
+            ("from", f"{span.start - span.window - 1}"),
+            ("until", f"{span.end}"),
+            ("format", "json"),
+            ("noCache", "true"),
+        ]
         document = await self._api.call(self._url, params)
+        series: dict[str, list[tuple[float, Any]]] = {}
         try:
-            series = [[(float(at), value) for value, at in each["datapoints"]] for each in _list(document)]
+            for each in _list(document):
+                points = [(float(at), value) for value, at in each["datapoints"]]
+                if each["target"] in series:
+                    text = "a target gives several series: add sumSeries()"
+                    raise self._api.unavailable(FailureKind.UNEXPECTED_RESPONSE, text)
+                series[each["target"]] = points
         except (KeyError, TypeError, ValueError):
             raise self._api.unavailable(FailureKind.UNEXPECTED_RESPONSE, "an answer without datapoints") from None
-        if len(series) > 1:
-            raise self._api.unavailable(
-                FailureKind.UNEXPECTED_RESPONSE, "a target gives several series: add sumSeries()"
-            )
-        points = series[0] if series else []
+        return {query: self._windows_of(series.get(names[query], []), query, span) for query in texts}
+
+    def _windows_of(self, points: Sequence[tuple[float, Any]], query: Query, span: Span) -> Windows:
+        """Return of each window what its points add up to, or their mean."""
         apart = max((later - earlier for (earlier, _), (later, _) in pairwise(points)), default=0.0)
         if apart > span.window:
             text = f"the points are {apart:g} s apart, which is more than a window: use a `window` of as much"

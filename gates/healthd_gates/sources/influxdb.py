@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
@@ -13,10 +13,11 @@ from healthd.runtime.credential import APIKey
 from healthd.runtime.web_address import ShownMasked
 from healthd.units import Duration
 from healthd.wording import shape
-from healthd_gates.sources.contract import Arms, SourceConfig, SourceContext
-from healthd_gates.sources.endpoint import Endpoint, all_of
+from healthd_gates.sources.contract import Arms, SourceConfig, SourceContext, SourceUnavailable
+from healthd_gates.sources.endpoint import Endpoint
+from healthd_gates.sources.window_counts import Found
 from healthd_gates.sources.windows import HttpWindowsConfig, Query, Span, Windows, is_number
-from healthd_gates.sources.windows_api import WindowsApi
+from healthd_gates.sources.windows_api import Texts, WindowsApi, ask_together
 from healthd_gates.sources.windows_source import WindowsSource
 
 _LITERAL = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|(?<=~)\s*/(?:[^/\\]|\\.)*/""")
@@ -29,6 +30,8 @@ _NO_COUNT = re.compile(
     r"\b(\w*(?:derivative|difference|average)|mean|median|mode|min|max|first|last|percentile|spread|stddev|integral)\s*\(",
     re.IGNORECASE,
 )
+_ONE_STATEMENT = re.compile(r"\b(?:only|single)\b.*\bstatement", re.IGNORECASE)  # what InfluxDB 3 says of several
+_NOT_EXECUTED = "not executed"  # what InfluxDB 1 says of several statements in the place of what is wrong with one
 _FUNCTION = re.compile(r"\w\s*\(")
 
 
@@ -106,31 +109,48 @@ class InfluxDB(WindowsSource):
         self._endpoint = Endpoint(config.model_copy(update={"headers": {**config.headers, **token}}), context.redact)
         self._api = WindowsApi("InfluxDB", self._endpoint, context.clock, problem_of=_problem)
         self._url, self._database = f"{config.url.rstrip('/')}/query", config.database
+        self._takes_one = False  # statement a call, as InfluxDB 3 does
 
-    async def ask(self, queries: Sequence[Query], span: Span) -> Mapping[Query, Windows]:
+    async def ask(self, queries: Sequence[Query], span: Span) -> Found:
         async with self._endpoint.one_look():
-            return await all_of({query: self._ask(query, span) for query in queries})
+            texts = {query: _within(query.text, span) for query in queries}
+            if not self._takes_one:
+                try:
+                    return await ask_together(texts, lambda call: self._ask(call, span))
+                except SourceUnavailable as refused:
+                    self._takes_one = _ONE_STATEMENT.search(str(refused)) is not None
+                    if not self._takes_one and _NOT_EXECUTED not in str(refused):
+                        raise
+            return await ask_together(texts, lambda call: self._ask(call, span), 0)
 
     async def close(self) -> None:
         await self._endpoint.close()
 
-    async def _ask(self, query: Query, span: Span) -> Windows:
-        """Return the windows, in a call of one statement, as every version takes it."""
-        params = {"db": self._database, "q": _within(query.text, span), "epoch": "s"}
+    async def _ask(self, texts: Texts, span: Span) -> Found:
+        """Return the windows of each statement of a call."""
+        params = {"db": self._database, "q": "; ".join(texts.values()), "epoch": "s"}
         document = await self._api.call(self._url, params)
         try:
-            (result,) = document["results"]
-            error, series, partial = result.get("error"), result.get("series", []), result.get("partial")
-            if error is None and len(series) == 1:
+            results = document["results"]
+            errors = [result["error"] for result in results if result.get("error") is not None]
+            found = {} if errors else dict(zip(texts, results, strict=True))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise self._api.unavailable(FailureKind.UNEXPECTED_RESPONSE, "an answer that is no query's") from None
+        for error in errors:
+            lasts = str(error).startswith(("database not found", "retention policy not found"))
+            kind = FailureKind.MISCONFIGURED if lasts else FailureKind.UNEXPECTED_RESPONSE
+            raise self._api.unavailable(kind, str(error))
+        return {query: self._windows_of(result, span) for query, result in found.items()}
+
+    def _windows_of(self, result: Any, span: Span) -> Windows:
+        try:
+            series, partial = result.get("series", []), result.get("partial")
+            if len(series) == 1:
                 rows, columns = series[0]["values"], series[0]["columns"]
                 partial = partial or series[0].get("partial")
                 found = {int(row[0]): row[1] for row in rows}
         except (KeyError, TypeError, ValueError, AttributeError, IndexError):
             raise self._api.unavailable(FailureKind.UNEXPECTED_RESPONSE, "an answer that is no query's") from None
-        if error is not None:
-            lasts = str(error).startswith(("database not found", "retention policy not found"))
-            kind = FailureKind.MISCONFIGURED if lasts else FailureKind.UNEXPECTED_RESPONSE
-            raise self._api.unavailable(kind, str(error))
         if partial:
             raise self._api.unavailable(FailureKind.UNEXPECTED_RESPONSE, "a part is missing: the answer is cut off")
         if not series:

@@ -14,13 +14,15 @@ from healthd.runtime.web_address import ShownMasked
 from healthd.units import Duration
 from healthd.wording import shape
 from healthd_gates.sources.contract import Arm, Arms, SourceConfig, SourceContext
-from healthd_gates.sources.endpoint import Endpoint, all_of
+from healthd_gates.sources.endpoint import Endpoint
 from healthd_gates.sources.promql import Expression
+from healthd_gates.sources.window_counts import Found
 from healthd_gates.sources.windows import HttpWindowsConfig, Query, Span, Windows
-from healthd_gates.sources.windows_api import WindowsApi
+from healthd_gates.sources.windows_api import Texts, WindowsApi, ask_together
 from healthd_gates.sources.windows_source import WindowsSource
 
 _SELECTOR = re.compile(r"^\s*\{")
+_NAME = "healthd_query"
 
 
 class LokiConfig(HttpWindowsConfig):
@@ -79,18 +81,19 @@ class Loki(WindowsSource):
         self._api = WindowsApi("Loki", self._endpoint, context.clock, problem_of=_problem)
         self._url = f"{config.url.rstrip('/')}/loki/api/v1/query_range"
 
-    async def ask(self, queries: Sequence[Query], span: Span) -> Mapping[Query, Windows]:
+    async def ask(self, queries: Sequence[Query], span: Span) -> Found:
+        names = {query: f"q{place}" for place, query in enumerate(queries)}
+        texts = {query: _named(query, name, span) for query, name in names.items()}
         async with self._endpoint.one_look():
-            return await all_of({query: self._ask(query, span) for query in queries})
+            return await ask_together(texts, lambda call: self._ask(call, names, span))
 
     async def close(self) -> None:
         await self._endpoint.close()
 
-    async def _ask(self, query: Query, span: Span) -> Windows:
+    async def _ask(self, texts: Texts, names: Mapping[Query, str], span: Span) -> Found:
         """Return the windows. A range ends at the time of its sample: a window's number is at its end."""
-        text = f"sum(count_over_time({query.text} [{span.window}s]))" if query.counts else query.text
         params = {
-            "query": text,
+            "query": " or ".join(texts.values()),
             "start": f"{(span.start + span.window) * 10**9}",
             "end": f"{span.end * 10**9}",
             "step": f"{span.window}s",
@@ -103,15 +106,29 @@ class Loki(WindowsSource):
             raise self._api.unavailable(FailureKind.UNEXPECTED_RESPONSE, "an answer without a result") from None
         if status != "success" or kind != "matrix":
             raise self._api.unavailable(FailureKind.UNEXPECTED_RESPONSE, f"the answer is {status}, of type {kind}")
-        if len(result) > 1:
-            raise self._api.unavailable(FailureKind.UNEXPECTED_RESPONSE, "a query gives several series: add sum()")
-        windows: dict[int, float] = {}
-        for at, text in (pair for series in result for pair in series["values"]):
-            start = round(float(at)) - span.window
-            value = float(text)
-            if isfinite(value) and start in range(span.start, span.end, span.window):
-                windows[start] = value
-        return windows
+        found: dict[str, Windows] = {}
+        for series in result:
+            name = series["metric"].get(_NAME, "")
+            if name in found:
+                raise self._api.unavailable(FailureKind.UNEXPECTED_RESPONSE, "a query gives several series: add sum()")
+            found[name] = _windows_of(series["values"], span)
+        return {query: found.get(names[query], {}) for query in texts}
+
+
+def _named(query: Query, name: str, span: Span) -> str:
+    """Return what is asked, with a label that tells its series from the others' in one answer."""
+    text = f"sum(count_over_time({query.text} [{span.window}s]))" if query.counts else query.text
+    return f'label_replace({text}, "{_NAME}", "{name}", "", "")'
+
+
+def _windows_of(values: Sequence[Sequence[Any]], span: Span) -> Windows:
+    windows: dict[int, float] = {}
+    for at, text in values:
+        start = round(float(at)) - span.window
+        value = float(text)
+        if isfinite(value) and start in range(span.start, span.end, span.window):
+            windows[start] = value
+    return windows
 
 
 def _problem(document: Any) -> str | None:

@@ -25,6 +25,10 @@ _SELECT = re.compile(r"^\s*(?:SELECT|FROM)\b", re.IGNORECASE)
 _COUNTS = re.compile(r"\b(?:count|sum|uniqueCount|filter)\s*\(", re.IGNORECASE)
 _RATE = re.compile(r"\b(rate|average|percentage|percentile|latest|median)\s*\(", re.IGNORECASE)
 _STRING = re.compile(r"'(?:[^'\\]|\\.)*'")
+_PARENTHESES = r"\((?:[^()']|'(?:[^'\\]|\\.)*'|\((?:[^()']|'(?:[^'\\]|\\.)*')*\))*\)"
+_FUNCTION_OF = re.compile(
+    rf"\s*SELECT\s+(?P<function>\w+\s*{_PARENTHESES})\s+(?P<rest>FROM\b.*)", re.IGNORECASE | re.DOTALL
+)
 _TIMES = frozenset({"beginTimeSeconds", "endTimeSeconds", "inspectedCount"})
 _KINDS = {
     "BAD_API_KEY": FailureKind.AUTH,
@@ -92,15 +96,19 @@ class NewRelic(WindowsSource):
     async def ask(self, queries: Sequence[Query], span: Span) -> Mapping[Query, Windows]:
         start = max(span.start, span.end - _MOST_WINDOWS * span.window)
         times = f"SINCE {start * 1000} UNTIL {span.end * 1000} TIMESERIES {span.window} seconds"
-        names = {f"q{number}": query for number, query in enumerate(queries)}
+        asked = {f"q{number}": group for number, group in enumerate(_selected_together(queries))}
         seconds = max(1, int(self._timeout))
-        variables = {"account": self._account, **{name: f"{query.text} {times}" for name, query in names.items()}}
-        calls = " ".join(f"{name}: nrql(query: ${name}, timeout: {seconds}) {{ results }}" for name in names)
-        typed = ", ".join(["$account: Int!", *(f"${name}: Nrql!" for name in names)])
+        variables = {"account": self._account, **{name: f"{_nrql(group)} {times}" for name, group in asked.items()}}
+        calls = " ".join(f"{name}: nrql(query: ${name}, timeout: {seconds}) {{ results }}" for name in asked)
+        typed = ", ".join(["$account: Int!", *(f"${name}: Nrql!" for name in asked)])
         query = f"query({typed}) {{ actor {{ account(id: $account) {{ {calls} }} }} }}"
         document = await self._api.call(self._url, body={"query": query, "variables": variables})
         account = self._checked(document)
-        return {query: self._windows_of(account.get(name), span) for name, query in names.items()}
+        found = dict[Query, Windows]()
+        for name, group in asked.items():
+            for place, each in enumerate(group):
+                found[each] = self._windows_of(account.get(name), span, _column(place) if len(group) > 1 else None)
+        return found
 
     async def close(self) -> None:
         await self._endpoint.close()
@@ -124,7 +132,8 @@ class NewRelic(WindowsSource):
             raise self._api.unavailable(FailureKind.PERMISSION, "the key sees no such account")
         return account
 
-    def _windows_of(self, answer: Any, span: Span) -> Windows:
+    def _windows_of(self, answer: Any, span: Span, column: str | None) -> Windows:
+        """Return the numbers of a column, or of the only one."""
         rows = answer.get("results") if isinstance(answer, dict) else None
         if not isinstance(rows, list):
             raise self._api.unavailable(FailureKind.UNEXPECTED_RESPONSE, "an answer without results")
@@ -134,7 +143,7 @@ class NewRelic(WindowsSource):
             if not isinstance(begin, int | float) or not isinstance(end, int | float) or end - begin != span.window:
                 text = f"windows of another length than {span.window} s: use a longer `window`"
                 raise self._api.unavailable(FailureKind.UNEXPECTED_RESPONSE, text)
-            numbers = [value for name, value in row.items() if name not in _TIMES]
+            numbers = [value for name, value in row.items() if name not in _TIMES and column in (None, name)]
             if len(numbers) != 1:
                 text = f"a query gives {len(numbers)} numbers: select one"
                 raise self._api.unavailable(FailureKind.UNEXPECTED_RESPONSE, text)
@@ -142,6 +151,27 @@ class NewRelic(WindowsSource):
             if is_number(value):
                 found[int(begin)] = float(value)
         return found
+
+
+def _selected_together(queries: Sequence[Query]) -> list[list[Query]]:
+    """Return the queries with those together that select, each one function, from the same: one reading counts them."""
+    groups: dict[str, list[Query]] = {}
+    for query in queries:
+        parts = _FUNCTION_OF.fullmatch(query.text)
+        groups.setdefault(parts["rest"] if parts is not None else query.text, []).append(query)
+    return list(groups.values())
+
+
+def _nrql(group: Sequence[Query]) -> str:
+    if len(group) == 1:
+        return group[0].text
+    parts = [found for query in group if (found := _FUNCTION_OF.fullmatch(query.text)) is not None]
+    selected = ", ".join(f"{part['function']} AS '{_column(place)}'" for place, part in enumerate(parts))
+    return f"SELECT {selected} {parts[0]['rest']}"
+
+
+def _column(place: int) -> str:
+    return f"n{place}"
 
 
 def _errors(document: Any) -> list[dict[str, Any]]:

@@ -4,27 +4,56 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from math import ceil
 from typing import Any
+from urllib.parse import quote_plus
 
 from healthd.http.retry_after import seconds_to_wait
 from healthd.model import FailureKind
 from healthd.runtime.clock import Clock
 from healthd.wording import excerpt
 from healthd_gates.sources.contract import SourceUnavailable
-from healthd_gates.sources.endpoint import STATUS_KINDS, Answer, Endpoint, place_of
+from healthd_gates.sources.endpoint import STATUS_KINDS, Answer, Endpoint, Params, all_of, place_of
+from healthd_gates.sources.window_counts import Found
+from healthd_gates.sources.windows import Query
 
 _PAUSE = 30.0  # seconds to wait where a vendor does not say how long
 _LONGEST_PAUSE = 900.0
 _SHOWN = 320  # characters of a message, with the address that answered
 _READ = 4096  # bytes of an error that is no JSON
+IN_AN_ADDRESS = 6000  # characters that the queries of a call take up: NGINX reads 8 KiB of a request's first line
 _KINDS = {**STATUS_KINDS, 404: FailureKind.MISCONFIGURED}  # an address, index or organization that is not there
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Return the pause that Retry-After asks for."""
     return seconds_to_wait(headers)
+
+
+Texts = Mapping[Query, str]
+"""What is sent for each query."""
+
+
+async def ask_together(
+    texts: Texts, ask: Callable[[Texts], Coroutine[Any, Any, Found]], most: int = IN_AN_ADDRESS
+) -> Found:
+    """Ask for all, with as many in a call as fit into `most` characters of an address. Raises SourceUnavailable."""
+    answers = await all_of({place: ask(call) for place, call in enumerate(_calls_of(texts, most))})
+    return {query: windows for answer in answers.values() for query, windows in answer.items()}
+
+
+def _calls_of(texts: Texts, most: int) -> list[dict[Query, str]]:
+    """Return the texts of each call, in order; one that is too long is alone."""
+    calls, length = list[dict[Query, str]](), 0
+    for query, text in texts.items():
+        own = len(quote_plus(text))
+        if not calls or length + own > most:
+            calls.append({})
+            length = 0
+        calls[-1][query] = text
+        length += own
+    return calls
 
 
 class WindowsApi:
@@ -46,9 +75,7 @@ class WindowsApi:
         self._pause_of, self._problem_of = pause_of, problem_of
         self._free_at = 0.0
 
-    async def call(
-        self, url: str, params: Mapping[str, str] | None = None, body: Any = None, *, with_headers: bool = False
-    ) -> Any:
+    async def call(self, url: str, params: Params = None, body: Any = None, *, with_headers: bool = False) -> Any:
         """Return the JSON of an answer; with a body by POST. Raises SourceUnavailable."""
         answer = await self._send(url, params, body)
         document = await self._parsed(url, answer)
@@ -64,7 +91,7 @@ class WindowsApi:
         text = f"the limit of requests is reached, asked again in {ceil(seconds)} s: use a longer `window`"
         return self.unavailable(FailureKind.RATE_LIMITED, text)
 
-    async def _send(self, url: str, params: Mapping[str, str] | None, body: Any) -> Answer:
+    async def _send(self, url: str, params: Params, body: Any) -> Answer:
         now = self._clock.now().timestamp()
         if 0 < self._free_at - now <= _LONGEST_PAUSE:
             text = f"the limit of requests was reached, asked again in {ceil(self._free_at - now)} s"
@@ -95,7 +122,12 @@ class WindowsApi:
 
 
 def _plain(answer: Answer) -> str | None:
-    """Return the text of an error that is no JSON and no page; Graphite sends it as if it were one."""
+    """Return the text of an error that is no JSON and no page; Graphite sends it as if it were one, and InfluxDB 3
+    without a type."""
     text = answer.body[:_READ].decode(errors="replace").strip()
-    is_text = answer.content_type.startswith("text/plain") or (answer.is_page and "<" not in text)
+    is_text = (
+        answer.content_type.startswith(("text/plain", "application/octet-stream"))
+        or not answer.content_type
+        or (answer.is_page and "<" not in text)
+    )
     return text or None if is_text else None

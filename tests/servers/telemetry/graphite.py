@@ -13,6 +13,7 @@ from tests.servers.telemetry.store import Store
 LOGIN = {"username": "healthd", "password": "g" * 12}
 STEP = 10
 _FUNCTION = re.compile(r"(\w+)\((.*)\)")
+_ALIAS = re.compile(r'alias\((?P<text>.+),"(?P<name>\w+)"\)')
 _COUNTER = re.compile(r"stats\.shop\.(?P<version>[\w*]+)\.(?P<what>requests|errors|le_\w+)\.count")
 _GAUGE = re.compile(r"stats\.gauges\.shop\.(?P<version>\w+)\.value")
 
@@ -30,20 +31,32 @@ class Graphite:
             return Answer(status=401, body="<html>401</html>", headers={"Content-Type": "text/html"})
         asked = received.query
         assert (asked["format"], asked["noCache"]) == ("json", "true")
-        target, functions = asked["target"], list[str]()
+        series = list[dict[str, object]]()
+        for target in (value for name, value in received.pairs if name == "target"):
+            found = self._series(target, int(asked["from"]), int(asked["until"]))
+            if isinstance(found, Answer):
+                return found
+            series += found
+        return Answer(json=series)
+
+    def _series(self, whole: str, begin: int, end: int) -> list[dict[str, object]] | Answer:
+        """Return the series of a target, or what is answered if one has a function that is not there."""
+        named = _ALIAS.fullmatch(whole)
+        target, functions = named["text"] if named is not None else whole, list[str]()
         while (called := _FUNCTION.fullmatch(target)) is not None:
             functions.append(called[1])
             target = called[2]
         if unknown := set(functions) - {"sumSeries", "averageSeries", "nonNegativeDerivative"}:
             text = f'Invalid parameters (Received request for unknown function: {unknown.pop()}); targets: "{target}"'
             return Answer(status=400, body=text, headers={"Content-Type": "text/html; charset=utf-8"})
-        points = self._points(target, int(asked["from"]), int(asked["until"]))
+        points = self._points(target, begin, end)
         if points is None:
-            return Answer(json=[])
+            return []
         if "nonNegativeDerivative" in functions:
             points = [(None, points[0][1]), *((_increase(b, a), at) for (b, _), (a, at) in pairwise(points))]
-        series = [{"target": asked["target"], "tags": {"name": target}, "datapoints": points}]
-        return Answer(json=series)
+        return [
+            {"target": named["name"] if named is not None else whole, "tags": {"name": target}, "datapoints": points}
+        ]
 
     def _points(self, path: str, begin: int, end: int) -> list[tuple[float | None, int]] | None:
         """Return the points after `begin` and up to `end`; None of a path that nothing ever wrote to."""

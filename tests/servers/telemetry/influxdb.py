@@ -21,6 +21,8 @@ class InfluxDB:
 
     def __init__(self, peer: Peer, store: Store) -> None:
         self.store, self.partial = store, False
+        self.one_statement = False
+        """True of InfluxDB 3, which takes one statement a call."""
         peer.answer("GET", "/query", self._answer)
 
     def _answer(self, received: Received) -> Answer:
@@ -29,10 +31,19 @@ class InfluxDB:
         asked = received.query
         assert asked["epoch"] == "s"
         if asked["db"] != DATABASE:
-            return _answered({"error": f"database not found: {asked['db']}"})
-        found = _QUERY.fullmatch(asked["q"])
-        if found is None:
-            return Answer(status=400, json={"error": f"error parsing query: found {asked['q']}, expected SELECT"})
+            error = "not executed" if "; " in asked["q"] else f"database not found: {asked['db']}"
+            return Answer(json={"results": [{"statement_id": 0, "error": error}]})
+        statements = [_QUERY.fullmatch(text) for text in asked["q"].split("; ")]
+        if self.one_statement and len(statements) > 1:
+            return Answer(status=500, body="must provide only one InfluxQl statement per query")
+        results = list[dict[str, Any]]()
+        for place, found in enumerate(statements):
+            if found is None:
+                return Answer(status=400, json={"error": f"error parsing query: found {asked['q']}, expected SELECT"})
+            results.append({"statement_id": place, **self._result(found)})
+        return Answer(json={"results": results})
+
+    def _result(self, found: re.Match[str]) -> dict[str, Any]:
         start, end, window = (int(found[name]) for name in ("start", "end", "window"))
         conditions = found["where"].replace('"', "").split(" AND ") if found["where"] else []
         points = defaultdict[int, list[Event]](list)
@@ -40,16 +51,12 @@ class InfluxDB:
             if start <= each.at < end and found["field"] in each.fields and found["measurement"] == "requests":
                 points[int(each.at) // window * window].append(each)
         if not points:
-            return _answered({})
+            return {}
         rows = [[at, _selected(found["select"], found["field"], points[at])] for at in sorted(points)]
         series: dict[str, Any] = {"name": "requests", "columns": ["time", found["select"]], "values": rows}
-        return _answered({"series": [series | ({"partial": True} if self.partial else {})]})
+        return {"series": [series | ({"partial": True} if self.partial else {})]}
 
 
 def _selected(function: str, name: str, points: list[Event]) -> float:
     values = [float(each.fields[name]) for each in points]
     return {"count": len(values), "mean": sum(values) / len(values)}[function]
-
-
-def _answered(result: dict[str, Any]) -> Answer:
-    return Answer(json={"results": [{"statement_id": 0, **result}]})

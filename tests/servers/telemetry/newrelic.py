@@ -53,8 +53,12 @@ class NewRelic:
         rows = []
         for begin in range(since, until, window):
             inside = [each for each in events if begin <= each.at < begin + window]
-            times = {"beginTimeSeconds": begin, "endTimeSeconds": begin + window}
-            rows.append({**times, **self._selected(asked["select"], inside)})
+            row: dict[str, Any] = {"beginTimeSeconds": begin, "endTimeSeconds": begin + window}
+            for select in re.split(r"(?<='), ", asked["select"]):
+                function, _, alias = select.partition(" AS ")
+                ((name, number),) = self._selected(function, inside).items()
+                row[alias.strip("'") or name] = number
+            rows.append(row)
         return rows
 
     def _selected(self, select: str, inside: list[Event]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ async def test_a_part_of_influxdb_s_answer_is_none(peer: Peer, store: Store) -> 
     double.partial = False
     series = {"name": "requests", "columns": ["time", "count", "count_1"], "values": [[0, 1, 2]]}
     for several in ([series], [{**series, "columns": ["time", "count"]}] * 2):
-        peer.answer_once("GET", "/query", Answer(json={"results": [{"series": several}]}))
+        peer.answer_once("GET", "/query", Answer(json={"results": [{"series": several}, {"statement_id": 1}]}))
         with pytest.raises(SourceUnavailable, match="several numbers: select one"):
             await look_at(gate, store, 1.5)
     look = await look_at(gate, store, 1.6)
@@ -75,8 +75,9 @@ async def test_a_version_is_one_node_of_a_path(peer: Peer, store: Store) -> None
     Graphite(peer, store)
     gate = desk(GRAPHITE.config(peer, latency=GRAPHITE.latency), edges=(0.5,), version="1.4.1")
     await gate.look()
-    paths = {each.query["target"] for each in peer.received}
-    assert paths == {f"sumSeries(stats.shop.1_4_1.{what}.count)" for what in ("requests", "errors", "le_0_5")}
+    targets = [value for name, value in peer.received[-1].pairs if name == "target"]
+    wanted = [f"sumSeries(stats.shop.1_4_1.{what}.count)" for what in ("requests", "errors", "le_0_5")]
+    assert targets == [f'alias({path},"q{place}")' for place, path in enumerate(wanted)]
     GRAPHITE.add(store, 0, 7, version="1_4_1")
     look = await look_at(gate, store, 1.5)
     await gate.source.close()
@@ -87,7 +88,7 @@ async def test_a_version_is_one_node_of_a_path(peer: Peer, store: Store) -> None
     await gate.source.close()
     assert look.evidence.candidate is not None
     assert look.evidence.candidate.requests == 7
-    assert peer.received[-1].query["target"] == "seriesByTag('name=requests','version=1.4.1')"
+    assert peer.received[-1].query["target"] == "alias(seriesByTag('name=requests','version=1.4.1'),\"q0\")"
 
 
 async def test_increases_of_a_counter_are_whole_where_windows_meet(peer: Peer, store: Store) -> None:
@@ -115,7 +116,7 @@ async def test_points_that_are_no_windows_are_refused(peer: Peer, store: Store) 
     with pytest.raises(SourceUnavailable, match="the points are 300 s apart, which is more than a window"):
         await gate.source.history(START.replace(hour=11), START, 120.0)
     double.step = 10
-    peer.answer_once("GET", "/render", Answer(json=[{"datapoints": []}, {"datapoints": []}]))
+    peer.answer_once("GET", "/render", Answer(json=[{"target": "q0", "datapoints": []}] * 2))
     with pytest.raises(SourceUnavailable, match=r"several series: add sumSeries\(\)"):
         await gate.look()
     await gate.source.close()
@@ -123,3 +124,16 @@ async def test_points_that_are_no_windows_are_refused(peer: Peer, store: Store) 
     with pytest.raises(SourceUnavailable, match=r"400: Invalid parameters .*unknown function: rank"):
         await gate.look()
     await gate.source.close()
+
+
+async def test_a_server_that_takes_one_statement_is_asked_one_a_call(peer: Peer, store: Store) -> None:
+    """InfluxDB 3 refuses several, and is tried with them once."""
+    double = InfluxDB(peer, store)
+    double.one_statement = True
+    gate = desk(INFLUXDB.config(peer))
+    await gate.look()
+    INFLUXDB.add(store, 0, 10)
+    asked = len(peer.received)
+    look = await look_at(gate, store, 1.5)
+    await gate.source.close()
+    assert (look.evidence.candidate, asked, len(peer.received)) == (Counts(10, 0), 3, 5)

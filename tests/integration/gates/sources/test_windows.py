@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import inf
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 
@@ -136,7 +137,7 @@ async def test_silence_for_long_is_told_and_asked_for_once_a_window(vendor: Vend
     for silent in (look, again):
         assert (silent.evidence.candidate, silent.evidence.gaps) == (None, 1)
         assert any("nothing arrived for" in note and "name `up`" in note for note in silent.notes)
-    assert len(peer.received) == asked + (2 if vendor.kind in ("loki", "influxdb", "graphite") else 1)
+    assert len(peer.received) == asked + 1
     assert back.evidence.candidate == Counts(4, 0)
 
 
@@ -366,3 +367,54 @@ async def test_a_version_cannot_widen_a_query(peer: Peer, store: Store) -> None:
     look = await look_at(gate, store, 1.5)
     await gate.source.close()
     assert look.evidence.candidate == Counts(3, 0)
+
+
+@each_vendor
+async def test_a_window_is_one_call_whatever_the_edges(vendor: Vendor, peer: Peer, store: Store) -> None:
+    """Of both versions, with requests, errors, latencies at seven edges and what shows that telemetry arrives."""
+    vendor.double(peer, store)
+    edges = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+    gate = desk(vendor.config(peer, latency=vendor.latency, up=vendor.up, edges=edges), baseline=True, edges=(5.0,))
+    await gate.look()
+    vendor.add(store, 0, 10, took=0.3)
+    vendor.add(store, 0, 5, version="1", took=1.0)
+    asked = len(peer.received)
+    look = await look_at(gate, store, 1.5)
+    await gate.source.close()
+    assert len(peer.received) == asked + 1
+    for counts, requests, place in ((look.evidence.candidate, 10, 3), (look.evidence.baseline, 5, 5)):
+        assert counts.latency.counts == tuple(requests if at == place else 0 for at in range(9))
+
+
+async def test_new_relic_reads_for_all_edges_at_once(peer: Peer, store: Store) -> None:
+    """What selects from the same is one query; a text of several functions, or with names, stays as it is."""
+    VENDORS[1].double(peer, store)
+    gate = desk(VENDORS[1].config(peer, latency=VENDORS[1].latency, edges=[0.2, 0.5]), edges=(5.0,))
+    await gate.look()
+    await gate.source.close()
+    asked: Any = peer.received[-1].json()
+    texts = [text.partition(" SINCE ")[0] for name, text in asked["variables"].items() if name != "account"]
+    selected = ", ".join(
+        f"filter(count(*), WHERE took <= {edge}) AS 'n{n}'" for n, edge in enumerate(("0.2", "0.5", "5"))
+    )
+    own = [VENDORS[1].requests, VENDORS[1].errors]
+    assert texts == [
+        *(text.replace("$version", "2") for text in own),
+        f"SELECT {selected} FROM Transaction WHERE version = '2'",
+    ]
+
+
+@pytest.mark.parametrize("vendor", [each for each in VENDORS if each.kind in ("loki", "influxdb", "graphite")])
+async def test_an_address_stays_short_enough_for_proxies(vendor: Vendor, peer: Peer, store: Store) -> None:
+    """As many calls as that takes, each of whole queries."""
+    vendor.double(peer, store)
+    edges = [0.1 * number for number in range(1, 13)]
+    gate = desk(vendor.config(peer, latency=vendor.latency, edges=edges), baseline=True, version="2" * 128)
+    await gate.look()
+    vendor.add(store, 0, 10, version="2" * 128, took=0.25)
+    asked = len(peer.received)
+    look = await look_at(gate, store, 1.5)
+    await gate.source.close()
+    assert asked + 1 < len(peer.received) <= asked + 3
+    assert all(sum(len(quote_plus(value)) for _, value in each.pairs) < 6200 for each in peer.received)
+    assert look.evidence.candidate.latency.counts == (0, 0, 10, *[0] * 10)
