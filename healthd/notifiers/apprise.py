@@ -33,6 +33,7 @@ _TYPES = {
 _LONGEST_REASON = 300  # characters
 # What most services log of a request that had no answer.
 _EXCEPTION = re.compile(r"Socket Exception[ \w]*: (?P<text>.*)", re.DOTALL)
+_LOST = re.compile(r"Read timed out|Connection aborted")
 _CAUSE = re.compile(
     r"\[Errno -?\d+\] (?P<errno>[^'\")\]]+)|(?P<late>timed out)|(?P<tls>certificate verify failed: [^(]+)"
 )
@@ -94,7 +95,9 @@ class Apprise:
             log_level=logging.DEBUG,
         )
         if not result:
-            raise DeliveryError(_reason([(entry.level, entry.message) for entry in result.logs()]))
+            entries = [(entry.level, entry.message) for entry in result.logs()]
+            lost = any(_EXCEPTION.match(message) and _LOST.search(message) for _, message in entries)
+            raise DeliveryError(_reason(entries), perhaps_taken=lost)
 
     @cached_property
     def _service(self) -> NotifyBase:

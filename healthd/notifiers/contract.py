@@ -43,11 +43,13 @@ class MisconfiguredNotifier(NotifierConfig):
 
 class DeliveryError(Exception):
     """Message that was not delivered. `retry_after` (seconds) is the pause that the receiver asked for. After a `final`
-    error the same message would be refused again."""
+    error the same message would be refused again. `perhaps_taken` says that the answer was lost."""
 
-    def __init__(self, message: str, *, retry_after: float | None = None, final: bool = False) -> None:
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, final: bool = False, perhaps_taken: bool = False
+    ) -> None:
         super().__init__(message)
-        self.retry_after, self.final = retry_after, final
+        self.retry_after, self.final, self.perhaps_taken = retry_after, final, perhaps_taken
 
 
 @dataclass(frozen=True, slots=True)

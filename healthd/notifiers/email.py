@@ -99,8 +99,10 @@ class Email:
 
     def _deliver(self, mail: EmailMessage, context: ssl.SSLContext) -> None:
         """Hand the mail to the server. Raises DeliveryError."""
+        ready = False
         try:
             with self._connected(context) as server:
+                ready = True
                 refused = server.send_message(mail)
         except smtplib.SMTPRecipientsRefused as error:
             code, said = next(iter(error.recipients.values()))
@@ -109,7 +111,7 @@ class Email:
             final = isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500
             raise DeliveryError(f"answered {_complaint(error.smtp_code, error.smtp_error)}", final=final) from None
         except (smtplib.SMTPException, OSError) as error:
-            raise DeliveryError(f"cannot be used: {self._why(error)}") from None
+            raise DeliveryError(f"cannot be used: {self._why(error)}", perhaps_taken=ready) from None
         if refused:  # the others have it, and must not get it again
             _log.warning("mail refused for some recipients", recipients=sorted(refused))
 

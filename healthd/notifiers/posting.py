@@ -15,6 +15,9 @@ _LONGEST_PAUSE = 900.0  # seconds
 _LONGEST_COMPLAINT = 200  # characters of the body of a refusal
 _FINAL = frozenset({400, 405, 410, 411, 413, 414, 415, 422})  # the same message would be refused again
 
+_UNHEARD = frozenset({502, 504})  # of a proxy, which has not heard what the receiver did
+_UNCONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+
 
 async def post(session: aiohttp.ClientSession, url: str, **request: Any) -> None:
     """Deliver, or raise DeliveryError. Of the address, a secret, a message has host and port alone."""
@@ -24,12 +27,14 @@ async def post(session: aiohttp.ClientSession, url: str, **request: Any) -> None
                 return
             said = await response.content.read(_LONGEST_COMPLAINT)
     except (aiohttp.ClientError, OSError) as error:
-        raise DeliveryError(f"cannot be reached: {brief(error, url)}") from None
+        lost = not isinstance(error, _UNCONNECTED)
+        raise DeliveryError(f"cannot be reached: {brief(error, url)}", perhaps_taken=lost) from None
     complaint = " ".join(said.decode(errors="replace").split())
     raise DeliveryError(
         f"answered {response.status}{': ' if complaint else ''}{complaint}",
         retry_after=_retry_after(response.headers),
         final=response.status in _FINAL,
+        perhaps_taken=response.status in _UNHEARD,
     )
 
 

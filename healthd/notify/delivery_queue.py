@@ -103,7 +103,11 @@ class DeliveryQueue:
                 await self._wait_for_turn(urgent)
                 continue
             late = self._clock.steady() - began >= _ONE_BY_ONE
-            if not await self._send(self._next_message(news, free=1 if late else free)):
+            message = self._next_message(news, free=1 if late else free)
+            if self._turns is not None and message[0].about == "summary" and self._notifier.keeps_incidents:
+                # it has an incident of its own, which somebody must end
+                await self._turns.take(message, self.subjects.told, self.subjects.learn)
+            if not await self._send(message):
                 self._news.set()
                 break
         if self._turns is not None:
@@ -173,6 +177,8 @@ class DeliveryQueue:
             self._aside.forget(notice.key for notice in batch)
             return True
         self._books.told("failed", sum(len(notice.parts) or 1 for notice in batch))
+        if isinstance(error, TimeoutError) or (isinstance(error, DeliveryError) and error.perhaps_taken):
+            self.subjects.unanswered(batch)
         asked = error.retry_after if isinstance(error, DeliveryError) else None
         self._end_turns(batch)  # another replica may reach it
         self._aside.failed(batch, now)

@@ -37,7 +37,8 @@ class Subjects:
         self._news, self._store, self._elsewhere = news, note, elsewhere
         self._now: dict[str, Notice] = {}
         self._told: dict[str, Told] = {}
-        self._perhaps: dict[str, Notice] = {}  # by a replica that died, of which nobody knows whether it was sent
+        self._perhaps: dict[str, Notice] = {}  # of which nobody knows whether the receiver has it
+        self._unanswered: dict[str, Notice] = {}  # of those, what was sent here
         self._sent_at: dict[str, float] = {}  # steady time, for notices that are repeated
         self._unreminded: set[str] = set()  # silenced or acknowledged
 
@@ -54,7 +55,7 @@ class Subjects:
         """Take over what another replica has told, or None when it told the end."""
         before, now = self._told.get(key), self._now.get(key)
         waited = now is not None and self._is_news(now)
-        self._perhaps.pop(key, None)
+        self._is_certain(key)
         if told is not None:
             self._told[key] = told
             passed = now is not None and now.about != "check" and (not waited or now.since < told.notice.since)
@@ -71,14 +72,23 @@ class Subjects:
 
     def doubt(self, perhaps: Mapping[str, Notice]) -> None:
         """Take what dead replicas may have sent, all of it. What a check is now comes from a probe; nobody else tells
-        a verdict or rollback again."""
-        self._perhaps = dict(perhaps)
+        a verdict or rollback again. What was told together is told anew, and its own incident is over."""
+        self._perhaps = {**perhaps, **self._unanswered}
         for key, notice in perhaps.items():
             now = self._now.get(key)
             if notice.about in ("gate", "rollback") and (now is None or now.since < notice.since):
                 self._now[key] = notice
+        self._end_doubtful_summaries()
         if any(map(self._is_news, self._now.values())):
             self._news()
+
+    def unanswered(self, batch: Sequence[Notice]) -> None:
+        """Take what was sent here and perhaps got: its answer was lost."""
+        each = {it.key: it for notice in batch for it in (notice, *notice.parts)}
+        kept = {key: it for key, it in each.items() if it.about != "summary" or self._notifier.keeps_incidents}
+        self._unanswered |= kept
+        self._perhaps |= kept
+        self._end_doubtful_summaries()
 
     def put(self, notice: Notice, *, wanted: bool = True, quiet: Quiet = Quiet.NO) -> None:
         """Store the current notice of a subject. One that is not `wanted` here any more, but was firing, is over
@@ -180,6 +190,15 @@ class Subjects:
             if told.notice.about == "summary" and key not in alive and self._now[key].firing:
                 self._now[key] = end_of(told.notice, self._clock.now())
 
+    def _end_doubtful_summaries(self) -> None:
+        for key, notice in self._perhaps.items():
+            if notice.about == "summary" and notice.firing and key not in self._now:
+                self._now[key] = end_of(notice, self._clock.now())
+
+    def _is_certain(self, key: str) -> None:
+        self._perhaps.pop(key, None)
+        self._unanswered.pop(key, None)
+
     def _note(self, notice: Notice, summary: str | None = None) -> None:
         """Store a sent notice. For a subject that is over nothing is stored, except a notice that is always sent."""
         if not notice.firing and not notice.always:
@@ -187,7 +206,7 @@ class Subjects:
             return
         if not notice.firing and notice.about == "summary":
             return
-        self._perhaps.pop(notice.key, None)
+        self._is_certain(notice.key)
         told = Told(replace(notice, before=None), self._clock.now(), summary)
         before = self._told.get(notice.key)
         self._told[notice.key], self._sent_at[notice.key] = told, self._clock.steady()
@@ -196,7 +215,7 @@ class Subjects:
             self._store(notice.key, told)
 
     def _forget(self, key: str) -> None:
-        self._perhaps.pop(key, None)
+        self._is_certain(key)
         if key.startswith("summary:"):
             self._now.pop(key, None)
         if self._told.pop(key, None) is not None:

@@ -127,6 +127,7 @@ class Receiver:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.told: list[Notice] = []
+        self.messages: list[Notice] = []
         self.at: list[float] = []
         self.takes = 0.2
         self.refuse: Callable[[Sequence[Notice]], bool] = lambda _: False
@@ -135,6 +136,7 @@ class Receiver:
             await asyncio.sleep(self.takes / 2)
             if self.refuse(notices):
                 raise ConnectionError("refused")
+            self.messages += notices
             self.told += [part for notice in notices for part in (notice.parts or [notice])]
             self.at += [asyncio.get_running_loop().time()] * (len(self.told) - len(self.at))
             await asyncio.sleep(self.takes / 2)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 @dataclass
 class MailServer:
     """`refuses` maps recipients to answers, `says` commands; `login` is what AUTH must send; `heard` are the commands
-    of all sessions."""
+    of all sessions. One that `vanishes` keeps a mail and hangs up rather than say so."""
 
     tls: ssl.SSLContext | None = None
     login: tuple[str, str] | None = None
@@ -23,6 +23,7 @@ class MailServer:
     says: dict[str, str] = field(default_factory=dict)
     greeting: str = "220 mail.test ESMTP"
     mechanism: str = "PLAIN"
+    vanishes: bool = False
     heard: list[str] = field(default_factory=list)
     mails: list[bytes] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
@@ -74,6 +75,8 @@ class MailServer:
                     mail = await reader.readuntil(b"\r\n.\r\n")
                     self.mails.append(mail[:-3].replace(b"\r\n..", b"\r\n."))
                     self.recipients += accepted
+                    if self.vanishes:
+                        return
                     answer = "250 queued"
                 case "RSET":
                     sender, accepted, answer = False, [], "250 ok"

@@ -83,22 +83,23 @@ async def test_more_than_a_receiver_takes_is_a_line_each(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "said", "lost"),
     [
-        (Answer(400, body=KEY), "error=400"),
-        (Answer(429, headers={"Retry-After": "30"}), "error=429"),
-        (Answer(503), "error=503"),
-        (Answer(hang_up=True), "JSON"),
-        (Answer(delay=5), "timed out"),
+        (Answer(400, body=KEY), "error=400", False),
+        (Answer(429, headers={"Retry-After": "30"}), "error=429", False),
+        (Answer(503), "error=503", False),
+        (Answer(hang_up=True), "JSON", True),
+        (Answer(delay=5), "timed out", True),
     ],
 )
-async def test_why_it_failed_is_told_without_a_secret(peer: Peer, answer: Answer, said: str) -> None:
+async def test_why_it_failed_is_told_without_a_secret(peer: Peer, answer: Answer, said: str, lost: bool) -> None:
     """In the words of the library, and of the system where nobody answered; it is tried again."""
     accept(peer, answer)
     async with notifying("apprise", url=address(peer), timeout="300ms") as apprise:
         with pytest.raises(DeliveryError, match=said) as refusal:
             await apprise.send([DOWN])
     assert not refusal.value.final
+    assert refusal.value.perhaps_taken is lost
     assert KEY not in str(refusal.value)
 
 
@@ -106,6 +107,7 @@ async def test_a_port_that_is_closed_is_named_as_such() -> None:
     async with notifying("apprise", url=f"json://{HOST}:{free_port()}/{KEY}") as apprise:
         with pytest.raises(DeliveryError, match="Connection refused") as refusal:
             await apprise.send([DOWN])
+    assert not refusal.value.perhaps_taken
     assert KEY not in str(refusal.value)
 
 

@@ -160,24 +160,36 @@ async def test_grafana_is_sent_an_annotation(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "final", "retry_after"),
+    ("answer", "final", "retry_after", "lost"),
     [
-        (Answer(400, body="invalid_payload"), True, None),
-        (Answer(403, body="invalid_token"), False, None),
-        (Answer(429, headers={"Retry-After": "30"}), False, 30.0),
-        (Answer(503), False, None),
-        (Answer(302, headers={"Location": "http://127.0.0.1:1/"}), False, None),
-        (Answer(hang_up=True), False, None),
+        (Answer(400, body="invalid_payload"), True, None, False),
+        (Answer(403, body="invalid_token"), False, None, False),
+        (Answer(429, headers={"Retry-After": "30"}), False, 30.0, False),
+        (Answer(503), False, None, False),
+        (Answer(504), False, None, True),
+        (Answer(302, headers={"Location": "http://127.0.0.1:1/"}), False, None, False),
+        (Answer(hang_up=True), False, None, True),
     ],
 )
-async def test_refusals_are_told_apart(peer: Peer, answer: Answer, final: bool, retry_after: float | None) -> None:
-    """What would be refused again is given up, anything else is worth another try; no message holds the address."""
+async def test_refusals_are_told_apart(
+    peer: Peer, answer: Answer, final: bool, retry_after: float | None, lost: bool
+) -> None:
+    """What would be refused again is given up, anything else is worth another try; no message holds the address. Where
+    the answer was lost it may have been taken."""
     peer.answer("POST", "/hook/s3cret-path", answer)
     async with notifying("slack", url=f"{peer.url}/hook/s3cret-path") as slack:
         with pytest.raises(DeliveryError) as refusal:
             await slack.send([DOWN])
     assert (refusal.value.final, refusal.value.retry_after) == (final, retry_after)
+    assert refusal.value.perhaps_taken is lost
     assert "s3cret-path" not in str(refusal.value)
+
+
+async def test_a_closed_port_has_taken_nothing() -> None:
+    async with notifying("slack", url=f"http://{HOST}:{free_port()}/hook") as slack:
+        with pytest.raises(DeliveryError) as refusal:
+            await slack.send([DOWN])
+    assert not refusal.value.perhaps_taken
 
 
 async def test_alertmanager_receives_and_resolves() -> None:

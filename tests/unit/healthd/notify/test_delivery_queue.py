@@ -131,6 +131,34 @@ async def test_an_end_without_a_beginning_is_not_told() -> None:
     assert receiver.words == []
 
 
+@pytest.mark.parametrize(("lost", "told"), [(True, [["db healthy"]]), (False, [])])
+async def test_the_end_of_what_a_receiver_may_have_taken_is_told(lost: bool, told: list[list[str]]) -> None:
+    """Where the answer was lost; not where it was never reached. What goes on is told again, and its end once."""
+    refused = [DeliveryError("cannot be reached", perhaps_taken=lost)] * 3
+    async with queued(receiver := Receiver(*refused), group_wait="100ms") as queue:
+        queue.subjects.put(DOWN)
+        await asyncio.sleep(4)
+        queue.subjects.put(WELL)
+        await asyncio.sleep(60)
+        assert receiver.words == told
+        receiver.script = [DeliveryError("cannot be reached", perhaps_taken=lost)]
+        queue.subjects.put(DOWN)
+        await asyncio.sleep(60)
+        queue.subjects.put(WELL)
+        await asyncio.sleep(60)
+        assert receiver.words == [*told, ["db unhealthy"], ["db healthy"]]
+
+
+async def test_the_end_of_what_a_slow_receiver_may_have_taken_is_told() -> None:
+    """It took the message, and answered too late."""
+    async with queued(receiver := Receiver(TimeoutError()), group_wait="100ms") as queue:
+        queue.subjects.put(DOWN)
+        await asyncio.sleep(0.5)
+        queue.subjects.put(WELL)
+        await asyncio.sleep(60)
+        assert receiver.words == [["db healthy"]]
+
+
 async def test_another_severity_is_news() -> None:
     """From unhealthy to degraded is told."""
     async with queued(receiver := Receiver()) as queue:

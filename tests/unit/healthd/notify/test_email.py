@@ -128,6 +128,15 @@ async def test_a_server_that_cannot_be_used_is_named(greeting: bytes | None, sec
         with pytest.raises(DeliveryError) as caught:
             await email.send([DOWN])
     assert str(caught.value) == f"cannot be used: {said.format(place=place)}"
+    assert not caught.value.perhaps_taken
+
+
+async def test_a_server_that_hangs_up_after_the_mail_may_have_it() -> None:
+    async with mailing(server := MailServer(vanishes=True), security="none") as email:
+        with pytest.raises(DeliveryError) as caught:
+            await email.send([DOWN])
+    assert len(server.mails) == 1
+    assert caught.value.perhaps_taken
 
 
 async def test_a_server_that_hangs_holds_one_thread() -> None:

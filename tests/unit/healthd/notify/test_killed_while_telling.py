@@ -1,7 +1,7 @@
 """A replica is killed between sending a notice and storing that: nobody knows whether the receiver got it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -53,16 +53,22 @@ async def running(hosts: str, config: Settings) -> AsyncIterator[list[Replica]]:
                 await replica.stop()
 
 
-def put(replicas: Sequence[Replica], result: Result) -> None:
+def put(replicas: Sequence[Replica], result: Result, name: str = "db") -> None:
     for replica in replicas:
         if replica.seat.reachable:
-            replica.put("db", result)
+            replica.put(name, result)
 
 
-async def killed_while_telling(replicas: Sequence[Replica], receiver: Receiver, *, sent: bool = True) -> list[Replica]:
+def anything(_: Notice) -> bool:
+    return True
+
+
+async def killed_while_telling(
+    replicas: Sequence[Replica], receiver: Receiver, *, sent: bool = True, of: Callable[[Notice], bool] = anything
+) -> list[Replica]:
     """Kill the replica that tells the next notice, before that was `sent` or before it is stored; return the others."""
-    journal, before = replicas[0].seat.journal, len(receiver.told)
-    while not (journal.claims if not sent else receiver.told[before:]):
+    journal, before = replicas[0].seat.journal, len(receiver.messages)
+    while not (any(map(of, receiver.messages[before:])) if sent else journal.claims):
         await asyncio.sleep(0.1)
     (holder,) = {claim.holder for claim in journal.claims.values()}
     (dying,) = [replica for replica in replicas if replica.seat.name == holder]
@@ -206,6 +212,31 @@ async def test_what_was_escalated_is_over_there_too(receiver: Receiver) -> None:
         put(left, UP)
         await asyncio.sleep(LEASE + 10)
         assert receiver.words == ["db unhealthy"] * 2 + ["db healthy"] * 2
+
+
+@pytest.mark.parametrize("kept", [0, 2, 4])
+async def test_the_incident_of_what_was_told_together_is_over_too(receiver: Receiver, kept: int) -> None:
+    """PagerDuty keeps one for all that is more than the rate allows. What goes on has it, or one of its own."""
+    names = [f"t{number}" for number in range(5)]
+    pager = {"kind": "pagerduty", "routing_key": "0" * 32, "per_minute": 2}
+    async with running("ab", settings(pager, checks=dict.fromkeys(names, TCP))) as replicas:
+        for name in names:
+            put(replicas, DOWN, name)
+        left = await killed_while_telling(replicas, receiver, of=lambda it: it.about == "summary")
+        for name in names[1 + kept :]:
+            put(left, UP, name)
+        await asyncio.sleep(LEASE + 300)
+        open_ = [it for it in receiver.messages if _is_open(it.key, receiver)]
+        assert {f"check:{name}" for name in names[: 1 + kept]} <= {each.key for it in open_ for each in (it, *it.parts)}
+        for name in names:
+            put(left, UP, name)
+        await asyncio.sleep(600)
+        assert any(it.about == "summary" for it in receiver.messages)
+        assert not [it for it in receiver.messages if _is_open(it.key, receiver)]
+
+
+def _is_open(key: str, receiver: Receiver) -> bool:
+    return [it.firing for it in receiver.messages if it.key == key][-1]
 
 
 @pytest.mark.parametrize("sent", [True, False])
