@@ -113,6 +113,14 @@ class Memory:
         """Return the notifications that a receiver got, by subject."""
         return {subject: told for (name, subject), told in self._told.items() if name == receiver}
 
+    def is_firing(self, check: str) -> bool:
+        """True if a receiver was told of a failure of this check, on whichever host, and not of its end."""
+        subject = f"check:{check}"
+        return any(
+            told.notice.firing and (key == subject or key.startswith(f"{subject}@"))
+            for (_, key), told in self._told.items()
+        )
+
     def note(self, receiver: str, subject: str, told: Told | None) -> None:
         """Store a notification sent now; None forgets the subject."""
         key = receiver, subject

@@ -68,7 +68,10 @@ def descriptions() -> list[Description]:
             "Put checks in maintenance, silence, pause or acknowledge them, or freeze services, for a time.",
             {201: Answer("The window, which is in force here, and within seconds on every replica.", WindowAnswer)},
             "windows:write",
-            {**_REFUSED, 400: "No JSON.", 413: "Too long.", 422: "No such window can be.", 429: "Too many."},
+            {
+                **_REFUSED, 400: "No JSON.", 409: "Nothing fails that could be acknowledged.", 413: "Too long.",
+                422: "No such window can be.", 429: "Too many.",
+            },
             body=NewWindow,
         ),
         Description(

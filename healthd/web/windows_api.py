@@ -9,7 +9,8 @@ from typing import Any
 from aiohttp import web
 
 from healthd.config.window import Window
-from healthd.monitoring.board import Board
+from healthd.model import Status
+from healthd.monitoring.board import Board, CheckState
 from healthd.monitoring.windows import Windows
 from healthd.runtime.clock import Clock
 from healthd.units import stamp
@@ -35,6 +36,9 @@ class WindowsApi:
     ) -> None:
         self._windows, self._board, self._guard, self._clock = windows, board, guard, clock
         self._services = services
+        self.is_told: Callable[[str], bool] = lambda _: False
+        """Tells whether somebody was told of a check's failure, and not yet of its end: a replica that sees it healthy
+        is asked on behalf of one that does not."""
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -83,6 +87,7 @@ class WindowsApi:
                 "to": end,
             }
         )
+        self._refuse_without_failure(window)
         await self._windows.add(window)
         return window
 
@@ -98,6 +103,27 @@ class WindowsApi:
         """End a window for a caller with the scope `windows:write`. Raises Problem."""
         self._refuse_beyond_reach(caller, window)
         return await self._windows.end(window.id, caller.name) or window
+
+    def has_failure(self, state: CheckState) -> bool:
+        """True if there is something to acknowledge: here, or at another replica, which told it."""
+        return state.status is not Status.HEALTHY or self.is_told(state.name)
+
+    def _refuse_without_failure(self, window: Window) -> None:
+        """Raise Problem 409 for an acknowledgement of what is healthy: it would stand until the next failure has ended,
+        and hold back the reminders of that."""
+        if window.kind != "acknowledgement":
+            return
+        board = self._board
+        covered = [it for it in board.checks() if window.takes(it.name, it.config.labels, board.groups_of(it.name))]
+        if any(self.has_failure(it) for it in covered):
+            return
+        if len(covered) == 1:
+            since = f" since {stamp(covered[0].since)}" if covered[0].since else ""
+            told = f"{covered[0].name} is healthy{since}"
+        else:
+            told = f"all {len(covered)} checks that it covers are healthy"
+        cure = "the next failure will be told; to hear nothing of that, add a silence"
+        raise Problem(409, "Nothing to acknowledge", f"{told}: there is nothing to acknowledge; {cure}")
 
     def find(self, key: str | None) -> Window | None:
         """Return the window of an id that is in force or to come."""

@@ -44,6 +44,7 @@ class SilencePage:
         context = {
             "name": name,
             "status": state.status.value,
+            "has_failure": self._windows.has_failure(state),
             "may_write": self._may_write(person, name),
             "signed_in": person is not None,
         }

@@ -42,7 +42,7 @@ BUTTONS = {
     **{(GATE, act): "gates:verify" for act in ("pause", "cancel")},
     **{(GATE, act): "gates:rollback" for act in ("approve", "reject", "rollback", "done", "give-up", "resume")},
     **{(CHECK, act): "windows:write" for act in ("acknowledge", "silence-1h", "silence-8h")},
-    **{(INCIDENTS, act): "incidents:write" for act in ("open", "update", "withdraw")},
+    **{(INCIDENTS, act): "incidents:write" for act in ("open", "update", "reopen", "withdraw")},
 }
 TEAMS = {"own": "shop", "foreign": "mail"}
 BOUND = {"services": ["shop"], "checks": ["shop"]}

@@ -98,7 +98,7 @@ class Site(Stage):
         checks_api = ChecksApi(self.suite, self.board, guard)
         self.api_docs = ApiDocs(renderer)
         self.windows = Windows(self.board, WindowStore(database, self.clock), self.clock)
-        windows_api = WindowsApi(
+        self.windows_api = windows_api = WindowsApi(
             self.windows, self.board, guard, self.clock, lambda: {"checkout": {"team": "shop"}, "mails": {}}
         )
         self.heartbeats = Heartbeats(records, HeartbeatStore(database, self.clock), self.clock, lambda: ["backup"])

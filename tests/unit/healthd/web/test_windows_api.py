@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from healthd.cli import main
-from tests.fakes.monitoring import DOWN
+from healthd.model import Status
+from healthd.notify.check_notices import check_notice
+from healthd.notify.told import Memory, Told
+from healthd.units import stamp
+from tests.fakes.monitoring import DOWN, UP
 from tests.unit.healthd.web.conftest import Client, Open, bearer
 from tests.unit.healthd.web.test_api_docs import fits
 
@@ -169,6 +174,36 @@ async def test_an_acknowledgement_ends_with_the_failure(open_site: Open) -> None
             site.windows.changed(transition)
     assert site.windows.all() == []
     assert site.board.check("db").covers == ()
+
+
+async def test_an_acknowledgement_of_what_is_healthy_is_refused(open_site: Open) -> None:
+    """It would hold back the reminders of the next failure; one that another replica told is acknowledged here too."""
+    site, client = await open_site()
+    wanted = {"kind": "acknowledgement", "checks": ["db"], "reason": "on it"}
+    assert (await post(client, wanted))[0] == 201  # of which nothing is known yet
+    site.put("db", DOWN)
+    site.clock.seconds += 60
+    for _ in range(3):
+        site.put("db", UP)
+    status, said = await post(client, wanted)
+    assert (status, said["title"]) == (409, "Nothing to acknowledge")
+    assert said["detail"].startswith(
+        f"db is healthy since {stamp(site.clock.now())}: there is nothing to acknowledge; "
+    )
+    site.put("mail", UP)
+    _, said = await post(client, {**wanted, "checks": ["db", "mail"]})
+    assert said["detail"].startswith("all 2 checks that it covers are healthy: ")
+    for _ in range(3):
+        site.put("mail", DOWN)
+    assert (await post(client, {**wanted, "checks": ["db", "mail"]}))[0] == 201
+    memory = Memory(None)
+    site.windows_api.is_told = memory.is_firing
+    failing = check_notice(replace(site.board.check("db"), status=Status.UNHEALTHY), "b", site.clock.now())
+    for subject, expected in (("check:dbs", 409), ("check:db@b", 201), ("check:db", 201)):
+        memory.note("slack/1", subject, Told(failing, site.clock.now()))
+        assert (await post(client, wanted))[0] == expected
+        memory.note("slack/1", subject, None)
+    assert (await post(client, {**wanted, "kind": "silence", "for": "1h"}))[0] == 201
 
 
 async def test_by_the_command_line(open_site: Open, monkeypatch: pytest.MonkeyPatch) -> None:

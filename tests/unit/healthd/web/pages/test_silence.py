@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from healthd.web.auth import hash_token
+from tests.fakes.monitoring import DOWN, UP
 from tests.unit.healthd.web.conftest import Client, Open
 
 FORM = {"act": "silence-1h", "reason": "disk is being replaced", "token": "ada-token"}
@@ -35,6 +36,7 @@ async def test_a_button(open_site: Open, act: str, kind: str, seconds: int) -> N
     """The page leads to it, and what it does is in force, with reason, author and end."""
     site, client = await open_site(http={"details": "always"}, auth=callers())
     read = {"Authorization": "Bearer reader-token"}
+    site.put("mail", DOWN)
     page = await (await client.get("/checks/mail", headers=read)).text()
     assert f'href="{PATH}"' in page
     answer = await client.get(PATH, headers=read)
@@ -46,6 +48,15 @@ async def test_a_button(open_site: Open, act: str, kind: str, seconds: int) -> N
     assert window.start is not None
     assert window.end is not None
     assert (window.end - window.start).total_seconds() == seconds
+
+
+async def test_what_is_healthy_has_no_button_to_acknowledge_it(open_site: Open) -> None:
+    """Nor is it done by a page that was opened before the recovery."""
+    site, client = await open_site(auth=callers())
+    site.put("mail", UP)
+    page = await (await client.get(PATH, headers={"Authorization": "Bearer reader-token"})).text()
+    assert ('value="acknowledge"' in page, "There is nothing to acknowledge." in page) == (False, True)
+    assert (await press(client, act="acknowledge"), site.windows.all()) == (409, [])
 
 
 @pytest.mark.parametrize(
