@@ -22,8 +22,10 @@ from healthd.wording import shape
 from healthd_gates.sources.arm_look import ArmLook, Standpoint, States, combined
 from healthd_gates.sources.cloudwatch_api import MINUTE, CloudWatch, Metric, Minutes
 from healthd_gates.sources.contract import ArmError, Arms, Cursor, Look, SourceConfig, SourceContext, SourceUnavailable
-from healthd_gates.sources.counters import Counter, Family, Increase, Snapshot, follow
+from healthd_gates.sources.counter_resets import follow
+from healthd_gates.sources.counters import Counter, Family, Snapshot
 from healthd_gates.sources.endpoint import all_of
+from healthd_gates.sources.increase import Increase
 from healthd_gates.sources.inspection import ArmInspection, Inspection
 from healthd_gates.sources.unanswered import Minute, balance, errors_of
 

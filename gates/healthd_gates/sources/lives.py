@@ -6,7 +6,8 @@ from collections.abc import Collection
 
 from healthd_gates.domain.evidence import Lives
 from healthd_gates.sources.arm_look import States
-from healthd_gates.sources.counters import Increase, Snapshot
+from healthd_gates.sources.counters import Snapshot
+from healthd_gates.sources.increase import Increase
 
 _LONG = 120.0  # seconds; processes that a scaler or a rollout removes have as a rule lived longer
 

@@ -25,7 +25,9 @@ from healthd_gates.sources.contract import (
     SourceContext,
     SourceUnavailable,
 )
-from healthd_gates.sources.counters import Counter, Family, Increase, Snapshot, follow, valid
+from healthd_gates.sources.counter_resets import follow
+from healthd_gates.sources.counters import Counter, Family, Snapshot, valid
+from healthd_gates.sources.increase import Increase
 from healthd_gates.sources.inspection import LASTING, ArmInspection, Inspection
 from healthd_gates.sources.own_series import SeriesLook, with_streams
 

@@ -18,8 +18,10 @@ from healthd.units import Duration, Size
 from healthd_gates.domain.smoke_request import SmokeRequest
 from healthd_gates.sources.arm_look import ArmLook, Standpoint, combined
 from healthd_gates.sources.contract import ArmError, Arms, Cursor, Look, SourceConfig, SourceContext, SourceUnavailable
-from healthd_gates.sources.counters import Increase, Snapshot, follow
+from healthd_gates.sources.counter_resets import follow
+from healthd_gates.sources.counters import Snapshot
 from healthd_gates.sources.endpoint import HttpConfig
+from healthd_gates.sources.increase import Increase
 from healthd_gates.sources.volley import Orders, Outcome, Volley
 
 _MOST_AT_ONCE = 1000

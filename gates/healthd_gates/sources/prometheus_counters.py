@@ -15,8 +15,10 @@ from healthd_gates.domain.evidence import Counts
 from healthd_gates.domain.strata import Choice
 from healthd_gates.sources.arm_look import ArmLook, Standpoint, States, traffic_of
 from healthd_gates.sources.contract import SourceUnavailable
-from healthd_gates.sources.counters import Family, Increase, Snapshot, follow
+from healthd_gates.sources.counter_resets import follow
+from healthd_gates.sources.counters import Family, Snapshot
 from healthd_gates.sources.endpoint import Endpoint, all_of
+from healthd_gates.sources.increase import Increase
 from healthd_gates.sources.inspection import merely_without_errors, missing_label
 from healthd_gates.sources.lives import lives_of
 from healthd_gates.sources.native_histograms import CustomBucketsError

@@ -27,7 +27,9 @@ from healthd_gates.sources.contract import (
     SourceContext,
     SourceUnavailable,
 )
-from healthd_gates.sources.counters import Counter, Family, Increase, Snapshot, follow
+from healthd_gates.sources.counter_resets import follow
+from healthd_gates.sources.counters import Counter, Family, Snapshot
+from healthd_gates.sources.increase import Increase
 from healthd_gates.sources.push_series import PushedSeries
 
 _PARTS = " by"  # after the name of a sender, which has no space: its strata

@@ -8,7 +8,9 @@ from typing import Any
 from healthd_gates.domain.evidence import Counts, Events, Numbers, Stream, Values
 from healthd_gates.domain.request import PushedCounts, PushedEvidence
 from healthd_gates.sources.contract import Series
-from healthd_gates.sources.counters import Counter, Family, Increase, Snapshot, follow
+from healthd_gates.sources.counter_resets import follow
+from healthd_gates.sources.counters import Counter, Family, Snapshot
+from healthd_gates.sources.increase import Increase
 
 Pushes = Sequence[tuple[int, PushedEvidence]]
 _WHOLE, _PART = Family.REQUESTS, Family.ERRORS

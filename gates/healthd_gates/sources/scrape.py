@@ -28,9 +28,10 @@ from healthd_gates.sources.contract import (
     SourceContext,
     SourceUnavailable,
 )
-from healthd_gates.sources.counters import Family, Increase
+from healthd_gates.sources.counters import Family
 from healthd_gates.sources.endpoint import Endpoint, HttpConfig, all_of, place_of
 from healthd_gates.sources.exposition import ACCEPT, OPENMETRICS, PLAIN, NotAPage, Page, read_page
+from healthd_gates.sources.increase import Increase
 from healthd_gates.sources.inspection import Inspection, merely_without_errors
 from healthd_gates.sources.own_series import with_streams
 from healthd_gates.sources.presets import PresetName, filled_in, without_required

@@ -9,8 +9,10 @@ from healthd_gates.domain.evidence import Counts, Events, Numbers, Stream, Value
 from healthd_gates.sources import prometheus_series
 from healthd_gates.sources.arm_look import Standpoint, States
 from healthd_gates.sources.contract import Arms, Series, SourceUnavailable
-from healthd_gates.sources.counters import Family, Increase, Snapshot, follow
+from healthd_gates.sources.counter_resets import follow
+from healthd_gates.sources.counters import Family, Snapshot
 from healthd_gates.sources.exposition import Own, Page
+from healthd_gates.sources.increase import Increase
 from healthd_gates.sources.own_series import Position, SeriesLook
 from healthd_gates.sources.promql import selector_of
 from healthd_gates.sources.selectors import Selector

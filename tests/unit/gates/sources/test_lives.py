@@ -3,7 +3,8 @@
 import pytest
 
 from healthd_gates.domain.evidence import Lives
-from healthd_gates.sources.counters import Counter, Family, Increase, Snapshot
+from healthd_gates.sources.counters import Counter, Family, Snapshot
+from healthd_gates.sources.increase import Increase
 from healthd_gates.sources.lives import lives_of
 from healthd_gates.sources.processes import Sign, read
 from healthd_gates.sources.prometheus_api import Series
