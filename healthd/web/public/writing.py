@@ -70,6 +70,7 @@ class Writing:
 
     async def update(self, caller: Caller, incident: Incident, wanted: NewUpdate) -> Incident:
         """Add an update to an incident."""
+        await self._refuse_beyond_reach(caller, incident.last.pages, incident.last.components)
         changes = wanted.model_dump(exclude_none=True, include={"title", "components", "impact", "state"})
         changes |= following(incident.last, wanted, self._clock.now()) | reopening(incident, wanted)
         if not wanted.text and not any(getattr(incident.last, name) != value for name, value in changes.items()):
