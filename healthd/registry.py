@@ -6,7 +6,9 @@ group. Errors name the package of the plug-in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint
@@ -31,6 +33,24 @@ class ExtensionError(ImportError):
     """Plug-in of a package that cannot be used."""
 
 
+_LEFT_OUT = ContextVar("drivers are left out", default=False)
+
+
+@contextmanager
+def leaving_out_drivers() -> Iterator[None]:
+    """Read configurations without importing a driver. What only a driver can judge is then not judged."""
+    token = _LEFT_OUT.set(True)
+    try:
+        yield
+    finally:
+        _LEFT_OUT.reset(token)
+
+
+def drivers_are_left_out() -> bool:
+    """Return True inside of `leaving_out_drivers`."""
+    return _LEFT_OUT.get()
+
+
 _EXTRAS = {"aiobotocore": "aws", "apprise": "apprise", "h2": "grpc"}
 """Extras of the built-in kinds whose modules import a package of an extra, by that package."""
 
@@ -40,14 +60,22 @@ class Registry(Generic[PluginT]):
 
     `what` is the name of the plug-in type (`check`), `group` the entry-point group, `built_in` the built-in kinds as
     `module:Class`. A plug-in is a class with a `config_model` that is a subclass of `base`, and `methods`, which are
-    coroutine functions.
+    coroutine functions. `models` are the config models, also as `module:Class`, of the kinds that import a driver: they
+    are read without it.
     """
 
     def __init__(
-        self, what: str, group: str, built_in: Mapping[str, str], base: type[BaseModel], methods: tuple[str, ...]
+        self,
+        what: str,
+        group: str,
+        built_in: Mapping[str, str],
+        base: type[BaseModel],
+        methods: tuple[str, ...],
+        models: Mapping[str, str] | None = None,
     ) -> None:
         self.what, self.group, self.base = what, group, base
-        self._built_in, self._methods = built_in, methods
+        self._built_in, self._methods, self._models = built_in, methods, models or {}
+        self._without_driver: set[str] = set()
         _REGISTRIES.append(self)
 
     def kinds(self) -> list[str]:
@@ -68,8 +96,9 @@ class Registry(Generic[PluginT]):
                 raise ExtensionError(
                     f"it is built in, and {named} brings another of that name: uninstall it, or have it renamed"
                 )
-            module, _, name = self._built_in[kind].partition(":")
-            return getattr(import_module(module), name)  # type: ignore[no-any-return]
+            found = _imported(self._built_in[kind])
+            self._without_driver.discard(kind)
+            return found  # type: ignore[no-any-return]
         if rivals:
             return self._load(rivals)
         raise UnknownKindError(kind)
@@ -86,16 +115,24 @@ class Registry(Generic[PluginT]):
             raise ValueError(f"{article} needs a kind, one of: {kinds}{hint}")
         kind = raw["kind"]
         try:
-            return self.find(kind).config_model  # type: ignore[attr-defined, no-any-return]
+            return self._model(kind)
         except UnknownKindError:
             alike = nearest(kind, self.kinds())
             hint = f"; did you mean {alike}?" if alike else ""
             raise ValueError(f"no kind of {self.what} is called {kind!r}; there are: {kinds}{hint}") from None
         except ImportError as error:
-            package = (error.name or "").partition(".")[0]
-            extra = _EXTRAS.get(package)
-            why = f"needs {package}: install healthd[{extra}]" if extra else f"cannot be loaded: {error}"
-            raise ValueError(f"kind {kind!r} {why}") from None
+            raise ValueError(why_not_loaded(kind, error)) from None
+
+    def lacks_driver(self, kind: str) -> bool:
+        """Return True if only the config model of a kind was loaded so far: `find` will import a driver."""
+        return kind in self._without_driver
+
+    def _model(self, kind: str) -> type[Any]:
+        if not drivers_are_left_out() or kind not in self._models or kind in _installed(self.group):
+            return self.find(kind).config_model  # type: ignore[attr-defined, no-any-return]
+        model = _imported(self._models[kind])
+        self._without_driver.add(kind)
+        return model  # type: ignore[no-any-return]
 
     def _load(self, points: tuple[EntryPoint, ...]) -> type[PluginT]:
         point, *others = points
@@ -137,12 +174,24 @@ class SchemaOfKinds:
         return {self.KEY: self._registry.what}
 
 
+def why_not_loaded(kind: str, error: ImportError) -> str:
+    """Return why a kind cannot be used, and what to install."""
+    package = (error.name or "").partition(".")[0]
+    extra = _EXTRAS.get(package)
+    return f"kind {kind!r} " + (f"needs {package}: install healthd[{extra}]" if extra else f"cannot be loaded: {error}")
+
+
 _REGISTRIES: list[Registry[Any]] = []
 
 
 def registries() -> tuple[Registry[Any], ...]:
     """Return all registries, one for each kind of plug-in."""
     return tuple(_REGISTRIES)
+
+
+def _imported(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
 
 
 @cache

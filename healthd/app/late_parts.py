@@ -1,4 +1,5 @@
-"""Parts of the daemon that are loaded once health is served: `rest`, and `gates` where they are enabled.
+"""Parts of the daemon that are loaded once health is served: the drivers of checks, `rest`, and `gates` where they are
+enabled.
 
 They are imported in a thread, and put to work when they are there; a fault or a hang of them leaves health as it is.
 """
@@ -51,6 +52,7 @@ class LateParts:
         try:
             with suppress(Exception):  # the schedule will tell
                 await _import("healthd.monitoring.scheduler")
+            await self._load_drivers()
             await _import("healthd.app.rest")
             works = self._build_rest().works()
             if self._health.settings.gates.enabled:
@@ -127,6 +129,20 @@ class LateParts:
         if self.rest is not None:
             await self.rest.close(self.gates.gates.close if self.gates is not None else None)
 
+    async def _load_drivers(self) -> None:
+        """Load what checks need and health does not. One that hangs keeps nothing else waiting for long."""
+        loading = asyncio.create_task(self._health.suite.load_drivers(), name="drivers")
+        loading.add_done_callback(self._drivers_loaded)
+        await asyncio.wait({loading}, timeout=_PATIENCE)
+
+    def _drivers_loaded(self, loading: asyncio.Task[None]) -> None:
+        if loading.cancelled():
+            return
+        if (error := loading.exception()) is not None:  # a bug of ours
+            self._failed()
+            _log.error("not all drivers are loaded", exc_info=error)
+        tell_notes(self._health.settings)
+
     async def _load_gates(self) -> dict[str, Work]:
         try:
             await _import("healthd.app.gates", lambda gates: gates.load())
@@ -179,6 +195,13 @@ class LateParts:
 
     def _failed(self) -> None:
         self._health.metrics.task_failures.labels("start").inc()
+
+
+def tell_notes(settings: Config) -> None:
+    """Log what deserves attention in a configuration. Call it with the drivers loaded: of some addresses only they
+    know."""
+    for note in settings.notes:
+        _log.warning(note)
 
 
 async def _import(module: str, then: Callable[[Any], None] = lambda _: None) -> None:

@@ -9,7 +9,7 @@ from traceback import format_tb
 import structlog
 
 from healthd.app.health import Health, explicit
-from healthd.app.late_parts import LateParts
+from healthd.app.late_parts import LateParts, tell_notes
 from healthd.app.reporting import Reporting
 from healthd.config.file import ConfigError
 from healthd.config.rereading import read_again
@@ -61,6 +61,7 @@ class Reloading:
             health.metrics.forget_check(name)
         self._parts.arrange_checked(settings)
         self.loaded()
+        tell_notes(settings)
         _log.info("configuration loaded", checks=list(settings.active_checks))
 
     def loaded(self) -> None:
@@ -69,8 +70,6 @@ class Reloading:
         metrics.identify(settings.version, settings.environment)
         metrics.reload_ok.set(1)
         metrics.reload_at.set(self._health.clock.now().timestamp())
-        for note in settings.notes:
-            _log.warning(note)
         if not self._health.board.group("ready").checks:
             _log.warning("no check decides about readiness: mark one critical, or name some under groups.ready")
         if settings.gates.enabled and not settings.auth.grants:

@@ -41,9 +41,26 @@ KINDS = {
     "tls": "healthd.checks.tls:TLS",
     "websocket": "healthd.checks.websocket:WebSocket",
 }
+# Options of the kinds that import a driver: the daemon reads them, and serves health, before it loads any driver.
+MODELS = {
+    "aws": "healthd.checks.aws_account_options:AWSConfig",
+    "bullmq": "healthd.checks.bullmq_state:BullMQConfig",
+    "dns": "healthd.checks.dns_options:DNSConfig",
+    "ecs": "healthd.checks.ecs_options:ECSConfig",
+    "migrations": "healthd.checks.migrations_options:MigrationsConfig",
+    "mongodb": "healthd.checks.mongodb_options:MongoDBConfig",
+    "mongodb_query": "healthd.checks.mongodb_query_options:MongoDBQueryConfig",
+    "postgresql": "healthd.checks.postgresql_options:PostgreSQLConfig",
+    "rds": "healthd.checks.rds_options:RDSConfig",
+    "redis": "healthd.checks.redis_options:RedisConfig",
+    "redis_sentinel": "healthd.checks.sentinel_state:RedisSentinelConfig",
+    "s3": "healthd.checks.s3_options:S3Config",
+    "sql": "healthd.checks.sql:SQLConfig",  # which imports its driver when it is built
+    "sqs": "healthd.checks.sqs_options:SQSConfig",
+}
 
 
-CHECKS: Registry[Check] = Registry("check", "healthd.checks", KINDS, CheckConfig, ("probe", "close"))
+CHECKS: Registry[Check] = Registry("check", "healthd.checks", KINDS, CheckConfig, ("probe", "close"), MODELS)
 
 
 def known_kinds() -> list[str]:

@@ -7,11 +7,10 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-from pydantic import Field
-
-from healthd.checks.aws_account import Account, AWSOptions
+from healthd.checks.aws_account import Account
+from healthd.checks.aws_account_options import AWSConfig
 from healthd.checks.aws_failures import AWSError, explain_aws
 from healthd.checks.aws_inventory import (
     Observations,
@@ -24,7 +23,6 @@ from healthd.checks.aws_inventory import (
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.finding import Finding, of_third_party, sum_up
 from healthd.model import FailureKind, Result
-from healthd.wording import shape
 
 Look = Callable[[Any, str, Observations], Awaitable[Finding | None]]
 
@@ -37,22 +35,6 @@ class Question:
     service: str
     call: str
     look: Look
-
-
-class AWSConfig(AWSOptions):
-    kind: Literal["aws"] = "aws"
-    account: str | None = Field(None, pattern=shape(r"^\d{12}$", "an account of 12 digits, in quotes"))
-    """Account number that the credentials must belong to."""
-    vpc: str | None = None
-    """VPC that must exist, by its tag `Name`."""
-    security_groups: str | None = None
-    """Security groups that must exist, by name; `*` matches any text."""
-    load_balancer: str | None = None
-    """Load balancer that must be active, by name."""
-    target_group: str | None = None
-    """Target group whose targets are checked, by name."""
-    healthy_targets: int = Field(1, ge=1)
-    """Number of targets in the target group that must be healthy."""
 
 
 class AWS:

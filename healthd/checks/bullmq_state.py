@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints
 from healthd.checks.database import DatabaseConfig
 from healthd.checks.finding import Finding, degraded, sum_up, unhealthy
 from healthd.checks.limits import AgeLimits, NumberLimits, beyond, show_age
-from healthd.checks.redis_connection import RedisURI
+from healthd.checks.redis_options import RedisURI
 from healthd.model import FailureKind, Measure, Result
 from healthd.units import Duration
 from healthd.wording import shape

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import time
 from collections.abc import Iterable
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar
 
 import dns.asyncbackend
 import dns.asyncresolver
@@ -19,72 +18,12 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.resolver
 import dns.reversename
-from dns.rdtypes.txtbase import TXTBase
-from pydantic import AfterValidator, model_validator
 
 from healthd.checks.contract import CheckConfig, CheckContext
+from healthd.checks.dns_options import DNSConfig, as_text, comparable, expected, server
 from healthd.model import FailureKind, Observed, Result
 
 dns.asyncbackend.set_default_backend("asyncio")  # imported now rather than by the first probe, in the event loop
-Record = Literal["A", "AAAA", "CAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT"]
-
-
-def _server(text: str) -> dns.nameserver.Do53Nameserver:
-    """Read `10.0.0.2`, `10.0.0.2:5353` or `[::1]:53`. Raises ValueError."""
-    host, port = text, "53"
-    if text.startswith("[") or text.count(":") == 1:
-        host, _, port = text.rpartition(":")
-    try:
-        address = ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        address = None
-    if address is None or not port.isdecimal() or not 1 <= int(port) <= 65535:
-        raise ValueError(f"{text!r} is not a name server: write its address, such as 10.0.0.2 or 10.0.0.2:53")
-    return dns.nameserver.Do53Nameserver(str(address), int(port))
-
-
-def _is_server(text: str) -> str:
-    _server(text)
-    return text
-
-
-class DNSConfig(CheckConfig):
-    kind: Literal["dns"] = "dns"
-    name: str
-    """Name to look up, or the address where `record` is PTR."""
-    record: Record = "A"
-    """Type of record."""
-    exactly: tuple[str, ...] | None = None
-    """Complete set of expected values, in any order."""
-    contains: tuple[str, ...] = ()
-    """Values that must be in the set."""
-    name_servers: tuple[Annotated[str, AfterValidator(_is_server)], ...] = ()
-    """Name servers to ask instead of the system's: addresses, with a port where it is not 53."""
-
-    @model_validator(mode="after")
-    def _readable(self) -> Self:
-        if self.exactly is not None and self.contains:
-            raise ValueError("exactly already says all: leave contains out")
-        try:
-            _ = self.query_name
-        except dns.exception.DNSException as error:
-            raise ValueError(f"name: {self.name!r} is not a name: {error}") from None
-        for text in (*(self.exactly or ()), *self.contains):
-            try:
-                _expected(self.record, text)
-            except (dns.exception.DNSException, ValueError) as error:
-                raise ValueError(f"{text!r} is not the value of a record of type {self.record}: {error}") from None
-        return self
-
-    @property
-    def query_name(self) -> dns.name.Name:
-        """Absolute name to query; the reverse name of an address for PTR."""
-        if self.record == "PTR":
-            try:
-                return dns.reversename.from_address(self.name)
-            except (dns.exception.SyntaxError, ValueError):
-                pass
-        return dns.name.from_text(self.name)
 
 
 class DNS:
@@ -122,7 +61,7 @@ class DNS:
         """Return a new resolver for each probe: resolv.conf may have changed, and nothing is cached."""
         resolver = dns.asyncresolver.Resolver(configure=not self._config.name_servers)
         if self._config.name_servers:
-            resolver.nameservers = [_server(text) for text in self._config.name_servers]
+            resolver.nameservers = [dns.nameserver.Do53Nameserver(*server(text)) for text in self._config.name_servers]
         resolver.lifetime = self._config.patience
         resolver.timeout = self._config.patience / 3  # a dead first server must leave time for the second
         return resolver
@@ -136,9 +75,9 @@ class DNS:
         return f"{self._config.name} is an alias, and its target {last.to_text(omit_final_dot=True)}"
 
     def _judge(self, answer: dns.resolver.Answer, latency: float) -> Result:
-        found = {_comparable(data): _text(data) for data in answer.rrset or ()}
+        found = {comparable(data): as_text(data) for data in answer.rrset or ()}
         observed: Observed = {"records": sorted(found.values()), "ttl": answer.rrset.ttl if answer.rrset else None}
-        wanted = {_expected(self._config.record, text): text for text in self._config.exactly or self._config.contains}
+        wanted = {expected(self._config.record, text): text for text in self._config.exactly or self._config.contains}
         wrong = _listed("missing", [text for key, text in wanted.items() if key not in found])
         if self._config.exactly is not None:
             wrong += _listed("not expected", [text for key, text in found.items() if key not in wanted])
@@ -157,26 +96,6 @@ class DNS:
             failed = f"{self._what}: the name servers failed ({', '.join(sorted(codes))})"
             return Result.unhealthy(FailureKind.DNS, failed)
         return Result.unhealthy(FailureKind.CONNECT, f"{self._what}: no name server can be reached")
-
-
-def _expected(record: str, text: str) -> object:
-    """Return a configured value in the form of `_comparable`. Raises ValueError or DNSException."""
-    if record == "TXT":
-        return text
-    data = dns.rdata.from_text(dns.rdataclass.IN, record, text, origin=dns.name.root, relativize=False)
-    return _comparable(data)
-
-
-def _comparable(data: dns.rdata.Rdata) -> object:
-    """Return a value that is equal for records with the same meaning, whatever the case of names and the split of a
-    text."""
-    return _text(data) if isinstance(data, TXTBase) else data
-
-
-def _text(data: dns.rdata.Rdata) -> str:
-    if isinstance(data, TXTBase):
-        return b"".join(data.strings).decode(errors="replace")
-    return str(data.to_text())
 
 
 def _listed(what: str, values: Iterable[str]) -> list[str]:

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-from pydantic import Field, StringConstraints
-
-from healthd.checks.aws_account import Account, AWSOptions, CallError
+from healthd.checks.aws_account import Account, CallError
 from healthd.checks.contract import CheckConfig, CheckContext
+from healthd.checks.ecs_options import ECSConfig
 from healthd.checks.finding import Finding, degraded, sum_up, unhealthy
 from healthd.model import FailureKind, Measure, Observed, Result
-from healthd.wording import shape
 
 _KEEPS_FAILING = 3  # tasks in a row, as many as the circuit breaker waits for at least
-_Name = Annotated[str, StringConstraints(pattern=shape(r"^[A-Za-z0-9_-]{1,255}$", "a name, not an ARN"))]
-
-
-class ECSConfig(AWSOptions):
-    kind: Literal["ecs"] = "ecs"
-    cluster: _Name = "default"
-    """Name of the cluster."""
-    service: _Name
-    """Name of the service."""
-    at_least: int = Field(1, ge=0)
-    """Least number of running tasks: with fewer it is unhealthy, from there on degraded until none is missing."""
 
 
 class ECS:

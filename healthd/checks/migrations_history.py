@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import Protocol
 
 from asyncpg.exceptions import UndefinedTableError
-from pydantic import StringConstraints
 
 from healthd.checks import mongodb_client as mongodb
 from healthd.checks import postgresql_connection as postgresql
 from healthd.checks.migrations_expected import Expected, normal_checksum
 from healthd.model import Result
-from healthd.wording import shape
-
-TableName = Annotated[
-    str,
-    StringConstraints(
-        pattern=shape(r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$", "a table, or a schema, a dot and a table")
-    ),
-]
 
 
 @dataclass(frozen=True, slots=True)

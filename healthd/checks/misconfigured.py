@@ -27,16 +27,32 @@ class Misconfigured:
         """Do nothing: no resource is open."""
 
 
+class UnloadedCheck:
+    """Fails every probe for as long as the driver of its kind is not loaded."""
+
+    config_model: ClassVar[type[CheckConfig]] = CheckConfig
+
+    def __init__(self, config: CheckConfig, context: CheckContext) -> None:
+        self.config, self.context = config, context
+
+    async def probe(self) -> Result:
+        text = f"the driver of kind {self.config.kind!r} is still not loaded: the file system may hang"
+        return Result.unhealthy(FailureKind.INTERNAL, text)
+
+    async def close(self) -> None:
+        """Do nothing: no resource is open."""
+
+
 class BrokenCheck:
     """Fails every probe with the exception that the kind raised when the check was built."""
 
     config_model: ClassVar[type[CheckConfig]] = CheckConfig
 
     def __init__(self, message: str, *_: Any) -> None:
-        self._message = message
+        self.message = message
 
     async def probe(self) -> Result:
-        return Result.unhealthy(FailureKind.MISCONFIGURED, self._message)
+        return Result.unhealthy(FailureKind.MISCONFIGURED, self.message)
 
     async def close(self) -> None:
         """Do nothing: no resource is open."""

@@ -8,33 +8,18 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pymongo import ReadPreference, ReturnDocument, WriteConcern
 
 from healthd.checks import mongodb_client as mongodb
 from healthd.checks.contract import CheckConfig, CheckContext
-from healthd.checks.database import DatabaseConfig, Require
-from healthd.checks.mongodb_driver import Driver, InstalledDriver
+from healthd.checks.database import Require
+from healthd.checks.mongodb_options import MongoDBConfig
 from healthd.model import FailureKind, Result, Status
-from healthd.units import Duration, show_duration
+from healthd.units import show_duration
 
 _QUIET = 15.0  # seconds: an idle primary writes a no-op every 10 s (periodicNoopIntervalSecs)
-
-
-class MongoDBConfig(DatabaseConfig):
-    kind: Literal["mongodb"] = "mongodb"
-    uri: mongodb.MongoDBURI
-    """Address: `mongodb://user:password@one,two,three/?replicaSet=rs0` or `mongodb+srv://…`."""
-    require: Require = Require.PRIMARY
-    """Role that a member must have: `primary`, `replica` (a secondary) or `any`."""
-    max_lag: Duration = 30.0
-    """Maximum replication lag of a secondary."""
-    canary: mongodb.CollectionName | None = None
-    """Collection as `database.collection` in which each probe writes one document with majority write concern; a
-    secondary only reads it."""
-    driver: InstalledDriver = Driver.PYMONGO
-    """Driver: `pymongo` is the asynchronous client of PyMongo, `motor` the one before it, which is past its end."""
 
 
 class MongoDB:

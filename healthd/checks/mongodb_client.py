@@ -10,24 +10,22 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine
-from typing import Annotated, Any
+from typing import Any
 
 from dns.exception import DNSException
-from pydantic import AfterValidator, SecretStr, StringConstraints
+from pydantic import SecretStr
 from pymongo import ReadPreference, common, errors, monitoring
 from pymongo.asynchronous.uri_parser import parse_uri
 from pymongo.uri_parser import parse_uri as parse_uri_now
 
 from healthd.addresses.mongodb import read_mongodb
 from healthd.addresses.words import split
-from healthd.checks.database import Require, checked_uri, first_line
+from healthd.checks.database import Require, first_line
 from healthd.checks.failures import classify
 from healthd.checks.listening import require_listener
-from healthd.checks.mongodb_driver import Driver, connect, drop, load_resolver
+from healthd.checks.mongodb_driver import Driver, connect, drop, installed, load_resolver
 from healthd.checks.refused import in_words
 from healthd.model import FailureKind, Result
-from healthd.runtime.authority import authority_of
-from healthd.wording import shape
 
 # Errors of a server, or of the network to it; any other is a bug of ours and left to the monitor.
 FAILURES: tuple[type[Exception], ...] = (errors.PyMongoError, OSError, EOFError)
@@ -53,19 +51,15 @@ _KINDS: dict[type[BaseException], FailureKind] = {
 }
 
 
-def _readable(uri: SecretStr) -> SecretStr:
-    checked_uri(uri, "mongodb", "mongodb+srv")
-    hosts = authority_of(uri.get_secret_value()).rpartition("@")[2]
-    if not hosts:
-        raise ValueError("names no host: write mongodb://host/database or mongodb+srv://host/database")
-    if uri.get_secret_value().startswith("mongodb+srv:") and ("," in hosts or ":" in hosts):
-        raise ValueError("mongodb+srv:// takes one host without a port: its DNS records name the members")
-    if uri.get_secret_value().startswith("mongodb+srv:"):
-        load_resolver()
+def readable(uri: SecretStr) -> SecretStr:
+    """Return `uri` when the driver can read it, and load what it resolves its hosts with. Raises ValueError, never with
+    any part of the value."""
     text, _ = read_mongodb(uri.get_secret_value())
+    if text.startswith("mongodb+srv:"):  # the rest is known only after a lookup
+        load_resolver()
+        return uri
     try:
-        if text.startswith("mongodb://"):  # the other form is known only after a lookup
-            parse_uri_now(text)
+        parse_uri_now(text)
     except (errors.PyMongoError, ValueError, TypeError):
         raise ValueError(
             _unreadable_option(text)
@@ -84,22 +78,20 @@ def _unreadable_option(uri: str) -> str | None:
     return None
 
 
-CollectionName = Annotated[
-    str,
-    StringConstraints(pattern=shape(r"^[^.$\s/\\\"]+\.[^$\s]+$", "a database, a dot and a collection")),
-]
 PREFERENCES = {
     Require.PRIMARY: ReadPreference.PRIMARY,
     Require.REPLICA: ReadPreference.SECONDARY,
     Require.ANY: ReadPreference.PRIMARY_PREFERRED,
 }
-MongoDBURI = Annotated[SecretStr, AfterValidator(_readable)]
 
 
 class Client:
     """At most one driver client, for probes with a `timeout` in seconds."""
 
     def __init__(self, uri: SecretStr, timeout: float, driver: Driver = Driver.PYMONGO) -> None:
+        """Create a client. Raises ValueError for what the driver does not take."""
+        readable(uri)
+        installed(driver)
         (self._uri, _), self._timeout, self._driver = read_mongodb(uri.get_secret_value()), timeout, driver
         self._client: Any = None
         self._is_answered = False  # by a server, since the last failure

@@ -8,7 +8,7 @@ import threading
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from healthd.checks.by_driver import ByDriver
 
 
 class Driver(StrEnum):
@@ -18,7 +18,8 @@ class Driver(StrEnum):
     MOTOR = "motor"
 
 
-def _loaded(driver: Driver) -> Driver:
+def installed(driver: Driver) -> Driver:
+    """Load a driver and return it. Raises ValueError."""
     try:
         load(driver)
     except ImportError as error:
@@ -26,7 +27,7 @@ def _loaded(driver: Driver) -> Driver:
     return driver
 
 
-InstalledDriver = Annotated[Driver, AfterValidator(_loaded)]
+InstalledDriver = Annotated[Driver, ByDriver("healthd.checks.mongodb_driver:installed")]
 
 _closing: set[asyncio.Task[None]] = set()
 

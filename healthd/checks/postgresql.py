@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from asyncpg import exceptions as errors
-from pydantic import Field
 
 from healthd.checks import postgresql_connection as postgresql
 from healthd.checks.contract import CheckConfig, CheckContext
-from healthd.checks.database import DatabaseConfig, Limits, Require, percent
+from healthd.checks.database import Require, percent
+from healthd.checks.postgresql_options import PostgreSQLConfig
 from healthd.model import FailureKind, Result, Status
-from healthd.units import Duration, show_duration
-from healthd.wording import shape
+from healthd.units import show_duration
 
 # One round trip, and nothing in it needs a grant. Without pg_read_all_stats the kind of another user's session is
 # hidden, and so is the state of the WAL receiver: then sessions with a database and a user are counted, and a
@@ -48,22 +47,6 @@ _QUERY_WITHOUT_WAL = (
     _QUERY.partition("       CASE WHEN recovering THEN\n         EXISTS")[0]
     + "       false AS knows_lag\n  FROM pg_is_in_recovery() AS recovering"
 )
-
-
-class PostgreSQLConfig(DatabaseConfig):
-    kind: Literal["postgresql"] = "postgresql"
-    uri: postgresql.PostgreSQLURI
-    """Address: `postgresql://user:password@host/database`, with TLS options such as `?sslmode=verify-full`."""
-    require: Require = Require.PRIMARY
-    """Role that the server must have: `primary`, `replica` or `any`."""
-    max_lag: Duration = 30.0
-    """Maximum replication lag of a standby."""
-    connections: Limits = Limits()
-    """Limits on the share of the connections available to ordinary roles."""
-    canary: str | None = Field(
-        None, pattern=shape(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)?$", "a table, or a schema, a dot and a table")
-    )
-    """Table in which each probe commits one row; a standby only reads it. Its columns are `id` and `at`."""
 
 
 @dataclass(frozen=True, slots=True)

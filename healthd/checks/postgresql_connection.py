@@ -10,28 +10,19 @@ import errno
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import asyncpg
 from asyncpg import exceptions as errors
-from pydantic import AfterValidator, SecretStr
+from pydantic import SecretStr
 
 from healthd.addresses.postgresql import read_postgresql
 from healthd.checks.connect import Endpoint
-from healthd.checks.database import checked_uri, first_line
+from healthd.checks.database import first_line
 from healthd.checks.failures import classify, describe
 from healthd.checks.postgresql_hosts import without_silent_hosts
 from healthd.model import FailureKind, Result
 from healthd.runtime.clock import Clock
-
-
-def readable(uri: SecretStr) -> SecretStr:
-    """Return `uri` when the driver can parse it. Raises ValueError, never with any part of the value."""
-    read_postgresql(checked_uri(uri, "postgresql", "postgres").get_secret_value())
-    return uri
-
-
-PostgreSQLURI = Annotated[SecretStr, AfterValidator(readable)]
 
 # Errors of a server, or of the network to it; any other is a bug of ours and left to the monitor.
 FAILURES: tuple[type[Exception], ...] = (

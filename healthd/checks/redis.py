@@ -10,7 +10,8 @@ from redis import exceptions as errors
 
 from healthd.checks import redis_connection as redis
 from healthd.checks.contract import CheckConfig, CheckContext
-from healthd.checks.redis_state import RedisConfig, Standing, judge
+from healthd.checks.redis_options import RedisConfig
+from healthd.checks.redis_state import Standing, judge
 from healthd.model import FailureKind, Result, Status
 
 _NO_INFO = (

@@ -7,38 +7,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
-from urllib.parse import unquote
+from typing import Any, TypeVar
 
-from pydantic import AfterValidator, SecretStr
+from pydantic import SecretStr
 from redis import exceptions as errors
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 
 from healthd.addresses.redis import read_redis
-from healthd.addresses.words import split
-from healthd.checks.database import checked_uri, first_line
+from healthd.checks.database import first_line
 from healthd.checks.failures import classify
 from healthd.checks.refused import in_words
 from healthd.model import FailureKind, Result
 from healthd.runtime.clock import Clock
 
+T = TypeVar("T")
 
-def _readable(uri: SecretStr) -> SecretStr:
-    checked_uri(uri, "redis", "rediss", "unix")
-    text = uri.get_secret_value()
-    database = unquote(text.partition("?")[0].partition("://")[2].partition("/")[2]).strip("/")
-    words = [word.value for word in split(text)[1] if word.name in ("db", "database")]
-    if any(number and not number.isdigit() for number in (*words, *([] if text.startswith("unix:") else [database]))):
-        raise ValueError("names a database that is no number: the path of redis://host:6379/0 is the database's number")
+
+def readable(uri: SecretStr) -> SecretStr:
+    """Return `uri` when the driver takes it. Raises ValueError, never with any part of the value."""
     try:
         ConnectionPool.from_url(read_redis(uri.get_secret_value())[0]).make_connection()  # type: ignore[no-untyped-call]
     except (TypeError, errors.RedisError):
         raise ValueError("has a value that the Redis driver does not take: see its words for TLS and db") from None
     return uri
 
-
-T = TypeVar("T")
-RedisURI = Annotated[SecretStr, AfterValidator(_readable)]
 
 # Errors of a server, or of the network to it; any other is a bug of ours and left to the monitor.
 FAILURES: tuple[type[Exception], ...] = (errors.RedisError, OSError, EOFError)
@@ -70,8 +62,9 @@ class Connection:
 
     def __init__(self, uri: SecretStr, clock: Clock, patience: float) -> None:
         """Create a connection. `patience`: seconds that a probe has; a connection of an earlier probe gets at most
-        half."""
+        half. Raises ValueError for what the driver does not take."""
         self._patience = patience
+        readable(uri)
         (self._uri, _), self._clock = read_redis(uri.get_secret_value()), clock
         self._open: AbstractConnection | None = None
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None

@@ -4,34 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from redis.exceptions import MasterDownError, ResponseError
 
-from healthd.checks.database import DatabaseConfig, Limits, Require, percent
-from healthd.checks.redis_connection import RedisURI, failure
+from healthd.checks.database import Limits, Require, percent
+from healthd.checks.redis_connection import failure
+from healthd.checks.redis_options import RedisConfig
 from healthd.model import FailureKind, Result
-from healthd.units import Duration, show_duration
+from healthd.units import show_duration
 
 _SLOTS = 16_384
 _PRIMARY = ("master", "active-replica")  # the latter is KeyDB's, of replicas that take writes
 _QUIET = 15.0  # seconds: an idle primary sends a ping every 10 s (repl-ping-replica-period)
-
-
-class RedisConfig(DatabaseConfig):
-    kind: Literal["redis"] = "redis"
-    uri: RedisURI
-    """Address: `redis://user:password@host:6379/0`, `rediss://` with TLS, or `unix:///path.sock`."""
-    require: Require = Require.PRIMARY
-    """Role that the server must have: `primary`, `replica` or `any`; ignored in a cluster."""
-    max_lag: Duration = 30.0
-    """Maximum time that a replica may be without its primary."""
-    memory: Limits = Limits(degraded=0.8, unhealthy=0.95)
-    """Limits on the share of `maxmemory` in use, where Redis evicts nothing."""
-    connections: Limits = Limits()
-    """Limits on the share of `maxclients` in use."""
-    canary: str | None = None
-    """Key prefix: a primary must store a value under it and return it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
 from healthd.checks.database import DatabaseConfig
-from healthd.checks.redis_connection import RedisURI
+from healthd.checks.redis_options import RedisURI
 from healthd.model import FailureKind, Measure, Result, Status
 from healthd.wording import excerpt, shape
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-from pydantic import Field, StringConstraints
-
-from healthd.checks.aws_account import Account, AWSOptions, CallError
+from healthd.checks.aws_account import Account, CallError
 from healthd.checks.aws_metric import newest
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.finding import Finding, sum_up
-from healthd.checks.limits import AgeLimits, NumberLimits, beyond, show_age
+from healthd.checks.limits import AgeLimits, beyond, show_age
+from healthd.checks.sqs_options import SQSConfig
 from healthd.model import FailureKind, JSONScalar, Measure, Result
-from healthd.wording import shape
 
 _NO_QUEUE = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}
 _AGE = ("AWS/SQS", "ApproximateAgeOfOldestMessage")
@@ -21,23 +19,6 @@ _ATTRIBUTES = (
     "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed",
     "RedrivePolicy",
 )  # fmt: skip
-
-
-class SQSConfig(AWSOptions):
-    kind: Literal["sqs"] = "sqs"
-    queue: Annotated[
-        str, StringConstraints(pattern=shape(r"^[A-Za-z0-9_-]{1,75}(\.fifo)?$", "the name of a queue, not its URL"))
-    ]
-    """Name of the queue."""
-    owner: str | None = Field(None, pattern=shape(r"^\d{12}$", "an account of 12 digits, in quotes"))
-    """Account number of the queue's owner, if that is another."""
-    oldest: AgeLimits = AgeLimits(degraded=300.0, unhealthy=1800.0)
-    """Limits on how long the message waits that has waited longest, which CloudWatch tells some minutes late; `{}`: it
-    is not asked."""
-    waiting: NumberLimits = NumberLimits()
-    """Limits on the number of waiting messages, delayed ones left out; none unless given."""
-    dead_letters: NumberLimits = NumberLimits(degraded=0)
-    """Limits on the number of messages in the dead-letter queue of its redrive policy."""
 
 
 class SQS:

@@ -11,6 +11,7 @@ import click
 
 from healthd.app.daemon import Daemon
 from healthd.commands.options import config_option, settings_or_exit
+from healthd.registry import leaving_out_drivers
 from healthd.runtime import loop
 from healthd.web.server import CannotListenError
 
@@ -21,7 +22,8 @@ _LEAVING = 3.0  # seconds that the interpreter gets to exit
 @config_option
 def run(config_file: Path | None) -> None:
     """Run the daemon until SIGTERM or Ctrl-C. SIGHUP reads the configuration again."""
-    settings = settings_or_exit(config_file)
+    with leaving_out_drivers():  # they are loaded once health is served
+        settings = settings_or_exit(config_file)
 
     async def serve() -> None:
         await Daemon(settings, config_file).run()

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 
 import structlog
 
-from healthd.checks import find_kind
+from healthd.checks import CHECKS, find_kind
 from healthd.checks.contract import Check, CheckConfig, CheckContext
 from healthd.checks.failures import describe
 from healthd.checks.heartbeat_record import Records
-from healthd.checks.misconfigured import BrokenCheck, Misconfigured, MisconfiguredConfig
+from healthd.checks.misconfigured import BrokenCheck, Misconfigured, MisconfiguredConfig, UnloadedCheck
 from healthd.config.settings import Settings
 from healthd.model import Probe, Status, Transition
 from healthd.monitoring.board import Board, CheckState
 from healthd.monitoring.monitor import Listener, Monitor
 from healthd.monitoring.schedule import Schedule
+from healthd.registry import why_not_loaded
 from healthd.runtime.clock import Clock
+from healthd.runtime.daemon_thread import in_daemon_thread
 from healthd.runtime.redaction import Redactor
 
 _log = structlog.get_logger(__name__)
 _AT_ONCE = 20  # checks that are built without a pause
+_PATIENCE = 15.0  # seconds that a caller waits for drivers
 _SWEEP = 1.0  # seconds between two searches for overdue checks
 
 
@@ -45,6 +49,8 @@ class Suite:
         self._heartbeats = heartbeats or Records()
         self._monitors: dict[str, Monitor] = {}
         self._closed = False
+        self._built = asyncio.Event()  # no check waits for its driver
+        self._built.set()
         self._told: set[tuple[str, float]] = set()  # expired checks and times that were reported to the listener
         self._shared: tuple[Collection[str], str | None] = (), None
         self.elsewhere: Callable[[str], float | None] = lambda _: None
@@ -72,8 +78,22 @@ class Suite:
                     break
         await asyncio.gather(*(monitor.close() for monitor in gone))
 
+    async def load_drivers(self) -> None:
+        """Build the checks whose drivers the configuration was read without. Each is built in a thread, one after the
+        other, so that the event loop has turns in between. A check that cannot be built fails, and the log says why."""
+        for monitor in list(self._monitors.values()):
+            if isinstance(unloaded := monitor.check, UnloadedCheck):
+                build = partial(self._bear, unloaded.config, unloaded.context)
+                monitor.check = await in_daemon_thread(build, name=f"load {monitor.config.kind}")
+                if isinstance(monitor.check, BrokenCheck):
+                    _log.error("check cannot be built", check=monitor.name, reason=self._redact(monitor.check.message))
+        self._built.set()
+
     async def probe(self, name: str) -> Probe:
         """Probe a check now. Raises KeyError, or RetiredError when a reload removes it meanwhile."""
+        if not self._built.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._built.wait(), _PATIENCE)
         monitor = self._monitors[name]
         probe = await monitor.run()
         self._look_in_time(monitor)
@@ -162,7 +182,7 @@ class Suite:
         monitor = Monitor(
             name,
             config,
-            self._bear(config, CheckContext(name, self._clock, self._environ, self._heartbeats)),
+            self._bear_or_wait(config, CheckContext(name, self._clock, self._environ, self._heartbeats)),
             board=self._board,
             clock=self._clock,
             redact=self._redact,
@@ -172,11 +192,19 @@ class Suite:
         monitor.replica = replica if name in checks else None
         return monitor
 
+    def _bear_or_wait(self, config: CheckConfig, context: CheckContext) -> Check:
+        if CHECKS.lacks_driver(config.kind) and not isinstance(config, MisconfiguredConfig):
+            self._built.clear()
+            return UnloadedCheck(config, context)
+        return self._bear(config, context)
+
     def _bear(self, config: CheckConfig, context: CheckContext) -> Check:
         """Build the check of a configuration. A check that cannot be built fails alone: the others must run."""
         if isinstance(config, MisconfiguredConfig):
             return Misconfigured(config, context)
         try:
             return find_kind(config.kind)(config, context)
-        except Exception as error:
+        except ImportError as error:
+            return BrokenCheck(why_not_loaded(config.kind, error))
+        except (Exception, SystemExit) as error:
             return BrokenCheck(f"cannot be built: {describe(error)}")

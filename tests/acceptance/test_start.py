@@ -21,9 +21,11 @@ faults = json.loads(os.environ["FAULTS"])
 
 class Planted:
     def find_spec(self, name, path=None, target=None):
-        fault = faults.get(name)
+        fault = faults.get(name) or faults.get(name.partition(".")[0])
         if fault == "raise":
             raise RuntimeError("planted")
+        if fault == "missing":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         while fault is not None and not os.path.exists(fault):
             time.sleep(0.01)
 
@@ -40,9 +42,10 @@ def base(tmp_path: Path) -> Config:
 
 
 def planted(folder: Path, **faults: str) -> dict[str, str]:
-    """The environment of a program in which the import of a module raises, or waits until a file is there."""
+    """The environment of a program in which the import of a part of the daemon, or of a package, raises or waits until
+    a file is there."""
     (folder / "sitecustomize.py").write_text(PLANTED)
-    names = {f"healthd.app.{name}": fault for name, fault in faults.items()}
+    names = {f"healthd.app.{name}" if name in ("rest", "gates") else name: fault for name, fault in faults.items()}
     return {"PYTHONPATH": str(folder), "FAULTS": json.dumps(names)}
 
 
@@ -143,3 +146,109 @@ async def test_a_journal_that_hangs_delays_no_answer(base: Config) -> None:
             await asked_of_journal.wait()
             await until(lambda: is_ready(session, server), "ready")
             assert (await asked(session, server, "/gates"))[0] == 503
+
+
+DRIVEN: dict[str, Config] = {
+    "aiobotocore": {
+        "kind": "s3",
+        "region": "eu-central-1",
+        "bucket": "backups",
+        "endpoint_url": "http://127.0.0.1:1",
+        "access_key_id": "AKIDEXAMPLE",
+        "secret_access_key": "it-is-secret",
+    },
+    "asyncpg": {"kind": "postgresql", "uri": "postgresql://app@127.0.0.1:1/x"},
+    "pymongo": {"kind": "mongodb", "uri": "mongodb://127.0.0.1:1/x?useNewUrlParser=true"},
+    "redis": {"kind": "redis", "uri": "redis://127.0.0.1:1"},
+}
+
+
+def driven() -> Config:
+    return {package: {**check, "interval": "1s", "timeout": "900ms"} for package, check in DRIVEN.items()}
+
+
+async def reported(session: aiohttp.ClientSession, server: Daemon, check: str) -> dict[str, Any]:
+    """What /health says of a check."""
+    found: dict[str, Any] = json.loads((await asked(session, server, "/health"))[1])["checks"][check]
+    return found
+
+
+async def test_health_is_served_before_a_driver_is_loaded(base: Config, tmp_path: Path) -> None:
+    """Readiness and the state of the checks are not known meanwhile, and a probe that is asked for waits."""
+    loaded = tmp_path / "loaded"
+    env = planted(tmp_path, **dict.fromkeys(("aiobotocore.config", "asyncpg", "pymongo", "redis"), str(loaded)))
+    settings = {**base, "checks": {"here": CHECK, **driven()}}
+    async with daemon.running(settings, env=env) as server, aiohttp.ClientSession(headers=AUTHORIZED) as session:
+        assert (await asked(session, server, "/health/live"))[0] == 200
+        status, text = await asked(session, server, "/health/ready")
+        assert (status, json.loads(text)["status"]) == (503, "not ready")
+        assert (await reported(session, server, "redis"))["status"] == "unknown"
+        early = asyncio.create_task(session.post(f"{server.url}/checks/redis/run"))
+        done, _ = await asyncio.wait({early}, timeout=0.3)
+        assert not done
+        loaded.touch()
+        async with await early as answer:
+            assert "nobody listens" in await answer.text()
+        await until(lambda: is_ready(session, server), "ready")
+        for check in DRIVEN:
+
+            async def is_probed(check: str = check) -> bool:
+                return bool((await reported(session, server, check))["status"] == "unhealthy")
+
+            await until(is_probed, check)
+            assert (await reported(session, server, check))["kind"] in ("connect", "timeout")
+        assert "checks.pymongo: " in server.log(), "what only the driver knows of an address is told as well"
+
+
+async def test_a_driver_that_cannot_be_loaded_fails_its_check_alone(base: Config, tmp_path: Path) -> None:
+    """The log and the result say why; everything else is there."""
+    settings = {**base, "checks": {"here": CHECK, **driven()}}
+    async with (
+        daemon.running(settings, env=planted(tmp_path, redis="missing", pymongo="raise")) as server,
+        aiohttp.ClientSession() as session,
+    ):
+        await until(lambda: is_ready(session, server), "ready")
+
+        async def has_gates() -> bool:
+            return (await asked(session, server, "/gates"))[0] == 200
+
+        await until(has_gates, "gates")
+        for check, why in (("redis", "kind 'redis' cannot be loaded: No module named"), ("pymongo", "planted")):
+            found = await reported(session, server, check)
+            assert (found["status"], found["kind"]) == ("unhealthy", "misconfigured")
+            assert why in found["message"]
+            told = [json.loads(line) for line in server.log().splitlines() if "check cannot be built" in line]
+            assert any(line["check"] == check and why in line["reason"] for line in told)
+        assert (await reported(session, server, "asyncpg"))["kind"] in ("connect", "timeout")
+
+
+async def test_an_address_that_only_the_driver_can_judge(base: Config, tmp_path: Path) -> None:
+    """At the start the check says what is wrong with it; a reload refuses it, as `config check` does."""
+    bad = {"kind": "redis", "uri": "rediss://:secret@127.0.0.1:1/0?ssl_cert_reqs=sometimes", "interval": "1s"}
+    settings = {**base, "checks": {"here": CHECK, "bad": {**bad, "timeout": "900ms"}}}
+    async with daemon.running(settings) as server, aiohttp.ClientSession() as session:
+        await until(lambda: is_ready(session, server), "ready")
+        found = await reported(session, server, "bad")
+        assert found["kind"] == "misconfigured"
+        assert "has a value that the Redis driver does not take" in found["message"]
+        server.configure({**settings, "checks": {**settings["checks"], "there": CHECK}})
+        await until(lambda: "configuration refused" in server.log(), "the reload")
+        assert "secret" not in server.log()
+
+
+async def test_checks_run_although_a_driver_hangs(base: Config, tmp_path: Path) -> None:
+    """Only the check that needs it fails, and says so, until it is there."""
+    loaded = tmp_path / "loaded"
+    env = planted(tmp_path, redis=str(loaded))
+    with (tmp_path / "sitecustomize.py").open("a") as file:
+        file.write("import healthd.app.late_parts\nhealthd.app.late_parts._PATIENCE = 0.5\n")
+    settings = {**base, "checks": {"here": CHECK, "redis": driven()["redis"]}}
+    async with daemon.running(settings, env=env) as server, aiohttp.ClientSession() as session:
+        await until(lambda: is_ready(session, server), "ready without it")
+
+        async def says(text: str) -> bool:
+            return text in ((await reported(session, server, "redis"))["message"] or "")
+
+        await until(lambda: says("the driver of kind 'redis' is still not loaded"), "what is missing")
+        loaded.touch()
+        await until(lambda: says("nobody listens"), "the first probe of the server")

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from healthd.checks.ecs import ECSConfig, judge
+from healthd.checks.ecs import judge
+from healthd.checks.ecs_options import ECSConfig
 from healthd.model import FailureKind, Status
 from tests.integration.healthd.checks.aws_asking import REGION, client, looked
 from tests.servers import aws as front

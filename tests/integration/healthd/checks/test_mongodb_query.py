@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from healthd.checks.mongodb_driver import Driver
-from healthd.checks.mongodb_query import MongoDBQueryConfig
+from healthd.checks.mongodb_query_options import MongoDBQueryConfig
 from healthd.model import FailureKind, Measure, Status
 from tests.integration.healthd.checks.probing import watched
 from tests.servers import mongodb, mongodb_peer

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from healthd.checks.rds import RDSConfig
+from healthd.checks.rds_options import RDSConfig
 from healthd.checks.rds_state import cluster_findings, has_volume, instance_findings
 from healthd.model import FailureKind, Status
 from tests.integration.healthd.checks.aws_asking import REGION, client, looked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from healthd.checks.s3 import S3Config
+from healthd.checks.s3_options import S3Config
 from healthd.model import FailureKind, Status
 from tests.integration.healthd.checks.aws_asking import REGION, client, looked
 from tests.servers import moto, ports

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from healthd.checks.sqs import SQSConfig
+from healthd.checks.sqs_options import SQSConfig
 from healthd.model import FailureKind, Status
 from tests.integration.healthd.checks.aws_asking import REGION, checked, client, looked
 from tests.servers import aws as front

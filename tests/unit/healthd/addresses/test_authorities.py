@@ -6,9 +6,9 @@ import pytest
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from healthd.checks.http_address import HttpURL
-from healthd.checks.mongodb_client import MongoDBURI
-from healthd.checks.postgresql_connection import PostgreSQLURI
-from healthd.checks.redis_connection import RedisURI
+from healthd.checks.mongodb_options import MongoDBURI
+from healthd.checks.postgresql_options import PostgreSQLURI
+from healthd.checks.redis_options import RedisURI
 from healthd.runtime.web_address import SecretHttpUrl
 from healthd.units import HttpAddress
 

@@ -4,7 +4,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from healthd.checks.database import Limits, checked_uri, first_line, percent
-from healthd.checks.postgresql import PostgreSQLConfig
+from healthd.checks.postgresql_options import PostgreSQLConfig
 from healthd.config.file import ConfigError, parse
 from healthd.config.settings import Settings
 from healthd.model import FailureKind, Status

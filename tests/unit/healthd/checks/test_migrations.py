@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from healthd.checks.migrations import MigrationsConfig, judge
+from healthd.checks.migrations import judge
 from healthd.checks.migrations_expected import Directory, Expected, UnreadableError
 from healthd.checks.migrations_history import Findings, Migration, compare
+from healthd.checks.migrations_options import MigrationsConfig
 from healthd.model import FailureKind, Status
 
 SUM, OTHER_SUM = "a" * 64, "b" * 64

@@ -7,9 +7,10 @@ import pytest
 from pydantic import SecretStr, ValidationError
 from pymongo import errors
 
-from healthd.checks.mongodb import MongoDBConfig, judge
+from healthd.checks.mongodb import judge
 from healthd.checks.mongodb_client import Client
 from healthd.checks.mongodb_driver import Driver
+from healthd.checks.mongodb_options import MongoDBConfig
 from healthd.model import FailureKind, Result, Status
 from tests.servers import tcp
 

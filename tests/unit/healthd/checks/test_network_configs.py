@@ -8,7 +8,7 @@ from pydantic import SecretStr, ValidationError
 
 from healthd.checks import find_kind
 from healthd.checks.contract import CheckConfig
-from healthd.checks.dns import DNSConfig
+from healthd.checks.dns_options import DNSConfig
 from healthd.checks.http import HttpConfig
 from healthd.checks.stripe import StripeConfig
 

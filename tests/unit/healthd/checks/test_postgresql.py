@@ -7,8 +7,9 @@ import pytest
 from asyncpg import exceptions as errors
 from pydantic import SecretStr
 
-from healthd.checks.postgresql import PostgreSQLConfig, Standing, judge
+from healthd.checks.postgresql import Standing, judge
 from healthd.checks.postgresql_connection import failure
+from healthd.checks.postgresql_options import PostgreSQLConfig
 from healthd.model import FailureKind, Result, Status
 
 PRIMARY = Standing(recovering=False, read_only=False, version="16.1", max_connections=100, reserved=3, used=10)

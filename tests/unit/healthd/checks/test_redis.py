@@ -7,7 +7,8 @@ from pydantic import SecretStr, ValidationError
 from redis import exceptions as errors
 
 from healthd.checks.redis_connection import failure
-from healthd.checks.redis_state import RedisConfig, Standing, judge
+from healthd.checks.redis_options import RedisConfig
+from healthd.checks.redis_state import Standing, judge
 from healthd.model import FailureKind, Result, Status
 
 PRIMARY = {

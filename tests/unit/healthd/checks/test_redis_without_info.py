@@ -6,7 +6,7 @@ from pydantic import SecretStr
 
 from healthd.checks.contract import CheckContext
 from healthd.checks.redis import Redis
-from healthd.checks.redis_state import RedisConfig
+from healthd.checks.redis_options import RedisConfig
 from healthd.model import FailureKind
 from healthd.runtime.clock import SystemClock
 
