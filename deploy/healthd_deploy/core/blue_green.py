@@ -176,7 +176,13 @@ class BlueGreen:
         if ramps:  # which has traffic from its start on
             await self.gate_session.lock.hold()
         await self.gate_session.begin(
-            self.policy, candidate, baseline, rollback_window=kept, resumed=resumed, ramps=ramps
+            self.policy,
+            candidate,
+            baseline,
+            rollback_window=kept,
+            resumed=resumed,
+            ramps=ramps,
+            awaits_switch=not ramps,
         )
         back = (f"put the traffic back to {live}", lambda: self._back(live))
         if ramps:
@@ -185,6 +191,7 @@ class BlueGreen:
         else:
             await self.gate_session.lock.hold()
             await steps.do(f"switch the traffic from {live} to {idle}", lambda: self._switch(idle), undo=back)
+            await self.gate_session.switched()
             await self.gate_session.verdict()
         steps.settled()
         if self.retire_after is not None:

@@ -82,13 +82,15 @@ class GateSession:
         part: str = "",
         resumed: bool = False,
         ramps: bool = False,
+        awaits_switch: bool = False,
     ) -> None:
         """Start a gate, or join the one of this deploy that runs; a deploy that `resumed`, with its version in place
         already, joins its last one even long after the verdict. Raises CouldNotAsk, also for what is not allowed now,
         and where the gate moves the traffic itself though this tool is to do so, or the other way round (`ramps`).
 
-        With `rolls_back` a fail triggers the daemon's actions. `rollback_window` is the number of seconds after a pass
-        in which the baseline can still take the traffic; None: without limit.
+        With `awaits_switch` it does not pass before `switched`. With `rolls_back` a fail triggers the daemon's actions.
+        `rollback_window` is the number of seconds after a pass in which the baseline can still take the traffic; None:
+        without limit.
         """
         rolls_back = rolls_back and not self.no_rollback
         lasts = None if rollback_window is None else show_duration(rollback_window)
@@ -98,12 +100,19 @@ class GateSession:
         if self._steps.dry_run:
             await self.admission.rehearse(request, ramps=ramps)
             return
+        if awaits_switch:
+            request["awaits_switch"] = True
         self._gate = await self.earlier.left(policy, candidate) if resumed and not part else None
         if self._gate is None:
             key = ":".join(filter(None, (self._key, policy, part)))
             await self._start(begun(self._client, self.earlier, request, key, joins_passed=resumed))
         assert self._gate is not None
         refuse_mismatch(policy, ramps=ramps, wanted=self._gate.ramp is not None)
+
+    async def switched(self) -> None:
+        """Tell the gate that was started that the traffic is switched. Raises CouldNotAsk."""
+        if not self._steps.dry_run and self._gate is not None and not self._gate.is_answered:
+            self._gate = await asked(self._client.switched(self._gate.id))
 
     async def _start(self, beginning: Coroutine[Any, Any, GateDocument]) -> None:
         asking = asyncio.ensure_future(beginning)

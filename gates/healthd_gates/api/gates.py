@@ -55,6 +55,11 @@ class GateCalls:
                 self._cancel, _GATE, _TOO_LATE, body=ReasonBody,
             ),
             Operation(
+                "switched", "POST", "/gates/{gate_id}/switched", "gates:verify",
+                "The traffic is switched: a gate that awaits it begins to judge. Any other stays as it is.",
+                self._switched, _GATE,
+            ),
+            Operation(
                 "approve_gate", "POST", "/gates/{gate_id}/approve", "gates:rollback",
                 "A person passes a gate that is held.", self._approve, _GATE, _NOT_HELD, body=ReasonBody,
             ),
@@ -144,6 +149,10 @@ class GateCalls:
 
     async def _cancel(self, call: Call[ReasonBody, Nothing]) -> web.Response:
         gate = await self._interventions.cancel(call.gate_id, caller=call.caller.name, reason=call.body.reason)
+        return answer(GateDocument.of(gate, call.base))
+
+    async def _switched(self, call: Call[Nothing, Nothing]) -> web.Response:
+        gate = await self._interventions.switched(call.gate_id, caller=call.caller.name)
         return answer(GateDocument.of(gate, call.base))
 
     async def _approve(self, call: Call[ReasonBody, Nothing]) -> web.Response:

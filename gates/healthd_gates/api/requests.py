@@ -107,7 +107,18 @@ class ListQuery(Model):
 
     service: Name | None = None
     state: (
-        Literal["active", "settling", "ramping", "observing", "held", "acting", "watching", "finished", "cancelled"]
+        Literal[
+            "active",
+            "awaiting",
+            "settling",
+            "ramping",
+            "observing",
+            "held",
+            "acting",
+            "watching",
+            "finished",
+            "cancelled",
+        ]
         | None
     ) = None
     limit: int = Field(50, ge=1, le=200)

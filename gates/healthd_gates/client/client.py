@@ -110,6 +110,10 @@ class GateClient:
     async def cancel(self, gate_id: str, reason: str) -> GateDocument:
         return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/cancel", body={"reason": reason})
 
+    async def switched(self, gate_id: str) -> GateDocument:
+        """Tell a gate that awaits it that the traffic is switched."""
+        return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/switched")
+
     async def approve(self, gate_id: str, reason: str) -> GateDocument:
         """Pass a held gate, as a person's verdict."""
         return await self._ask(GateDocument, "POST", f"/gates/{gate_id}/approve", body={"reason": reason})

@@ -16,12 +16,13 @@ from healthd_gates.domain.standing import Standing, Verdict
 class GateState(StrEnum):
     """State of a gate.
 
-    `SETTLING`: only a catastrophe decides. `RAMPING`: the candidate's share of the traffic grows with the evidence.
-    `OBSERVING`: evidence is collected. `HELD`: inconclusive, and a person
-    decides. `ACTING`: decided, and its actions are being carried out. `WATCHING`: passed, and a late regression still
-    causes a rollback. `FINISHED` and `CANCELLED` are final.
+    `AWAITING`: the traffic is being switched, and nobody has said that it is: nothing passes. `SETTLING`: only a
+    catastrophe decides. `RAMPING`: the candidate's share of the traffic grows with the evidence. `OBSERVING`: evidence
+    is collected. `HELD`: inconclusive, and a person decides. `ACTING`: decided, and its actions are being carried out.
+    `WATCHING`: passed, and a late regression still causes a rollback. `FINISHED` and `CANCELLED` are final.
     """
 
+    AWAITING = "awaiting"
     SETTLING = "settling"
     RAMPING = "ramping"
     OBSERVING = "observing"
@@ -156,6 +157,7 @@ class Gate:
     standing: Standing | None = None
     decision: Decision | None = None
     rollback: Rollback | None = None
+    awaits_switch: bool = False
     ramp: Ramp | None = None
     watch_until: datetime | None = None
     finished_at: datetime | None = None

@@ -77,6 +77,9 @@ class Override(Model):
 class VerifyRequest(Model):
     """`POST /gates/verify`. `lock` is the holder's name of the deploy lock under which this deploy runs.
 
+    With `awaits_switch` the caller switches the traffic after the gate has begun, and says so by `POST
+    /gates/{id}/switched`: from there on the policy's times count, and before it the gate does not pass.
+
     `rollback_window` is how long after the verdict the baseline can still take the traffic, instead of the service's
     configured value: after that people are notified of a late regression, and nothing is rolled back.
     """
@@ -88,6 +91,7 @@ class VerifyRequest(Model):
     deployment: Deployment = Deployment()
     rollback_window: Span | None = None
     rollback: Literal["auto", "off"] = "auto"
+    awaits_switch: bool = False
     lock: Text | None = None
     override: Override | None = None
 

@@ -12,7 +12,7 @@ from healthd_gates.engine.spec import GateSpec
 from healthd_gates.engine.step import Step
 from healthd_gates.engine.take_over import TakeOver
 
-_UNDECIDED = (GateState.SETTLING, GateState.RAMPING, GateState.OBSERVING, GateState.HELD)
+_UNDECIDED = (GateState.AWAITING, GateState.SETTLING, GateState.RAMPING, GateState.OBSERVING, GateState.HELD)
 
 
 class Interventions:
@@ -34,6 +34,14 @@ class Interventions:
             return transitions.cancel(gate, caller, reason, self._clock.now())
 
         return await self._take_over.step(gate_id, called_for, step)
+
+    async def switched(self, gate_id: str, *, caller: str) -> Gate:
+        """Let a gate that awaits the switch judge from now on; any other stays as it is. Raises UnknownGate."""
+
+        def step(gate: Gate, spec: GateSpec) -> Step:
+            return transitions.on_switched(gate, spec, self._clock.now(), caller)
+
+        return await self._take_over.step(gate_id, lambda gate: gate.state is GateState.AWAITING, step)
 
     async def decide(self, gate_id: str, verdict: Verdict, *, caller: str, reason: str) -> Gate:
         """Store a person's decision, pass or fail, on a held gate. Raises UnknownGate, NotHeld, AlreadyDecided."""

@@ -1,4 +1,5 @@
-"""One gate's life: settle → observe → decide → act → watch. It ends with the gate, or when another replica owns it."""
+"""One gate's life: await the switch → settle → observe → decide → act → watch. It ends with the gate, or when another
+replica owns it."""
 
 from __future__ import annotations
 
@@ -84,6 +85,8 @@ class GateRunner:
         """Run until the gate is over. Raises LeaseLost, and JournalError when the stored data cannot be read."""
         while not self.gate.state.is_over:
             match self.gate.state:
+                case GateState.AWAITING:
+                    await self._observe("switch", self._spec.verdict_rules)
                 case GateState.SETTLING | GateState.RAMPING | GateState.OBSERVING:
                     await self._observe("gate", self._spec.verdict_rules)
                 case GateState.HELD:
@@ -104,7 +107,7 @@ class GateRunner:
             return
         fetch, backlog = None, Backlog(self._record, stage, self._clock)
         try:
-            if stage == "gate" and not kept:
+            if stage != "watch" and not kept:
                 await self._learn_earlier(traffic)
             judge = await self._bring_back(stage)
             fetch = await begin_fetch(traffic, self.gate, self._spec.policy.interval, self._gate_store)
@@ -180,6 +183,8 @@ class GateRunner:
 
     def _is_past(self, stage: str) -> bool:
         gate = self.gate
+        if stage == "switch":
+            return gate.state is not GateState.AWAITING
         if stage == "gate":
             return gate.state not in (GateState.SETTLING, GateState.RAMPING, GateState.OBSERVING)
         over = gate.watch_until is None or self._clock.now() >= gate.watch_until

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from healthd.journal.journal import AuditEntry
+from healthd_gates.config.policy import Policy
 from healthd_gates.domain.action_order import ActionRun, Occasion
 from healthd_gates.domain.gate import Decision, EventKind, Gate, GateState, QuarantinedVersion, RollbackState
 from healthd_gates.domain.standing import Reason, Standing, Verdict
@@ -20,6 +21,8 @@ from healthd_gates.engine.spec import GateSpec
 from healthd_gates.engine.step import Event, Step, finish
 from healthd_gates.store.serialization import decision_document, ramp_document, standing_document
 
+SWITCH_PATIENCE = timedelta(minutes=10)
+"""Time for a switch that is awaited, beside that which the policy gives to the evidence."""
 _NOTES_TOLD = 3
 _DEATHS = {reason.value for reason in Reason if reason.is_death}
 
@@ -42,12 +45,40 @@ def on_evaluation(
         if standing.verdict is Verdict.FAIL or standing.reason is Reason.CRASH_LOOPING:
             return on_regression(seen, spec, moment).after(look)
         return Step(seen, (look,))
+    if gate.state is GateState.AWAITING:
+        return _before_switch(seen, standing, spec, moment, departed=departed).after(look)
     if standing.verdict is not None and not ramping.waits(seen, standing.verdict, spec, moment):
         return on_verdict(seen, standing, spec, moment, departed=departed).after(look)
     after = GateState.OBSERVING if seen.ramp is None or seen.ramp.is_full else GateState.RAMPING
     state = GateState.SETTLING if standing.reason is Reason.SETTLING else after
     changed: tuple[Event, ...] = ((EventKind.STATE, {"state": state.value}),) if state is not gate.state else ()
     return Step(replace(seen, state=state), (look, *changed))
+
+
+def _before_switch(
+    gate: Gate, standing: Standing, spec: GateSpec, moment: datetime, *, departed: Sequence[str]
+) -> Step:
+    """Process an evaluation before anybody has said that the traffic is switched: harm and a death count, for the tool
+    may have been killed after its switch, and nothing else does; a gate that nobody tells ends in time."""
+    if standing.verdict is Verdict.FAIL or (standing.verdict is not None and standing.reason.is_death):
+        return on_verdict(gate, standing, spec, moment, departed=departed)
+    if moment < gate.decides_by:
+        return Step(gate)
+    sentence = "Nobody has said that the traffic was switched."
+    unknown = replace(standing, verdict=Verdict.INCONCLUSIVE, reason=Reason.NOT_SWITCHED, sentence=sentence)
+    return on_verdict(replace(gate, standing=unknown), unknown, spec, moment, departed=departed)
+
+
+def on_switched(gate: Gate, spec: GateSpec, moment: datetime, caller: str) -> Step:
+    """Begin to judge: the traffic is switched, and the policy's times count from now."""
+    state, later = first_state(spec.policy), moment - gate.created_at - SWITCH_PATIENCE
+    switched = replace(gate, state=state, standing=None, decides_by=gate.decides_by + later)
+    return Step(switched, ((EventKind.STATE, {"state": state.value, "by": caller, "why": "the traffic is switched"}),))
+
+
+def first_state(policy: Policy) -> GateState:
+    """Return the state in which a gate begins to judge."""
+    return GateState.SETTLING if policy.initial_delay else GateState.OBSERVING
 
 
 def on_ramp_look(

@@ -22,7 +22,7 @@ from healthd_gates.domain.action_order import Occasion
 from healthd_gates.domain.errors import Frozen, InvalidRequest, UnknownPolicy, UnknownService
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.request import VerifyRequest, Version
-from healthd_gates.engine import ramping
+from healthd_gates.engine import ramping, transitions
 from healthd_gates.engine.commit_time import odd_commit_time
 from healthd_gates.engine.source_check import INSPECTION
 from healthd_gates.engine.spec import GateSpec, action_arms, policy_body
@@ -76,10 +76,13 @@ def validate(
         deployment=request.deployment,
         rollback_mode=request.rollback,
         caller=caller,
-        state=GateState.SETTLING if policy.initial_delay else GateState.OBSERVING,
+        state=GateState.AWAITING if request.awaits_switch else transitions.first_state(policy),
         created_at=moment,
-        decides_by=moment + timedelta(seconds=length),
+        decides_by=moment
+        + timedelta(seconds=length)
+        + (transitions.SWITCH_PATIENCE if request.awaits_switch else timedelta()),
         rollback_window=request.rollback_window,
+        awaits_switch=request.awaits_switch,
         ramp=ramping.begin(policy, moment),
         notes=(*unread_labels(request, policy, service, config.actions), *odd_commit_time(request, moment)),
         sequence=1,
@@ -159,6 +162,9 @@ def _check_groups(name: str, policy: Policy, config: Config) -> None:
 def _check_ramp(request: VerifyRequest, service: Service, name: str, policy: Policy) -> None:
     if policy.ramp is None:
         return
+    if request.awaits_switch:
+        problem = f"policy {name} moves the traffic itself: there is no switch to wait for"
+        raise InvalidRequest(field="awaits_switch", problem=problem)
     if request.rollback != "auto":
         problem = f"policy {name} widens the release itself, and takes it back itself: leave rollback at auto"
         raise InvalidRequest(field="rollback", problem=problem)

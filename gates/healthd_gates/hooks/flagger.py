@@ -96,7 +96,7 @@ def speaks_for_more(gate: Gate, *, has_traffic: bool) -> bool:
     word = Word.on(gate)
     if word is not Word.RUNNING:
         return word is Word.PASS
-    if gate.state is GateState.SETTLING or gate.standing is None:
+    if gate.state in (GateState.AWAITING, GateState.SETTLING) or gate.standing is None:
         return not has_traffic
     return allows_more(gate.standing, has_traffic=has_traffic)
 

@@ -20,7 +20,7 @@ from healthd_gates.store.hook_runs import HookRuns
 
 _log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 5.0
-_OBSERVED = (GateState.SETTLING, GateState.RAMPING, GateState.OBSERVING)
+_OBSERVED = (GateState.AWAITING, GateState.SETTLING, GateState.RAMPING, GateState.OBSERVING)
 
 
 class SilenceWatch:

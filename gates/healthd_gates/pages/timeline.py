@@ -33,7 +33,11 @@ def timeline(film: GateHistory) -> tuple[Step, ...]:
     gate, entered = film.gate, entered_states(film)
     undecided = gate.decision is None and not gate.state.is_over
     steps = [Step("Asked", "done", "healthy", gate.created_at, note=f"by {gate.deployment.actor or gate.caller}")]
-    steps.append(_phase(gate, GateState.SETTLING, "Settle", gate.created_at, "only a catastrophe decides"))
+    settling: datetime | None = gate.created_at
+    if gate.awaits_switch:
+        steps.append(_phase(gate, GateState.AWAITING, "Switch", gate.created_at, "nothing passes before it"))
+        settling = entered.get(GateState.SETTLING) or entered.get(GateState.OBSERVING)
+    steps.append(_phase(gate, GateState.SETTLING, "Settle", settling, "only a catastrophe decides"))
     if gate.ramp is not None and (undecided or GateState.RAMPING in entered):
         steps.append(_phase(gate, GateState.RAMPING, "Ramp", entered.get(GateState.RAMPING), _ramp(gate)))
     if undecided or GateState.OBSERVING in entered:

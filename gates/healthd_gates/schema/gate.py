@@ -169,6 +169,8 @@ class GateDocument(Shown):
             return self.decision.told
         if self.verdict == "cancelled" and self.notes:
             return self.notes[-1]
+        if self.state is GateState.AWAITING:
+            return "It judges once the traffic is told to be switched."
         return self.standing.sentence if self.standing is not None else None
 
     @property

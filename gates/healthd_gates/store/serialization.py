@@ -132,6 +132,7 @@ def _gate(row: sa.RowMapping, request: VerifyRequest) -> Gate:
         created_at=row["created_at"],
         decides_by=row["decides_by"],
         rollback_window=request.rollback_window,
+        awaits_switch=request.awaits_switch,
         standing=_Standing.model_validate_json(row["standing"]).it if row["standing"] else None,
         decision=_Decision.model_validate_json(row["decision"]).it if row["decision"] else None,
         rollback=_Rollback.model_validate_json(row["rollback"]).it if row["rollback"] else None,

@@ -241,6 +241,24 @@ async def test_nothing_is_switched_to_what_cannot_serve(tmp_path: Path) -> None:
         assert "switch the traffic" not in outcome.err
 
 
+async def test_a_switch_that_fails_is_passed_by_no_gate(tmp_path: Path) -> None:
+    """Probes reach the idle target, with the traffic or without: they pass nothing before the switch is done."""
+
+    def probed(judging: dict[str, Any]) -> None:
+        judging["services"]["api"]["source"] = {"kind": "probe", "rate": 50}
+        judging["policies"]["post-switch"] |= {"initial_delay": "0s", "observe": {"min": "1s", "max": "3s"}}
+
+    async with staged(tmp_path, change=probed) as stage:
+        settings = json.loads((tmp_path / "deploy.json").read_text())
+        settings["upstream"]["reload"] = ["sh", "-c", "sleep 3; echo no pid >&2; exit 1"]
+        (tmp_path / "deploy.json").write_text(json.dumps(settings))
+        outcome = await stage.deploy("blue-green", "1.1")
+        assert outcome.code != 0, outcome.err
+        assert "no pid" in outcome.out
+        (gate,) = [gate for gate in await stage.gates() if gate["policy"] == "post-switch"]
+        assert (gate["verdict"], gate["may_stay"]) == ("cancelled", False)
+
+
 async def test_a_live_target_that_is_mistyped(tmp_path: Path) -> None:
     """No way back would work: found before the release, also by a dry run; --no-rollback needs none."""
     async with staged(tmp_path) as stage:

@@ -17,6 +17,7 @@ SCOPES = {
     ("GET", "/quarantine"): "read",
     ("POST", "/gates/verify"): "verify",
     ("POST", "/gates/verify/dry-run"): "verify",
+    ("POST", "/gates/{gate_id}/switched"): "verify",
     ("POST", "/gates/{gate_id}/cancel"): "verify",
     ("POST", "/gates/{gate_id}/pause"): "verify",
     ("POST", "/gates/{gate_id}/resume"): "rollback",

@@ -86,6 +86,9 @@ class Daemon:
 
     async def unlock(self, _service: str, _holder: str) -> None: ...
 
+    async def switched(self, gate_id: str) -> GateDocument:
+        return await self.gate(gate_id)
+
     async def cancel(self, gate_id: str, reason: str) -> None:
         self.cancelled.append(gate_id)
         gate = self._known(gate_id)

@@ -1,0 +1,88 @@
+"""A gate that begins before the switch: nothing passes until somebody says that the traffic is switched."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from healthd_gates.actions.contract import ActionResult, Ending
+from healthd_gates.domain.errors import InvalidRequest
+from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.domain.request import Version
+from healthd_gates.domain.standing import Verdict
+from tests.fakes.gates import Note, Replica, Script, broken, config, healthy, later, over, replica, request
+
+
+async def begun(running: Replica) -> Gate:
+    return await running.keeper.start(request(awaits_switch=True, baseline=Version(version="1.0")), caller="ci")
+
+
+async def test_no_pass_before_the_switch_is_told(file: Path) -> None:
+    """Healthy numbers of a target without traffic, such as a probe's, say nothing; the policy's times begin then."""
+    async with replica(file) as running:
+        gate = await begun(running)
+        await asyncio.sleep(400)  # longer than the policy gives to the evidence
+        seen = await running.keeper.get(gate.id)
+        assert (seen.state, seen.decision) == (GateState.AWAITING, None)
+        told = await running.keeper.interventions.switched(gate.id, caller="ci")
+        assert told.state is GateState.SETTLING
+        assert (
+            timedelta(seconds=330) < told.decides_by - gate.created_at - timedelta(seconds=400) < timedelta(seconds=500)
+        )
+        await asyncio.sleep(60)
+        assert (await running.keeper.get(gate.id)).decision is None
+        passed = await running.keeper.wait(gate.id, 600)
+        assert passed.may_stay
+        assert passed.decision is not None
+        assert passed.decision.at - gate.created_at > timedelta(seconds=400 + 30 + 60 - 5)
+        again = await running.keeper.interventions.switched(gate.id, caller="ci")
+        assert again.state is passed.state
+
+
+async def test_what_was_seen_before_counts_for_nothing_after(file: Path) -> None:
+    """Neither for the judge of a replica that takes the gate over."""
+    async with replica(file) as running:
+        Script.act = later(200, healthy, broken)
+        gate = await begun(running)
+        await asyncio.sleep(195)
+        await running.keeper.interventions.switched(gate.id, caller="ci")
+        ended = await running.keeper.wait(gate.id, 600)
+        assert ended.decision is not None
+        assert ended.decision.verdict is Verdict.FAIL
+        assert ended.standing is not None
+        (criterion,) = ended.standing.criteria
+        assert criterion.requests is not None
+        assert criterion.requests < 10_000
+
+
+async def test_harm_does_not_wait(file: Path) -> None:
+    """A tool that was killed after its switch has left a gate that takes the traffic back."""
+    Script.act, Note.act = broken, lambda _order: ActionResult(Ending.DONE)
+    async with replica(file) as running:
+        gate = await begun(running)
+        ended = await over(running, gate)
+        assert ended.decision is not None
+        assert (ended.decision.verdict, len(Note.tried)) == (Verdict.FAIL, 1)
+
+
+async def test_a_switch_that_nobody_tells(file: Path) -> None:
+    """Its gate ends, and says why."""
+    Note.act = lambda _order: ActionResult(Ending.DONE)
+    async with replica(file) as running:
+        gate = await begun(running)
+        ended = await running.keeper.wait(gate.id, 1200)
+        assert ended.decision is not None
+        assert (ended.decision.verdict, ended.may_stay) == (Verdict.INCONCLUSIVE, False)
+        assert ended.decision.sentence.startswith("Nobody has said that the traffic was switched.")
+
+
+async def test_a_ramp_has_no_switch(file: Path) -> None:
+    ramp = {
+        "ramp": {"budget": 100},
+        "criteria": [{"kind": "error_rate", "limit": "5%", "compare": {"to": "concurrent"}}],
+    }
+    actions = {"back": {"kind": "note"}, "wide": {"kind": "command", "argv": ["true", "$weight"]}}
+    async with replica(file, config(policy=ramp, service={"on_ramp": ["wide"]}, actions=actions)) as running:
+        with pytest.raises(InvalidRequest, match="there is no switch to wait for"):
+            await begun(running)
