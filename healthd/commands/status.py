@@ -150,5 +150,6 @@ def _rollback(it: dict[str, Any]) -> str:
     name = f"{it.get('service')} {it.get('version', '')}".strip()
     gate = f"healthd gate show {it['gate']}" if "gate" in it else f"healthd gate show --last {it.get('service')}"
     state = str(it.get("state", "")).removeprefix("rollback_").replace("_", " ")
+    state = "stuck" if state == "due" else state  # it is told of only while its actions fail
     said = f": {it['message']}" if it.get("message") else "."
     return plain(f"✗ ROLLBACK {state.upper()}, {name}, since {it.get('since')}{said} See: {gate}")

@@ -17,6 +17,7 @@ from healthd.commands.terminal import plain
 from healthd.units import show_duration
 from healthd_gates.commands.gauge import gauge, number
 from healthd_gates.domain import ramp_wording, rollback_wording
+from healthd_gates.domain.gate import RollbackState
 from healthd_gates.domain.rollback_wording import WORDS
 from healthd_gates.domain.standing import Finding
 from healthd_gates.judge.explain import bounding
@@ -143,6 +144,10 @@ def picture(gate: GateDocument, now: datetime, width: int) -> RenderableType:
 
 def _next_steps(gate: GateDocument, rollback: RollbackDocument) -> list[RenderableType]:
     """What a person can do, where one is needed; a command is never broken over lines."""
+    if rollback.state is RollbackState.DUE and rollback.detail:
+        done = Text(f"  healthd gate give-up {gate.id} --done --reason …", no_wrap=True, overflow="ignore")
+        told = f"healthd goes on trying. Where the traffic of {gate.service} was put back by hand, say so:"
+        return [Text(told, style="bold"), done]
     if not rollback.state.wants_a_person:
         return []
     where = f"Look where the traffic of {gate.service} is. If it is on {gate.candidate.version}, put it back."

@@ -20,6 +20,10 @@ def trouble_of(gate: Gate) -> Trouble:
     name = f"{gate.service} {gate.candidate.version}"
     if state is RollbackState.UNCONFIRMED:
         sentence = f"Whether {name} still serves users is not known. A person must look where the traffic is."
+    elif state is RollbackState.DUE:
+        tries = f": {gate.rollback.detail.rstrip('.')}" if gate.rollback.detail else ""
+        cure = "mend that, or put the traffic back by hand and say so with `healthd gate give-up --done`"
+        sentence = f"{name} may be serving users{tries}. healthd goes on trying: {cure}."
     else:
         sentence = f"{name} may be serving users. A person must put the traffic back."
     return Trouble(

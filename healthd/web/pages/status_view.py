@@ -116,7 +116,11 @@ def headline(board: Board, troubles: Sequence[Trouble] = (), *, named: bool = Fa
         return Headline(status, _WORDS[status], sentence, traffic, ready, counts)
     worst = troubles[0]
     more = f" ({len(troubles)} of them)" if len(troubles) > 1 else ""
-    said = " ".join(trouble.sentence for trouble in troubles[:_NAMED]) if named else "A person must look."
+    said = (
+        " ".join(trouble.sentence for trouble in troubles[:_NAMED])
+        if named
+        else "A person must look where the traffic is."
+    )
     links = tuple((f"{it.service} {it.version}", it.address) for it in troubles[:_NAMED]) if named else ()
     return Headline(Status.UNHEALTHY, f"{worst.word}{more}", f"{said} {sentence}", traffic, ready, counts, links)
 

@@ -60,6 +60,18 @@ def test_the_last_gate_of_a_service() -> None:
     assert "has no gate" in CliRunner().invoke(look.show, ["--last", "web"]).output
 
 
+def test_a_rollback_that_is_stuck_says_how_to_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried on; one that has just begun has nothing to end."""
+    for detail, said in (("traffic-back was tried 3 times", True), (None, False)):
+        stuck = replace(GATES[-1], rollback=replace(FAILED, state=RollbackState.DUE, detail=detail))
+        monkeypatch.setitem(globals(), "GATES", [stuck])
+        output = CliRunner().invoke(look.show, [IDS[-1]]).output
+        assert (f"  healthd gate give-up {IDS[-1]} --done --reason" in output, "goes on trying" in output) == (
+            said,
+            said,
+        )
+
+
 @pytest.mark.parametrize("arguments", [[], [IDS[0], "--last", "api"]])
 def test_one_gate_is_asked_for(arguments: list[str]) -> None:
     """Not none, and not two."""

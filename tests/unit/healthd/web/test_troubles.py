@@ -35,7 +35,11 @@ async def test_the_page_says_it_first(open_site: Open) -> None:
     site.page.deploys, site.page.troubles = None, lambda: [FAILED]
     outside = await page(client)
     assert '<title id="title">A rollback failed' in outside
-    assert re.search(r'class="headline unhealthy">.*<h1>A rollback failed.*A person must look\.', outside, re.DOTALL)
+    assert re.search(
+        r'class="headline unhealthy">.*<h1>A rollback failed.*A person must look where the traffic is\.',
+        outside,
+        re.DOTALL,
+    )
     assert "icon-unhealthy" in outside
     assert "8.0" not in outside
 
@@ -84,6 +88,10 @@ async def test_health_tells_it_and_answers_as_before(open_site: Open) -> None:
         (
             {"service": "app", "state": "rollback_unconfirmed", "since": "s"},
             "✗ ROLLBACK UNCONFIRMED, app, since s. See: healthd gate show --last app",
+        ),
+        (
+            {"service": "app", "state": "due", "since": "s"},
+            "✗ ROLLBACK STUCK, app, since s. See: healthd gate show --last app",
         ),
     ],
 )
