@@ -6,6 +6,7 @@ import numpy as np
 
 from bench.detection.streams import Array
 from bench.detection.vectorised.burstiness import Counts
+from bench.detection.vectorised.joint_cap import Caps, JointCap
 from bench.detection.vectorised.mixtures import (
     Mask,
     Mixture,
@@ -67,15 +68,16 @@ class BaselineHarm:
     def __init__(self, runs: int, ratio: float, horizon: int, burst: int) -> None:
         self._ratio, self._times = ratio, np.array(processes._HARM_RATIOS)
         self._mixture = OnsetMixture(runs, horizon, processes._RATIO_WEIGHTS, processes._FIRST)
-        self._onset, self._bursts = Onset(runs), Refutation(runs, self._times.size, burst)
+        self._onset, self._joint = Onset(runs), JointCap(runs, self._times.size)
+        self._bursts = Refutation(runs, self._times.size, burst)
 
-    def step(self, pair: Sequence[Array], odds: Array, cap: Array, late_cap: Array, mask: Mask) -> None:
+    def step(self, pair: Sequence[Array], odds: Array, caps: Caps, mask: Mask) -> None:
         n, x, _, _ = pair
         log_es = self._log_es(pair, odds)
         late = self._onset.step(n, x, mask & (log_es.max(axis=1) > 0), mask)
-        most = np.where(late, np.minimum(cap, late_cap), cap)
-        capped = np.minimum(most[:, None], log_es)
-        self._mixture.step(self._bursts.step(capped, n, x, most, late, mask), mask)
+        credited = self._joint.step(log_es, caps, late, mask)
+        share = caps.together / np.where(late, caps.late_reports, caps.reports)
+        self._mixture.step(self._bursts.step(credited, n, x, share, late, mask), mask)
 
     def settle(self, pair: Sequence[Array], odds: Array, mask: Mask) -> None:
         """Take an interval in which the candidate settles."""

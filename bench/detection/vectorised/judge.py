@@ -18,6 +18,7 @@ from bench.detection.vectorised.hypotheses import (
     LimitSafety,
     Recurrence,
 )
+from bench.detection.vectorised.joint_cap import Caps
 from bench.detection.vectorised.mixtures import Mask, log_weighted
 from healthd_gates.judge import criterion, deterioration, error_rate
 from healthd_gates.judge.rhythm import _REMEMBERED
@@ -82,7 +83,9 @@ class ErrorRates:
         touched = self._rhythm.touched(self._timing.blip)
         self._against_catastrophe(own, odds, touched)
         if not settling:
-            self._judge(own, other, odds, self._frame.harm_needed / touched)
+            self._judge(
+                own, other, odds, Caps(self._frame.harm_needed, touched, self._rhythm.touched(2 * self._timing.blip))
+            )
         elif self._baseline is not None and other is not None:
             both = own.here & other.here & (own.m > 0) & (other.m > 0)
             self._baseline.settle(_where(both, (own.m, own.y, other.m, other.y)), odds, both)
@@ -106,10 +109,10 @@ class ErrorRates:
         shared = self._troubled(self._catastrophe.line / 2)
         self._catastrophe.step(own, odds, np.where(shared, 0.0, enough / touched), np.where(shared, 0.0, outage))
 
-    def _judge(self, own: Counts, other: Counts | None, odds: Array, cap: Array) -> None:
+    def _judge(self, own: Counts, other: Counts | None, odds: Array, caps: Caps) -> None:
         self._requests += np.where(own.here, own.m, 0.0)
         self._bad += np.where(own.here, np.minimum(own.y, own.m), 0.0)
-        excused = self._troubled(self._limit / 2)
+        excused, cap = self._troubled(self._limit / 2), caps.together / caps.reports
         self._above_limit.step(own, odds, np.where(excused, 0.0, cap))
         if self._below_limit is not None:
             self._below_limit.step(own, odds)
@@ -125,8 +128,7 @@ class ErrorRates:
         self._pending[2:] += np.where(other.here, np.array((other.m, other.y)), 0.0)
         both = own.here & other.here & (self._pending[0] > 0) & (self._pending[2] > 0)
         pair = _where(both, tuple(self._pending))
-        late_cap = self._frame.harm_needed / self._rhythm.touched(2 * self._timing.blip)
-        self._baseline.step(pair, odds, cap, late_cap, both)
+        self._baseline.step(pair, odds, caps, both)
         if self._floor is not None:
             self._floor.step(own, pair, odds, both)
         self._pending[:, both] = 0.0

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from math import inf, log
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.standing import CriterionReport, Finding, Reason
+from healthd_gates.judge.joint_cap import Caps
 from healthd_gates.judge.rhythm import Rhythm
 from healthd_gates.judge.risk import Risk, Timing
 
@@ -15,15 +16,6 @@ END_SUSPICION = log(10)
 _BURST, _BURST_REPORTS = 45.0, 9  # seconds, and reports where these are far apart
 _CATASTROPHE_MARGIN = 7.5
 """Nats that the catastrophe's share of the risk and its mixture cost, approximately."""
-
-
-class Caps(NamedTuple):
-    """The most evidence that one report may give that a candidate is worse than its baseline, in nats: of trouble that
-    may be there since it settled, and of trouble that began `late`.
-    """
-
-    first: float
-    late: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +68,7 @@ class Frame:
         """
         blip = self.timing.blip
         lengths = (max(blip, lasting), max(2 * blip, lasting)) if blip else (0.0, 0.0)
-        first, late = (self.harm_needed / rhythm.touched(length) for length in lengths)
-        return Caps(first, late)
+        return Caps(self.harm_needed, *(rhythm.touched(length) for length in lengths))
 
     def catastrophe_caps(self, rhythm: Rhythm) -> tuple[float, float]:
         """Return the most evidence of a catastrophe that one report may give, in nats: for one of any kind, and for a

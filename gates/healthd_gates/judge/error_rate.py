@@ -69,8 +69,8 @@ class ErrorRate(Weighed):
                 self._while_settling = (self._while_settling[0] + candidate[0], self._while_settling[1] + candidate[1])
             if self._catastrophe:
                 shared = self._incident.above(self._catastrophe.line / 2)
-                caps = (0.0, 0.0) if shared else self._frame.catastrophe_caps(look.rhythm)
-                self._catastrophe.step(candidate[1], candidate[0], self._odds, *caps)
+                most = (0.0, 0.0) if shared else self._frame.catastrophe_caps(look.rhythm)
+                self._catastrophe.step(candidate[1], candidate[0], self._odds, *most)
         if not look.settling:
             caps = self._frame.caps(look.rhythm)
             if candidate is not None:

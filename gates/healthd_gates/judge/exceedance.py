@@ -4,7 +4,8 @@ from math import inf, log
 
 from healthd_gates.judge.against_past import AgainstPast
 from healthd_gates.judge.arms import Pair, Pairing, at_once, errors
-from healthd_gates.judge.criterion import Caps, Frame
+from healthd_gates.judge.criterion import Frame
+from healthd_gates.judge.joint_cap import Caps
 from healthd_gates.judge.mixtures import log_weighted
 from healthd_gates.judge.past import Past, Reading
 from healthd_gates.judge.processes import BaselineHarm, BaselineSafety, LimitHarm, LimitSafety
@@ -93,7 +94,7 @@ class AboveBaseline:
         pair = self._pairing.add(candidate, baseline)
         if pair is None:
             return
-        self._harm.step(pair, odds, *caps)
+        self._harm.step(pair, odds, caps)
         self._ratio.step(pair, odds)
 
     def settle(self, candidate: tuple[float, float] | None, baseline: tuple[float, float] | None, odds: float) -> None:

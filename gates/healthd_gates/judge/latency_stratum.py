@@ -12,7 +12,8 @@ from healthd_gates.domain.standing import Finding, StratumReport
 from healthd_gates.judge import explain
 from healthd_gates.judge.against_past import rate_interval
 from healthd_gates.judge.arms import LastMinute, count_above, quantile, slower_than
-from healthd_gates.judge.criterion import END_SUSPICION, Caps, Frame, Look
+from healthd_gates.judge.criterion import END_SUSPICION, Frame, Look
+from healthd_gates.judge.joint_cap import Caps
 from healthd_gates.judge.past import Past, Stretch
 from healthd_gates.judge.rules import Against, LatencyRule
 from healthd_gates.judge.slowness import SlowerThanBaseline, SlowerThanLimit

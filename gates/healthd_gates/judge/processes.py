@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from math import inf
 
 from healthd_gates.judge.evalues import harm_above, harm_ratio, safe_below, safe_ratio
+from healthd_gates.judge.joint_cap import UNCAPPED, Caps, JointCap
 from healthd_gates.judge.mixtures import Mixture, OnsetMixture, log_mean
 from healthd_gates.judge.refutation import Onset, Refutation
 
@@ -53,19 +54,15 @@ class BaselineHarm:
         self._ratio, self._times = ratio, times
         weights = _RATIO_WEIGHTS if times == _HARM_RATIOS else None
         self._mixture = OnsetMixture(len(times), horizon, first=_FIRST, weights=weights)
-        self._onset, self._bursts = Onset(), Refutation(len(times), burst)
+        self._onset, self._joint, self._bursts = Onset(), JointCap(len(times)), Refutation(len(times), burst)
 
-    def step(
-        self, pair: tuple[float, float, float, float], odds: float, cap: float = inf, late_cap: float = inf
-    ) -> None:
-        """Take one interval of both arms: candidate's requests and bad ones, baseline's requests and bad ones. No
-        alternative gains more than `cap` nats, and `late_cap` from trouble that began late.
-        """
+    def step(self, pair: tuple[float, float, float, float], odds: float, caps: Caps = UNCAPPED) -> None:
+        """Take one interval of both arms: candidate's requests and bad ones, baseline's requests and bad ones."""
         log_es = self._log_es(pair, odds)
         late = self._onset.step(pair[0], pair[1], worse=max(log_es) > 0)
-        most = min(cap, late_cap) if late else cap
-        capped = [min(most, log_e) for log_e in log_es]
-        self._mixture.step(self._bursts.step(capped, pair[0], pair[1], most, late=late))
+        credited = self._joint.step(log_es, caps, late=late)
+        share = caps.late if late else caps.first
+        self._mixture.step(self._bursts.step(credited, pair[0], pair[1], share, late=late))
 
     def settle(self, pair: tuple[float, float, float, float], odds: float) -> None:
         """Take one interval that is no evidence, and tells when trouble began."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 from math import inf
 
 from healthd_gates.judge.arms import Pair, Pairing, at_once
-from healthd_gates.judge.criterion import Caps, Frame
+from healthd_gates.judge.criterion import Frame
 from healthd_gates.judge.evalues import harm_rate
+from healthd_gates.judge.joint_cap import Caps
 from healthd_gates.judge.mixtures import OnsetMixture
 from healthd_gates.judge.processes import BaselineHarm
 
@@ -57,7 +58,7 @@ class AboveBaselineRate:
         """Take the exposure and events of both arms in one interval; an arm that is None sent nothing."""
         pair = self._pairing.add(candidate, baseline)
         if pair is not None:
-            self._harm.step(pair, odds, *caps)
+            self._harm.step(pair, odds, caps)
 
     def settle(self, candidate: tuple[float, float] | None, baseline: tuple[float, float] | None, odds: float) -> None:
         """Take one interval in which the candidate settles."""

@@ -9,7 +9,8 @@ from math import inf, isinf
 from healthd_gates.domain.evidence import Counts, Evidence, Histogram
 from healthd_gates.judge.arms import FAST, SharedIncident, count_above, slower_than
 from healthd_gates.judge.burstiness import Burstiness
-from healthd_gates.judge.criterion import Caps, Frame
+from healthd_gates.judge.criterion import Frame
+from healthd_gates.judge.joint_cap import Caps
 from healthd_gates.judge.mixtures import log_mean
 from healthd_gates.judge.past import Past
 from healthd_gates.judge.processes import LimitHarm, LimitSafety

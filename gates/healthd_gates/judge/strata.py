@@ -15,7 +15,8 @@ from healthd_gates.domain.evidence import Counts, Evidence
 from healthd_gates.domain.standing import Finding, StratumReport
 from healthd_gates.domain.strata import MOST
 from healthd_gates.judge import explain
-from healthd_gates.judge.criterion import END_SUSPICION, Caps, Frame, Look
+from healthd_gates.judge.criterion import END_SUSPICION, Frame, Look
+from healthd_gates.judge.joint_cap import Caps
 from healthd_gates.judge.past import Past
 
 _TOTAL = 0.5  # of the criterion's risk: its detection hardly slows

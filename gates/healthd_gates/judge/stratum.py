@@ -11,9 +11,10 @@ from healthd_gates.judge import explain
 from healthd_gates.judge.against_past import rate_interval
 from healthd_gates.judge.arms import LastMinute, SharedIncident
 from healthd_gates.judge.burstiness import Burstiness
-from healthd_gates.judge.criterion import END_SUSPICION, Caps, Frame, Look
+from healthd_gates.judge.criterion import END_SUSPICION, Frame, Look
 from healthd_gates.judge.exceedance import AboveBaseline, AboveLimit
 from healthd_gates.judge.interval import RateInterval
+from healthd_gates.judge.joint_cap import Caps
 from healthd_gates.judge.past import Past, Reading
 from healthd_gates.judge.rules import Against, ErrorRateRule
 from healthd_gates.judge.weighing import weighed

@@ -15,7 +15,8 @@ from healthd_gates.judge.arms import (
     surely_slower_than,
 )
 from healthd_gates.judge.burstiness import Burstiness
-from healthd_gates.judge.criterion import Caps, Frame
+from healthd_gates.judge.criterion import Frame
+from healthd_gates.judge.joint_cap import Caps
 from healthd_gates.judge.past import Past
 from healthd_gates.judge.processes import BaselineHarm, BaselineSafety
 from healthd_gates.judge.rules import Against, Comparison
@@ -60,7 +61,7 @@ class TailComparison:
         candidate, baseline = evidence.candidate, evidence.baseline
         if not settling and self._concurrent:
             if pair := self._harm_pairs.add(_read(slow, candidate), _read(tolerated, baseline)):
-                self._harm.step(pair, self.odds, *caps)
+                self._harm.step(pair, self.odds, caps)
             if pair := self._safety_pairs.add(_read(not_fast, candidate), _read(harmful, baseline)):
                 self._safety.step(pair, self.odds)
         elif self._concurrent:

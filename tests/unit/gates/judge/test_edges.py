@@ -21,10 +21,11 @@ from healthd_gates.judge.arms import (
     surely_slower_than,
 )
 from healthd_gates.judge.assumed import Assumed
-from healthd_gates.judge.criterion import Caps, Frame
+from healthd_gates.judge.criterion import Frame
 from healthd_gates.judge.exceedance import AboveBaseline
 from healthd_gates.judge.follow import Follow, follows
 from healthd_gates.judge.interval import RateInterval
+from healthd_gates.judge.joint_cap import UNCAPPED
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.mixtures import log_mean
 from healthd_gates.judge.past import Past
@@ -42,7 +43,6 @@ from tests.unit.gates.judge.evidence import EDGES, START, interval, slow_interva
 from tests.unit.gates.judge.test_own_numbers import course, every, rate
 
 FRAME = Frame(Risk(), Timing(interval=10.0, initial_delay=0.0))
-NO_CAPS = Caps(inf, inf)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_nothing_proves_nothing() -> None:
     assert log_mean([-inf, -inf]) == -inf
     assert evidence_of(interval((10, 1)), None) == interval((10, 1))
     untold = AboveBaselineRate(1.25, FRAME)
-    untold.step(None, None, 1.0, NO_CAPS)
+    untold.step(None, None, 1.0, UNCAPPED)
     assert untold.uncompared
 
 
@@ -142,14 +142,14 @@ def test_a_past_without_numbers_bounds_no_rate() -> None:
 def test_without_a_floor_only_the_comparison_proves_safety() -> None:
     test = AboveBaseline(Comparison(floor=0.0), FRAME, Past())
     assert test.looks_needed((100.0, 1.0), 1.0) == inf
-    test.step((1000.0, 1.0), (1000.0, 50.0), 1000.0, NO_CAPS)
+    test.step((1000.0, 1.0), (1000.0, 50.0), 1000.0, UNCAPPED)
     assert test.looks_needed((1000.0, 1.0), 1000.0) < inf
 
 
 @pytest.mark.parametrize("warm", [False, True])
 def test_latency_without_a_past_is_compared_with_nothing(*, warm: bool) -> None:
     tail = TailComparison(0.5, Comparison(against=Against.HISTORY), FRAME, Past())
-    tail.step(slow_interval((100, 0, 0, 5, 5, 0, 0)), warm, NO_CAPS, alike=True)
+    tail.step(slow_interval((100, 0, 0, 5, 5, 0, 0)), warm, UNCAPPED, alike=True)
     assert (tail.compared, tail.log_e_harm, tail.log_e_safe) == (False, 0.0, 0.0)
 
 

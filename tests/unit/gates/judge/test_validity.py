@@ -15,6 +15,7 @@ from scipy.special import gammaln, logsumexp, xlog1py, xlogy  # scipy.stats take
 
 from healthd_gates.judge.evalues import harm_above, harm_rate, harm_ratio, safe_below, safe_ratio
 from healthd_gates.judge.interval import RateInterval
+from healthd_gates.judge.joint_cap import UNCAPPED, Caps
 from healthd_gates.judge.processes import BaselineHarm, BaselineSafety, Catastrophe, LimitHarm, LimitSafety
 from healthd_gates.judge.rate_tests import RateHarm
 from healthd_gates.judge.value import SignBet
@@ -108,10 +109,11 @@ def test_one_sample_processes(fresh: Callable[[], LimitHarm | LimitSafety | Cata
     assert logsumexp(log_counts(size, limit, correlation) + values) <= ROUNDING
 
 
-@pytest.mark.parametrize(("calm", "caps"), [(0, ()), (600, (1.5, 0.3))])
-def test_baseline_process(calm: int, caps: tuple[float, ...]) -> None:
+@pytest.mark.parametrize(("calm", "caps"), [(0, UNCAPPED), (600, Caps(1.5, 1, 5)), (0, Caps(0.9, 2, 3))])
+def test_baseline_process(calm: int, caps: Caps) -> None:
     """The mixture over ratios expects at most 1 after two intervals with different rates and traffic shares, also where
-    the candidate was calm while it settled, so that reports of trouble that began late say less.
+    the candidate was calm while it settled, so that reports of trouble that began late say less, and where what the
+    first report says leaves the second less room.
     """
     correlation, sizes, rates = 0.02, ((6, 12), (9, 3)), (0.05, 0.2)
     arms = [
@@ -123,8 +125,8 @@ def test_baseline_process(calm: int, caps: tuple[float, ...]) -> None:
         process = BaselineHarm(1.25, horizon=2)
         if calm:
             process.settle((calm, 0, calm, 0), odds(correlation))
-        process.step((sizes[0][0], x1, sizes[0][1], y1), odds(correlation), *caps)
-        process.step((sizes[1][0], x2, sizes[1][1], y2), odds(correlation), *caps)
+        process.step((sizes[0][0], x1, sizes[0][1], y1), odds(correlation), caps)
+        process.step((sizes[1][0], x2, sizes[1][1], y2), odds(correlation), caps)
         terms.append(arms[0][0][x1] + arms[0][1][y1] + arms[1][0][x2] + arms[1][1][y2] + process.log_e)
     assert logsumexp(terms) <= ROUNDING
 
