@@ -31,6 +31,37 @@ export interface Gate {
   [more: string]: unknown;
 }
 
+/** One count more than edges, for what was slower than the last. */
+export interface Latency {
+  /** Upper edges in seconds, ascending. */
+  edges: number[];
+  counts: number[];
+  sum_seconds?: number;
+}
+
+export interface PushedCounts {
+  requests: number;
+  errors: number;
+  latency?: Latency;
+  /** Counters of your own, by name. */
+  series?: Record<string, number>;
+  /** Values of your own as they are now, by name. */
+  values?: Record<string, number>;
+  /** Requests by the values of a label: `{route: {"/checkout": {…}}}`, with latencies in the edges of all. */
+  by?: Record<string, Record<string, {requests: number; errors: number; latency?: Latency}>>;
+}
+
+export interface PushedEvidence {
+  /** Names the push: sent again it changes nothing. Made up if it is left out. */
+  id?: string;
+  sender?: string;
+  candidate?: PushedCounts;
+  baseline?: PushedCounts;
+  /** True if the counts are since the sender began, read `at` a time. */
+  totals?: boolean;
+  at?: string;
+}
+
 export declare class Refused extends Error {
   readonly status: number;
   readonly problem: {title?: string; detail?: string; [more: string]: unknown};
@@ -53,5 +84,5 @@ export declare class GateClient {
   approve(id: string, reason: string): Promise<Gate>;
   reject(id: string, reason: string): Promise<Gate>;
   rollback(id: string, reason: string): Promise<Gate>;
-  push(id: string, evidence: Record<string, unknown>): Promise<void>;
+  push(id: string, evidence: PushedEvidence): Promise<void>;
 }

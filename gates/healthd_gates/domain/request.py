@@ -4,6 +4,7 @@ an address, a command or a path that the daemon would follow.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import inf
 from typing import Annotated, Literal, Self
 
@@ -139,10 +140,11 @@ class PushedLatency(Model):
 
 
 class PushedStratum(Model):
-    """Counts of one value of a label."""
+    """Counts of one value of a label. `latency` has the edges of the latency of all."""
 
     requests: Amount
     errors: Amount
+    latency: PushedLatency | None = None
 
     @model_validator(mode="after")
     def _errors_are_requests(self) -> Self:
@@ -153,8 +155,9 @@ class PushedStratum(Model):
 
 class PushedCounts(Model):
     """Counts of one arm: since the previous push, or in all if `totals` are pushed. `series` are counters of one's own
-    by name, counted likewise, and `values` measured values of one's own, as they are now. `by` splits requests and
-    errors by the values of labels, such as routes: `{"route": {"/checkout": {"requests": 90, "errors": 2}}}`."""
+    by name, counted likewise, and `values` measured values of one's own, as they are now. `by` splits requests, errors
+    and, in the edges of `latency`, latencies by the values of labels, such as routes: `{"route": {"/checkout":
+    {"requests": 90, "errors": 2}}}`."""
 
     requests: Amount
     errors: Amount
@@ -178,7 +181,17 @@ class PushedCounts(Model):
             if requests > self.requests * _ROUNDED or errors > self.errors * _ROUNDED:
                 text = f"{requests:g} requests and {errors:g} errors"
                 raise ValueError(f"by.{label} adds up to {text}, of {self.requests:g} and {self.errors:g}")
+            self._check_latencies(label, {name: each.latency for name, each in strata.items() if each.latency})
         return self
+
+    def _check_latencies(self, label: str, parts: Mapping[str, PushedLatency]) -> None:
+        for name, part in parts.items():
+            if self.latency is None or part.edges != self.latency.edges:
+                raise ValueError(f"by.{label}.{name} has latencies in other edges than all: send `latency` beside `by`")
+        for place, most in enumerate(self.latency.counts if self.latency is not None else ()):
+            amount = sum(part.counts[place] for part in parts.values())
+            if amount > most * _ROUNDED:
+                raise ValueError(f"by.{label} adds up to {amount:g} latencies in bucket {place}, of {most:g}")
 
     def counts(self) -> Counts:
         return Counts(self.requests, self.errors, self.latency.histogram() if self.latency else None)

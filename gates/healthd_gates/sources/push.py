@@ -4,15 +4,16 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import ClassVar, Literal
+from urllib.parse import quote
 
 from healthd.checks.failures import classify, describe
 from healthd.model import FailureKind
 from healthd.units import Duration, show_duration
-from healthd_gates.domain.evidence import Counts, Lives
+from healthd_gates.domain.evidence import Counts, Histogram, Lives
 from healthd_gates.domain.request import PushedCounts, PushedEvidence
 from healthd_gates.domain.strata import OTHER, cleaned
 from healthd_gates.sources import push_series
@@ -61,6 +62,9 @@ class PushConfig(SourceConfig):
     def check_split(self, label: str) -> None:
         """Any label will do: who pushes says by which it counts."""
 
+    def check_latency_split(self, label: str) -> None:
+        """Any label will do here too."""
+
 
 class Push:
     """The pushes to one gate."""
@@ -72,7 +76,7 @@ class Push:
             raise ValueError("the push source needs the ledger's pushes")
         self._log: PushLog = context.pushes
         self._config, self._clock, self._redact = config, context.clock, context.redact
-        self._arms, self._by = list(arms.named()), context.by
+        self._arms, self._by, self._latency_by = list(arms.named()), context.by, context.latency_by
         self._series = {series.stream: PushedSeries(series, self._arms) for series in context.series}
 
     async def observe(self, since: Cursor | None) -> Look:
@@ -122,14 +126,15 @@ class Push:
                     self._follow_parts(counts, push.sender, push.at.timestamp(), states, parts)
             else:
                 # Each by itself: a sender may change its buckets from one push to the next.
-                increase.add(_counters(counts, f"{push.sender}@{position}"), resets=0)
-                parts.add(_parts(counts, self._by), resets=0)
+                series = f"{push.sender}@{position}"
+                increase.add(_counters(counts, series), resets=0)
+                parts.add(self._parts(counts, series), resets=0)
                 told = True
         if not told and quiet > self._config.silent_after:
             text = f"nothing was pushed for {show_duration(round(quiet))}"
             return ArmLook(None, states, gaps=1, silence=SourceUnavailable(FailureKind.TIMEOUT, text))
         lives = Lives(increase.restarts, increase.repeated)
-        found = _split(increase.counts(), parts.counts().strata) if told else None
+        found = _split(increase.counts(), parts.counts()) if told else None
         return ArmLook(found, states, resets=increase.resets, lives=lives)
 
     def _follow_parts(
@@ -138,48 +143,68 @@ class Push:
         """Follow the totals of strata apart from those of all requests: a stratum that is no longer pushed, or a new
         one, must not look like a process that began anew."""
         key = f"{sender}{_PARTS}"
-        known, values = states.get(key), _parts(counts, self._by)
+        known, values = states.get(key), self._parts(counts, sender)
         if known is not None:
             values = {**known.values, **values}
         if (last := follow(known, [Snapshot(at, values)], into)) is not None:
             states[key] = last
 
+    def _parts(self, counts: PushedCounts, series: str) -> dict[Counter, float]:
+        """Return the strata of a label as counters, each of its own."""
+        values = dict[Counter, float]()
+        for name, part in counts.by.get(self._by or "", {}).items():
+            stratum = cleaned(name)
+            amounts = {(Family.REQUESTS, "by", ""): part.requests, (Family.ERRORS, "by", ""): part.errors}
+            if part.latency is not None and self._by == self._latency_by:
+                amounts |= _buckets(part.latency.histogram(), f"{series}/{quote(stratum, safe='')}")
+            for (family, own, edge), amount in amounts.items():
+                counter = Counter(family, own, edge, stratum)
+                values[counter] = values.get(counter, 0.0) + amount
+        return values
 
-def _parts(counts: PushedCounts, by: str | None) -> dict[Counter, float]:
-    """Return the strata of a label as counters, each of its own."""
-    values = dict[Counter, float]()
-    for name, part in counts.by.get(by or "", {}).items():
-        stratum = cleaned(name)
-        for family, amount in ((Family.REQUESTS, part.requests), (Family.ERRORS, part.errors)):
-            counter = Counter(family, "by", "", stratum)
-            values[counter] = values.get(counter, 0.0) + amount
-    return values
 
-
-def _split(counts: Counts, strata: Mapping[str, tuple[float, float]]) -> Counts:
+def _split(counts: Counts, found: Counts) -> Counts:
     """Return the counts with their strata, in which those that no stratum has are one more."""
-    if not strata:
+    if not found.strata:
         return counts
-    parts = {name: (requests, min(errors, requests)) for name, (requests, errors) in strata.items()}
+    parts = {name: (requests, min(errors, requests)) for name, (requests, errors) in found.strata.items()}
     rest = counts.requests - sum(requests for requests, _ in parts.values())
     failed = counts.errors - sum(errors for _, errors in parts.values())
     if rest > 0:
         before = parts.get(OTHER, (0.0, 0.0))
         parts[OTHER] = (before[0] + rest, before[1] + min(max(failed, 0.0), rest))
-    return replace(counts, strata=parts)
+    return replace(counts, strata=parts, strata_latency=_split_latency(counts.latency, found.strata_latency))
+
+
+def _split_latency(whole: Histogram | None, found: Mapping[str, Histogram]) -> dict[str, Histogram]:
+    """Return the latencies of the strata, with those that no stratum has, as far as the buckets are the same."""
+    parts = dict(found)
+    if not parts or whole is None:
+        return parts
+    together = Histogram.together(list(parts.values()))
+    if together.edges == whole.edges:
+        rest = tuple(max(all_ - some, 0.0) for all_, some in zip(whole.counts, together.counts, strict=True))
+        if sum(rest) > 0:
+            others = [parts[OTHER]] if OTHER in parts else []
+            parts[OTHER] = Histogram.together([Histogram(whole.edges, rest), *others])
+    return parts
 
 
 def _of(push: PushedEvidence, name: str) -> PushedCounts | None:
     return push.candidate if name == "candidate" else push.baseline
 
 
+def _buckets(histogram: Histogram, series: str) -> dict[tuple[Family, str, str], float]:
+    """Return the buckets as the keys of counters, by edge: they are cumulative, as everywhere."""
+    below = zip(histogram.edges, accumulate(histogram.counts), strict=True)
+    return {(Family.BUCKET, series, str(edge)): count for edge, count in below}
+
+
 def _counters(counts: PushedCounts, series: str) -> dict[Counter, float]:
-    """Return the counts as counters of a process: buckets are cumulative, as everywhere."""
+    """Return the counts as counters of a process."""
     values = {Counter(Family.REQUESTS, series): counts.requests, Counter(Family.ERRORS, series): counts.errors}
     if counts.latency is not None:
         histogram = counts.latency.histogram()
-        below: Iterable[float] = accumulate(histogram.counts)
-        for edge, count in zip(histogram.edges, below, strict=True):
-            values[Counter(Family.BUCKET, series, str(edge))] = count
+        values |= {Counter(*key): count for key, count in _buckets(histogram, series).items()}
         values[Counter(Family.SUM, series)] = histogram.sum_seconds
     return values

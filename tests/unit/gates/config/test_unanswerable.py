@@ -58,8 +58,8 @@ def config(criterion: dict[str, Any], **service: Any) -> Config:
         ),
         (
             {"kind": "latency", "by": "route"},
-            {"source": {"kind": "push"}},
-            "a source of kind push does not count latencies by a label; access_log, otlp, prometheus and scrape do",
+            {"source": PROBE},
+            "kind probe does not count requests by a label; access_log, otlp, prometheus, push and scrape do",
         ),
         (
             {"kind": "latency", "by": "v"},

@@ -35,8 +35,8 @@ class Letters:
         return list(enumerate(self._pushes, start=1))[position:]
 
 
-def box(letters: Letters, by: str | None = None) -> Desk:
-    return desk({"kind": "push"}, HandClock(NOON), baseline=Arm("1"), pushes=letters, by=by)
+def box(letters: Letters, by: str | None = None, latency_by: str | None = None) -> Desk:
+    return desk({"kind": "push"}, HandClock(NOON), baseline=Arm("1"), pushes=letters, by=by, latency_by=latency_by)
 
 
 def counts(requests: float, errors: float, *buckets: float) -> dict[str, Any]:
@@ -185,9 +185,62 @@ async def test_totals_by_route_are_followed_like_those_of_all() -> None:
     assert strata(gate) == {"/a": (165, 3), "/b": (65, 1), "other": (20, 0)}
 
 
+def slow(all_: tuple[float, float, float], **routes: tuple[float, float, float]) -> dict[str, Any]:
+    """Counts whose latencies, in the buckets of `counts`, are split by route too."""
+    parts = {f"/{name} {{id}}": counts(sum(buckets), 0, *buckets) for name, buckets in routes.items()}
+    return {**counts(sum(all_), 0, *all_), "by": {"route": parts}}
+
+
+def latencies(look: Any) -> dict[str, tuple[float, ...]]:
+    return {name: latency.counts for name, latency in look.evidence.candidate.strata_latency.items()}
+
+
+async def test_latencies_are_split_where_a_criterion_asks() -> None:
+    """In the buckets of each push by itself; what no value has is one more."""
+    letters = Letters()
+    gate, errors = box(letters, by="route", latency_by="route"), box(letters, by="route")
+    await gate.look()
+    await errors.look()
+    letters.post(candidate=slow((90, 8, 2), a=(50, 0, 0), b=(30, 8, 2)))
+    letters.post(candidate=slow((10, 0, 5), b=(0, 0, 5)))
+    look, other = await gate.look(after=5), await errors.look(after=5)
+    assert latencies(look) == {"/a {id}": (50, 0, 0), "/b {id}": (30, 8, 7), "other": (20, 0, 0)}
+    assert latencies(other) == {}
+    letters.post(candidate={**slow((9, 0, 0), a=(9, 0, 0))})
+    letters.post(candidate=_with_edges(slow((0, 7, 0), a=(0, 7, 0)), 0.1, 0.5))
+    assert latencies(await gate.look(after=5)) == {"/a {id}": (9, 7)}, "the edges that both have"
+
+
+def _with_edges(body: dict[str, Any], *edges: float) -> dict[str, Any]:
+    parts = {name: _with_edges(part, *edges) for name, part in body.get("by", {}).get("route", {}).items()}
+    return {**body, "latency": {**body["latency"], "edges": edges}} | ({"by": {"route": parts}} if parts else {})
+
+
+async def test_totals_of_latency_by_route_are_followed_each_by_itself() -> None:
+    """A route that begins anew takes no other route's buckets for new."""
+    letters = Letters()
+    gate = box(letters, by="route", latency_by="route")
+    await gate.look()
+    rows = [
+        slow((1000, 100, 10), a=(900, 0, 0), b=(100, 100, 10)),
+        slow((1010, 104, 10), a=(905, 0, 0), b=(105, 104, 10), c=(0, 0, 0)),
+        slow((1110, 104, 11), a=(1000, 0, 0), b=(3, 0, 1)),
+    ]
+    looks = []
+    for number, row in enumerate(rows):
+        at = NOON + timedelta(seconds=10 * number)
+        letters.post(candidate=row, totals=True, at=at.isoformat(), sender="lb")
+        looks.append(await gate.look(after=10))
+    assert latencies(looks[1]) == {"/a {id}": (5, 0, 0), "/b {id}": (5, 4, 0)}
+    assert latencies(looks[2]) == {"/a {id}": (95, 0, 0), "/b {id}": (3, 0, 1), "other": (2, 0, 0)}
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
+        (_with_edges(slow((9, 0, 0), a=(9, 0, 0)), 0.1, 0.5) | {"latency": None}, "in other edges than all"),
+        (slow((9, 0, 0), a=(9, 0, 0)) | {"latency": {"edges": [1], "counts": [9, 0]}}, "in other edges than all"),
+        (slow((9, 0, 0), a=(8, 0, 0), b=(0, 1, 0)), r"by\.route adds up to 1 latencies in bucket 1, of 0"),
         (split(10, 1, a=(6, 0), b=(5, 0)), r"by\.route adds up to 11 requests and 0 errors, of 10 and 1"),
         (split(10, 1, a=(6, 7)), "errors are counted among requests"),
         ({**counts(9, 0), "by": {"a route": {}}}, r"candidate\.by\.a route"),
