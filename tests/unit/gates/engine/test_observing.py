@@ -1,53 +1,24 @@
 """A policy that only observes: it judges and tells, and nothing follows."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from healthd_gates.client.exit_codes import PASSED, code_of
 from healthd_gates.commands.report import summary
-from healthd_gates.config.policy import Policy
-from healthd_gates.config.service import Service
 from healthd_gates.domain.action_order import Occasion
 from healthd_gates.domain.gate import Gate, GateState
-from healthd_gates.domain.request import Deployment, Version
-from healthd_gates.domain.standing import Reason, Standing, Verdict
+from healthd_gates.domain.standing import Reason, Verdict
 from healthd_gates.engine import transitions
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.schema.gate import GateDocument
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-LISTS: dict[str, Any] = {"on_fail": ("back",), "on_pass": ("promote",), "on_inconclusive": ("call",)}
+from tests.unit.gates.engine import values
+from tests.unit.gates.engine.values import NOW, gate, standing
 
 
 def spec(**options: Any) -> GateSpec:
-    policy = {"mode": "observe", "criteria": [{"kind": "error_rate"}], "watch": "1h", "on_loss": ["back"], **options}
-    return GateSpec(Policy.model_validate(policy), Service(**LISTS, policy="p"), name="p")
-
-
-def gate(state: GateState = GateState.OBSERVING) -> Gate:
-    return Gate(
-        id="g1",
-        service="api",
-        policy="p",
-        candidate=Version(version="2"),
-        baseline=None,
-        deployment=Deployment(),
-        rollback_mode="auto",
-        caller="ci",
-        state=state,
-        created_at=NOW,
-        decides_by=NOW + timedelta(hours=1),
-        rollback_window=None,
-        sequence=1,
-        holder="r",
-    )
-
-
-def standing(verdict: Verdict, reason: Reason) -> Standing:
-    return Standing(NOW, 60.0, verdict, reason, "It is so.", 9.0, 4.6, ())
+    return values.spec(**{"mode": "observe", **options})
 
 
 @pytest.mark.parametrize(
