@@ -42,6 +42,5 @@ class ErrorRate(Weighed):
     def build(self, frame: Frame, past: Past) -> Criterion:
         from healthd_gates.judge import error_rate, stratified
 
-        if self.by is not None:
-            return stratified.StratifiedErrorRate(self, self.by, frame, past)
-        return error_rate.ErrorRate(self, frame, past)
+        strata = None if self.by is None else stratified.strata_of_errors(self, self.by, frame, past)
+        return error_rate.ErrorRate(self, frame, past, strata=strata)

@@ -93,6 +93,5 @@ class Latency(Weighed):
     def build(self, frame: Frame, past: Past) -> Criterion:
         from healthd_gates.judge import latency, stratified
 
-        if self.by is not None:
-            return stratified.StratifiedLatency(self, self.by, frame, past)
-        return latency.Latency(self, frame, past)
+        strata = None if self.by is None else stratified.strata_of_latency(self, self.by, frame, past)
+        return latency.Latency(self, frame, past, strata=strata)

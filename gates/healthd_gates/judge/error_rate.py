@@ -12,6 +12,7 @@ from healthd_gates.judge.past import Past, Reading
 from healthd_gates.judge.processes import Catastrophe
 from healthd_gates.judge.recurrence import Recurrence
 from healthd_gates.judge.rules import Against, ErrorRateRule
+from healthd_gates.judge.strata import Part, Strata
 from healthd_gates.judge.weighing import Weighed
 
 _CATASTROPHE, _RECURRENCE, _LIMIT = 0.015, 0.02, 0.06
@@ -33,8 +34,11 @@ class ErrorRate(Weighed):
 
     _what, _noun = "error rate", "request"
 
-    def __init__(self, rule: ErrorRateRule, frame: Frame, past: Past, reading: Reading = errors) -> None:
+    def __init__(
+        self, rule: ErrorRateRule, frame: Frame, past: Past, reading: Reading = errors, strata: Strata | None = None
+    ) -> None:
         """Set up the tests; `reading` says what is counted, and which of it is bad."""
+        self._strata = strata
         self.name, self.critical, self.weight = rule.name, rule.critical, rule.weight
         self._rule, self._frame, self._reading = rule, frame, reading
         self._burstiness = Burstiness.of(past, reading, frame.timing.interval)
@@ -56,8 +60,7 @@ class ErrorRate(Weighed):
         timing = self._frame.timing
         return Catastrophe(limit or 0.0, self._frame.horizon + round(timing.initial_delay / timing.interval))
 
-    def step(self, look: Look) -> None:
-        """Judge the evidence of one evaluation with the estimates before it, then update them."""
+    def _step_total(self, look: Look) -> None:
         evidence = look.evidence
         candidate = self._reading(evidence.candidate) if evidence.candidate else None
         baseline = self._reading(evidence.baseline) if evidence.baseline else None
@@ -106,8 +109,8 @@ class ErrorRate(Weighed):
         return [test for test in (self._against_limit, self._against_baseline) if test]
 
     @property
-    def _parts(self) -> list[tuple[float, float, str]]:
-        parts, rest = list[tuple[float, float, str]](), 1.0
+    def _parts_of_total(self) -> list[Part]:
+        parts, rest = list[Part](), 1.0
         if self._catastrophe:
             parts, rest = [(_CATASTROPHE, self._catastrophe.log_e, "catastrophic")], 1 - _CATASTROPHE
         if self._recurrence:
@@ -120,8 +123,7 @@ class ErrorRate(Weighed):
         weights = (_LIMIT, rest - _LIMIT) if len(self._tests) == 2 else (rest,)
         return parts + [(w, test.log_e_harm, test.cause) for w, test in zip(weights, self._tests, strict=True)]
 
-    def report(self, silence: Finding | None) -> CriterionReport:
-        """Return the criterion's report."""
+    def _report_total(self, silence: Finding | None) -> CriterionReport:
         seen, bad = self._interval.requests, self._interval.bad
         compared = self._against_baseline.totals if self._against_baseline else (0.0, 0.0, 0.0, 0.0)
         needed, needed_seconds = self._still_needed()
@@ -137,8 +139,8 @@ class ErrorRate(Weighed):
                 finding,
                 self._what,
                 self._cause,
-                self._seen(finding),
-                self._limits(baseline),
+                self._shown(finding),
+                self._limits(finding, self._limits_of_total(baseline)),
                 needed,
                 needed_seconds,
                 self._noun,
@@ -167,7 +169,7 @@ class ErrorRate(Weighed):
         """
         return explain.within_finding(self._interval.bounds(self._frame.risk.false_rollback), finding, self._rule.limit)
 
-    def _seen(self, finding: Finding) -> str:
+    def _shown_of_total(self, finding: Finding) -> str:
         recent, mean = self._lately.rate, self._interval.bad / max(1.0, self._interval.requests)
         if finding is Finding.HARM and self._interval.requests and recent > 1.5 * mean:
             now, all_in_all = explain.percent(recent), explain.percent(mean)
@@ -179,7 +181,7 @@ class ErrorRate(Weighed):
             return f"no {self._noun}s yet"
         return f"{explain.percent(bad / requests)} ({explain.failed(bad, requests, self._noun)}{when})"
 
-    def _limits(self, baseline: float | None) -> str:
+    def _limits_of_total(self, baseline: float | None) -> str:
         parts = []
         if self._rule.limit is not None:
             parts.append(f"limit {explain.percent(self._rule.limit)}")

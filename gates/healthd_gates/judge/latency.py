@@ -12,6 +12,7 @@ from healthd_gates.judge.past import Past
 from healthd_gates.judge.quantiles import SeenLatency
 from healthd_gates.judge.rules import Against, LatencyRule
 from healthd_gates.judge.slowness import SlowerThanBaseline, SlowerThanLimit
+from healthd_gates.judge.strata import Part, Strata
 from healthd_gates.judge.weighing import Weighed
 
 _LIMIT = 0.4
@@ -23,7 +24,8 @@ _BEFORE = 0.3
 class Latency(Weighed):
     """A `LatencyRule` in use."""
 
-    def __init__(self, rule: LatencyRule, frame: Frame, past: Past) -> None:
+    def __init__(self, rule: LatencyRule, frame: Frame, past: Past, strata: Strata | None = None) -> None:
+        self._strata = strata
         self.name, self.critical, self.weight = rule.name, rule.critical, rule.weight
         self._rule, self._frame = rule, frame
         self._against_limit = (
@@ -37,8 +39,7 @@ class Latency(Weighed):
         self._seen = SeenLatency(rule.quantile)
         self._baseline_seen = SeenLatency(rule.quantile)
 
-    def step(self, look: Look) -> None:
-        """Judge the evidence of one evaluation with the estimates before it, then update them."""
+    def _step_total(self, look: Look) -> None:
         evidence, settling = look.evidence, look.settling
         caps = self._frame.caps(look.rhythm)
         if self._against_limit:
@@ -67,15 +68,14 @@ class Latency(Weighed):
         return min(test.odds for test in self._tests)
 
     @property
-    def _parts(self) -> list[tuple[float, float, str]]:
+    def _parts_of_total(self) -> list[Part]:
         if self._before and self._before.decides and self._against_limit:
             limit = (1 - _BEFORE, self._against_limit.log_e_harm, self._against_limit.cause)
             return [limit, (_BEFORE, self._before.log_e_harm, self._before.cause)]
         weights = (_LIMIT, 1 - _LIMIT) if len(self._tests) == 2 else (1.0,)
         return [(w, test.log_e_harm, test.cause) for w, test in zip(weights, self._tests, strict=True)]
 
-    def report(self, silence: Finding | None) -> CriterionReport:
-        """Return the criterion's report."""
+    def _report_total(self, silence: Finding | None) -> CriterionReport:
         finding = self._finding(silence)
         looks = max(test.looks_needed() for test in self._tests)
         requests = self._seen.requests
@@ -96,7 +96,7 @@ class Latency(Weighed):
                 f"p{100 * self._rule.quantile:g} latency",
                 self._cause,
                 self._shown(finding),
-                self._limits(baseline, finding),
+                self._limits(finding, self._limits_of_total(baseline, finding)),
                 *needed,
                 counted=requests > 0,
             ),
@@ -128,13 +128,13 @@ class Latency(Weighed):
         hidden = self._before is not None and self._before.uncompared
         return hidden or (self._against_baseline is not None and self._against_baseline.is_too_coarse)
 
-    def _shown(self, _finding: Finding) -> str:
+    def _shown_of_total(self, _finding: Finding) -> str:
         value = self._seen.quantile
         if value is None:
             return "no latencies since it settled"
         return f"{explain.quantile(value, self._seen.bound)} over {explain.plural(self._seen.requests, 'request')}"
 
-    def _limits(self, baseline: float | None, finding: Finding) -> str:
+    def _limits_of_total(self, baseline: float | None, finding: Finding) -> str:
         parts = []
         if self._rule.limit is not None:
             parts.append(f"limit {explain.seconds(self._rule.limit)}")

@@ -8,11 +8,12 @@ outcomes: half is the total's, the rest the strata's, by what traffic alone has 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from math import inf, log
 from typing import Protocol
 
 from healthd_gates.domain.evidence import Counts, Evidence
-from healthd_gates.domain.standing import Finding, StratumReport
+from healthd_gates.domain.standing import CriterionReport, Finding, StratumReport
 from healthd_gates.domain.strata import MOST
 from healthd_gates.judge import explain
 from healthd_gates.judge.criterion import END_SUSPICION, Frame, Look
@@ -172,15 +173,22 @@ class Strata:
         """True if one is suspect or beyond its limit so far, or has lost its requests."""
         return bool(self.suspects or self._doubtful or self._silent)
 
-    def __len__(self) -> int:
-        return len(self._strata)
-
-    def reports(self, *, harmful: bool) -> tuple[StratumReport, ...]:
+    def _reports(self, *, harmful: bool) -> tuple[StratumReport, ...]:
         """Return the reports of those with the most evidence of harm."""
         order = sorted(self._strata.values(), key=lambda each: (-each.log_e_harm, -each.requests, each.name))
         return tuple(each.report(harmful=harmful) for each in order[:_SHOWN])
 
-    def remark(self, finding: Finding, worst: Each | None, *, counted: bool) -> str:
+    def added_to(self, total: CriterionReport, worst: Each | None) -> CriterionReport:
+        """Return the report of the total with what the strata add; `worst` is the one that its sentence names."""
+        return replace(
+            total,
+            sentence=total.sentence + self._remark(total.finding, worst, counted=total.requests > 0),
+            by=self.by,
+            strata_seen=len(self._strata),
+            strata=self._reports(harmful=total.finding is Finding.HARM),
+        )
+
+    def _remark(self, finding: Finding, worst: Each | None, *, counted: bool) -> str:
         """Return what the strata add to the criterion's sentence, as sentences; `worst` is the one that it names."""
         if finding is Finding.HARM:
             suspect = max(self._strata.values(), key=lambda each: each.log_e_harm, default=None)

@@ -1,5 +1,6 @@
-"""The common part of the traffic criteria: tests against a limit and a baseline, weighed into one e-value of harm and
-one finding. Each criterion decides what is counted and how it is worded."""
+"""The common part of the traffic criteria: tests against a limit and a baseline, of the total and of each stratum where
+the criterion is split, weighed into one e-value of harm and one finding. Each criterion decides what is counted and how
+it is worded."""
 
 from __future__ import annotations
 
@@ -8,10 +9,11 @@ from collections.abc import Sequence
 from math import log
 from typing import Protocol
 
-from healthd_gates.domain.standing import Finding, Reason
-from healthd_gates.judge.criterion import END_SUSPICION, Frame
+from healthd_gates.domain.standing import CriterionReport, Finding, Reason
+from healthd_gates.judge.criterion import END_SUSPICION, Frame, Look
 from healthd_gates.judge.deterioration import Deterioration
 from healthd_gates.judge.mixtures import log_weighted
+from healthd_gates.judge.strata import Each, Part, Strata
 
 
 class Proof(Protocol):
@@ -48,8 +50,21 @@ class Weighed(ABC):
 
     _frame: Frame
     _before: Deterioration | None = None
+    _strata: Strata | None = None
     failed = False
     failure = Reason.HARM
+
+    @abstractmethod
+    def _step_total(self, look: Look) -> None:
+        """Judge the total in the evidence of one evaluation."""
+
+    @abstractmethod
+    def _report_total(self, silence: Finding | None) -> CriterionReport:
+        """Return the report, but for the strata."""
+
+    @abstractmethod
+    def _shown_of_total(self, finding: Finding) -> str:
+        """Return what the candidate was seen to do, for people."""
 
     @property
     @abstractmethod
@@ -58,8 +73,8 @@ class Weighed(ABC):
 
     @property
     @abstractmethod
-    def _parts(self) -> Sequence[tuple[float, float, str]]:
-        """Weight, ln E and name of each kind of harm."""
+    def _parts_of_total(self) -> Sequence[Part]:
+        """Weight, ln E and name of each kind of harm to the total."""
 
     @property
     @abstractmethod
@@ -67,6 +82,39 @@ class Weighed(ABC):
         """True if the total is worse than the limit: one burst of old numbers can cause that, and then nothing should
         say that it is safe.
         """
+
+    def step(self, look: Look) -> None:
+        """Judge the evidence of one evaluation with the estimates before it, then update them."""
+        self._step_total(look)
+        if self._strata is not None:
+            self._strata.step(look, self._frame)
+
+    def report(self, silence: Finding | None) -> CriterionReport:
+        """Return the criterion's report."""
+        report = self._report_total(silence)
+        return report if self._strata is None else self._strata.added_to(report, self._worst)
+
+    @property
+    def _parts(self) -> Sequence[Part]:
+        """Weight, ln E and name of each kind of harm."""
+        return self._parts_of_total if self._strata is None else self._strata.parts(self._parts_of_total)
+
+    @property
+    def _worst(self) -> Each | None:
+        """The stratum that speaks more for harm than the total does."""
+        return None if self._strata is None else self._strata.worst(self._parts_of_total)
+
+    def _shown(self, finding: Finding) -> str:
+        """Return what was seen where the harm is, for people."""
+        worst = self._worst if finding is Finding.HARM else None
+        if worst is None:
+            return self._shown_of_total(finding)
+        return f"{worst.seen} there, {self._shown_of_total(Finding.OPEN)} in all"
+
+    def _limits(self, finding: Finding, of_total: str) -> str:
+        """Return what is held to where the harm is, for people."""
+        worst = self._worst if finding is Finding.HARM else None
+        return of_total if worst is None else worst.limits
 
     @property
     def _is_worse_than_before(self) -> bool:
@@ -90,18 +138,22 @@ class Weighed(ABC):
 
     @property
     def proven(self) -> bool:
-        """True if safety is proven, and nothing speaks for harm."""
+        """True if safety is proven of the total, nothing speaks for harm, and no stratum holds a pass back."""
         seems_safe = self.log_e_safe >= self._frame.safety_needed and self.log_e_harm <= 0
         hidden = self._before is not None and self._before.uncompared
-        return seems_safe and not (self._is_beyond_limit or self._is_worse_than_before or hidden)
+        if not seems_safe or self._is_beyond_limit or self._is_worse_than_before or hidden:
+            return False
+        return self._strata is None or not self._strata.hold_back
 
     @property
     def acceptable(self) -> bool:
         """True if the limit is proven (or the comparison, if there is no limit), every required comparison was made,
-        and there is no suspicion of harm.
+        and there is no suspicion of harm, nor of any stratum.
         """
         limit_holds = self._tests[0].log_e_safe >= self._frame.safety_needed
         if not limit_holds or self._is_beyond_limit or self._is_worse_than_before:
+            return False
+        if self._strata is not None and self._strata.suspects:
             return False
         return self.log_e_harm < END_SUSPICION and (self.proven or not self.uncompared)
 
