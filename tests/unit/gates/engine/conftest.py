@@ -8,7 +8,9 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from healthd_gates import actions, sources
+from healthd_gates.sources.inspection import Inspection
 from tests.fakes.gates import Note, Script, healthy
+from tests.fakes.past import Remembering, busy
 from tests.fakes.virtual_time import VirtualLoop
 
 
@@ -28,7 +30,12 @@ def file(tmp_path: Path) -> Iterator[Path]:
 def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is a source that follows a script, which begins with a healthy candidate, and an action to order."""
     monkeypatch.setitem(sources.KINDS, "scripted", "tests.fakes.gates:Scripted")
+    monkeypatch.setitem(sources.KINDS, "remembering", "tests.fakes.past:Remembering")
     monkeypatch.setitem(actions.KINDS, "note", "tests.fakes.gates:Note")
     Script.act, Script.asked = healthy, 0
     monkeypatch.setattr(Note, "act", Note.act)
     monkeypatch.setattr(Note, "tried", [])
+    monkeypatch.setattr(Remembering, "past", staticmethod(busy))
+    monkeypatch.setattr(Remembering, "state", lambda: Inspection({}))
+    monkeypatch.setattr(Remembering, "asked_past", [])
+    monkeypatch.setattr(Remembering, "closed", 0)
