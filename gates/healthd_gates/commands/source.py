@@ -33,6 +33,7 @@ from healthd_gates.sources.contract import ArmError, Arms, SourceConfig, SourceC
 
 _NOT_ABLE = 1
 _STRATA = 12
+_SHOWN = 0.95
 _SHORTEST, _LONGEST = 1.0, 600.0
 
 
@@ -158,6 +159,14 @@ def _arm_document(seen: ArmSeen) -> dict[str, Any]:
             name: {"requests": seen.per_minute(requests), "errors": seen.per_minute(errors)}
             for name, (requests, errors) in (counts.strata if counts else {}).items()
         },
+        "strata_quantiles": {
+            name: {f"p{100 * level:g}": value for level, (value, _) in seen.quantiles_of(name).items()}
+            for name in (counts.strata_latency if counts else {})
+        },
+        "strata_quantiles_are": {
+            name: {f"p{100 * level:g}": bound for level, (_, bound) in seen.quantiles_of(name).items() if bound}
+            for name in (counts.strata_latency if counts else {})
+        },
         "quantiles": {f"p{100 * level:g}": value for level, value in seen.quantiles.items()},
         "quantiles_are": {f"p{100 * level:g}": bound for level, bound in seen.bounds.items()},
         "series": dict(inspection.series),
@@ -232,9 +241,18 @@ def _strata(arm: ArmSeen) -> str:
     """Return the strata with the most requests, one a line."""
     strata = arm.counts.strata if arm.counts else {}
     most = sorted(strata.items(), key=lambda item: (-item[1][0], item[0]))
-    lines = [f"{name}  {_rate(arm, n)}" + (f" ({_rate(arm, bad)} failed)" if bad else "") for name, (n, bad) in most]
+    lines = [
+        f"{name}  {_rate(arm, n)}" + (f" ({_rate(arm, bad)} failed)" if bad else "") + _slow(arm, name)
+        for name, (n, bad) in most
+    ]
     rest = [f"and {len(lines) - _STRATA} more"] if len(lines) > _STRATA else []
     return "\n".join((*lines[:_STRATA], *rest))
+
+
+def _slow(arm: ArmSeen, stratum: str) -> str:
+    """Return the quantile of a stratum that most policies name; all of them are in the document."""
+    known = arm.quantiles_of(stratum).get(_SHOWN)
+    return f", p{100 * _SHOWN:g} {bounding(known[1])}{seconds(known[0])}" if known else ""
 
 
 def _ago(newest: float | None) -> str:

@@ -47,19 +47,28 @@ class ArmSeen:
     @property
     def quantiles(self) -> Mapping[float, float | None]:
         """The quantiles in seconds, or None without requests; those in `bounds` are no estimates."""
-        latency = self.counts.latency if self.counts else None
-        known = {level: known_quantile(latency, level) for level in QUANTILES} if latency else {}
-        return {level: it[0] if it else None for level, it in known.items()}
+        return {
+            level: it[0] if it else None for level, it in _known(self.counts.latency if self.counts else None).items()
+        }
 
     @property
     def bounds(self) -> Mapping[float, Bound]:
         """What the numbers of the quantiles are that are no estimates."""
-        latency = self.counts.latency if self.counts else None
-        known = {level: known_quantile(latency, level) for level in QUANTILES} if latency else {}
+        known = _known(self.counts.latency if self.counts else None)
         return {level: it[1] for level, it in known.items() if it and it[1] is not None}
+
+    def quantiles_of(self, stratum: str) -> Mapping[float, tuple[float, Bound | None]]:
+        """Return the quantiles of a stratum, with what they are if they are no estimates; empty without latencies of
+        its own."""
+        known = _known(self.counts.strata_latency.get(stratum) if self.counts else None)
+        return {level: it for level, it in known.items() if it is not None}
 
     def per_minute(self, count: float) -> float:
         return count * 60.0 / self.seconds if self.seconds else 0.0
+
+
+def _known(latency: Histogram | None) -> dict[float, tuple[float, Bound | None] | None]:
+    return {level: known_quantile(latency, level) for level in QUANTILES} if latency else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,12 +215,16 @@ def _arm(name: str, past: Sequence[Evidence], inspection: Inspection) -> ArmSeen
 
 def _together(one: Counts, other: Counts) -> Counts:
     """Return the sum of both; of latencies only the newer ones, if the buckets have changed."""
-    latency = other.latency or one.latency
-    if one.latency and other.latency and one.latency.edges == other.latency.edges:
-        counts = tuple(a + b for a, b in zip(one.latency.counts, other.latency.counts, strict=True))
-        latency = Histogram(one.latency.edges, counts, one.latency.sum_seconds + other.latency.sum_seconds)
+    latency = _summed(one.latency, other.latency)
     strata = {
         name: (one.strata.get(name, _NONE)[0] + more[0], one.strata.get(name, _NONE)[1] + more[1])
         for name, more in other.strata.items()
     }
-    return Counts(one.requests + other.requests, one.errors + other.errors, latency, {**one.strata, **strata})
+    before = one.strata_latency
+    apart = {name: _summed(before.get(name), more) or more for name, more in other.strata_latency.items()}
+    requests, errors = one.requests + other.requests, one.errors + other.errors
+    return Counts(requests, errors, latency, {**one.strata, **strata}, {**before, **apart})
+
+
+def _summed(one: Histogram | None, other: Histogram | None) -> Histogram | None:
+    return Histogram.together([one, other]) if one and other and one.edges == other.edges else other or one

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,8 @@ async def asked(folder: Path, target: str, source: dict[str, Any], *words: str) 
     slow = {"criteria": [{"kind": "error_rate"}, {"kind": "latency", "limit": "2s"}]}
     service = {"targets": {"green": target}, "source": source, "policy": "plain"}
     routes, misnamed = ({"criteria": [{"kind": "error_rate", "by": label}]} for label in ("route", "rout"))
-    policies = {"plain": policy, "slow": slow, "routes": routes, "misnamed": misnamed}
+    tardy = {"criteria": [{"kind": "error_rate"}, {"kind": "latency", "limit": "2s", "by": "route"}]}
+    policies = {"plain": policy, "slow": slow, "routes": routes, "misnamed": misnamed, "tardy": tardy}
     document = {"policies": policies, "services": {"api": service}}
     file.write_text(json.dumps(document))
     command = ["source", "test", "api", "--for", "2", "-c", str(file), *words]
@@ -96,6 +98,41 @@ async def test_the_routes_that_are_seen_are_shown(peer: Peer, tmp_path: Path) ->
     said = " ".join(refused.output.split())
     assert "by, of requests: no series of requests_total has the label rout; there are: code, route." in said
     assert "Did you mean route?" in said
+
+
+async def test_the_latencies_of_routes_are_shown(peer: Peer, tmp_path: Path) -> None:
+    """Where a criterion of the policy asks for them: in the table its p95, in JSON all, and what is a bound alone."""
+    edges = (0.1, 0.5, 2.0, "+Inf")
+    slow = {"/pages": (100, 100, 100, 100), "/export": (0, 0, 10, 10), "/hung": (0, 0, 0, 5)}
+    lines = [
+        f'{name}{{route="{route}"{label}}} {count}*'
+        for route, counts in slow.items()
+        for name, label, count in [
+            ("requests_total", ',code="200"', counts[-1]),
+            *(("seconds_bucket", f',le="{edge}"', count) for edge, count in zip(edges, counts, strict=True)),
+        ]
+    ]
+    page = "# TYPE requests_total counter\n# TYPE seconds histogram\n" + "\n".join(lines) + "\n"
+    read = 0
+
+    def grown(_: object) -> Answer:
+        nonlocal read
+        read += 1
+        body = re.sub(r"(\d+)\*", lambda found: str(int(found[1]) * read), page)
+        return Answer(body=body, headers={"Content-Type": "text/plain"})
+
+    peer.answer("GET", "/metrics", grown)
+    source = {**SCRAPE, "latency": "seconds_bucket"}
+    shown = await asked(tmp_path, peer.url, source, "--policy", "tardy")
+    document = json.loads((await asked(tmp_path, peer.url, source, "--policy", "tardy", "--json")).output)
+    plain = json.loads((await asked(tmp_path, peer.url, source, "--json")).output)
+    said = " ".join(shown.output.split())
+    for route, p95 in (("/pages", "≤ 100 ms"), ("/export", "1.87 s"), ("/hung", "> 2 s")):
+        assert re.search(rf"{route} [\d,.]+, p95 {p95} ", said), said
+    arm = document["arms"]["candidate"]
+    assert arm["strata_quantiles"]["/export"]["p50"] == pytest.approx(1.25, rel=0.1)
+    assert arm["strata_quantiles_are"]["/hung"] == dict.fromkeys(("p50", "p95", "p99"), "above")
+    assert plain["arms"]["candidate"]["strata_quantiles"] == {}
 
 
 async def _grows(peer: Peer) -> None:
