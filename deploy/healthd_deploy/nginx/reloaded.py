@@ -68,9 +68,12 @@ def _ticks(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19])
 
 
-async def until_reloaded(pid_file: Path, before: Workers | None, *, within: float) -> None:
+async def until_reloaded(
+    pid_file: Path, before: Workers | None, *, within: float, errors: str = "its error log"
+) -> None:
     """Wait until none of the workers of `before` takes connections, and others do; return at once without `before`.
-    After `within` seconds the old ones that are left hang, if there are new ones; else this raises NotTaken."""
+    After `within` seconds the old ones that are left hang, if there are new ones; else this raises NotTaken, which says
+    where NGINX's `errors` are."""
     if before is None:
         return
 
@@ -85,5 +88,5 @@ async def until_reloaded(pid_file: Path, before: Workers | None, *, within: floa
         if now is not None and now.started.items() - before.started.items():
             return
         kept = f"NGINX (process {before.master} of {pid_file}) has its old workers {within:g} s after the reload"
-        why = "it has not taken the configuration, and its error log says why"
+        why = f"it has not taken the configuration, and {errors} says why"
         raise NotTaken(f"{kept}: {why}, or upstream.pid names another NGINX than the one that was reloaded") from None

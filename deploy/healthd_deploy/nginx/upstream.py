@@ -6,39 +6,21 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import gcd
 
 from healthd_deploy.core import program
 from healthd_deploy.core.exit import StepFailed, UnknownTarget
+from healthd_deploy.nginx import loaded
 from healthd_deploy.nginx.able import refuse_dead
+from healthd_deploy.nginx.loaded import Configuration
 from healthd_deploy.nginx.reloaded import NotTaken, patience, until_reloaded, workers
 from healthd_deploy.nginx.settings import Upstream
+from healthd_deploy.nginx.state import MARK, State, mark, mark_of
 
-_MARK = "# healthd-deploy "
 _ALL = 10_000  # of a weight: hundredths of a percent
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """State: the live target, the version on each target, and the percentage of the traffic that the other target has
-    beside the live one."""
-
-    live: str
-    versions: Mapping[str, str] = field(default_factory=dict)
-    other: float = 0.0
-
-    def share(self, target: str) -> float:
-        """Return the percentage of the traffic that a target has."""
-        return 100.0 - self.other if target == self.live else self.other
-
-
-def _mark(state: State) -> str:
-    """Return the line of the file by which a state is read again."""
-    part = {"other": state.other} if state.other else {}
-    return _MARK + json.dumps({"live": state.live, "versions": dict(state.versions), **part})
 
 
 class UpstreamFile:
@@ -55,11 +37,10 @@ class UpstreamFile:
         except OSError as error:
             first = "`healthd-deploy nginx switch` writes the first one"
             raise StepFailed(f"{self._config.file} cannot be read: {error.strerror}; {first}") from None
-        for line in text.splitlines():
-            if line.startswith(_MARK):
-                state = State(**json.loads(line.removeprefix(_MARK)))
-                if state.live in self._config.targets:
-                    return state
+        if line := mark_of(text):
+            state = State(**json.loads(line.removeprefix(MARK)))
+            if state.live in self._config.targets:
+                return state
         raise StepFailed(f"{self._config.file} names none of the targets {', '.join(self._config.targets)}")
 
     def noted(self, target: str, version: str) -> None:
@@ -67,9 +48,8 @@ class UpstreamFile:
         with self._locked():
             state = self.read()
             text = self._config.file.read_text(encoding="utf-8")
-            before = next(line for line in text.splitlines() if line.startswith(_MARK))
-            mark = _mark(replace(state, versions={**state.versions, target: version}))
-            self._replace(text.replace(before, mark, 1).encode())
+            after = replace(state, versions={**state.versions, target: version})
+            self._replace(text.replace(mark_of(text), mark(after), 1).encode())
 
     async def look(self, target: str, weight: float = 100.0) -> str:
         """Return what a switch would do now. Changes nothing; raises as the switch would."""
@@ -80,6 +60,7 @@ class UpstreamFile:
             raise StepFailed(f"{self._config.file.parent} cannot be written to as this user")
         program.find(self._config.reload[0])
         await program.run(self._config.test, within=self._config.timeout)
+        await self._loaded()
         if weight not in (0.0, 100.0) or (before is not None and before.other):
             now = f", which has {before.share(target):g} %" if before is not None else ""
             return f"{weight:g} % of the traffic would go to {target}{now}"
@@ -93,6 +74,7 @@ class UpstreamFile:
         with self._locked():
             before = self._config.file.read_bytes()
             back = self._written(self._after(self.read(), target, 100.0))
+            await self._loaded()
             if back != before:
                 self._replace(back)
             try:
@@ -128,17 +110,20 @@ class UpstreamFile:
             wanted = before if before and is_back else self._written(self._after(known, target, weight))
             if before == wanted == self._in_force:
                 return
+            configuration = await self._loaded()
             self._replace(wanted)
             began = time.monotonic()
             try:
                 await program.run(self._config.test, within=self._config.timeout)
+                if before is None:
+                    configuration = await self._loaded(first=True)
             except BaseException:
                 self._put_back(before)
                 raise
             patient = patience(time.monotonic() - began, self._config.timeout)
             # Also where the file said so before: its writer may have been killed before the reload.
             try:
-                await self._reload(patient)
+                await self._reload(patient, configuration.errors)
             except NotTaken as failure:
                 if before is not None:
                     self._put_back(before)
@@ -148,17 +133,31 @@ class UpstreamFile:
                     raise NotTaken(
                         f"{failure}. {self._config.file} is as it was before: nothing was switched"
                     ) from None
-                raise StepFailed(await self._taken_back(target, before, str(failure), patient)) from None
+                raise StepFailed(await self._taken_back(target, before, str(failure), patient, configuration)) from None
             except StepFailed as failure:
-                raise StepFailed(await self._taken_back(target, before, str(failure), patient)) from None
+                raise StepFailed(await self._taken_back(target, before, str(failure), patient, configuration)) from None
 
-    async def _reload(self, patient: float) -> None:
-        """Reload NGINX; return once its new workers alone take connections. Raises NotTaken after so many seconds."""
+    async def _loaded(self, *, first: bool = False) -> Configuration:
+        """Return NGINX's configuration. Raises StepFailed where it does not include the file, or no NGINX runs: nothing
+        would be switched. The `first` file may be there before NGINX runs, which needs it to start."""
+        configuration = await loaded.read(self._config)
+        if self._config.file.exists():
+            line = mark_of(self._config.file.read_text(encoding="utf-8"))
+            configuration.refuse_without(line, self._config.file)
+            if not first and (why := loaded.stopped(self._config, configuration)) is not None:
+                raise StepFailed(f"{why}. Nothing was switched")
+        return configuration
+
+    async def _reload(self, patient: float, errors: str) -> None:
+        """Reload NGINX; return once its new workers alone take connections. Raises NotTaken, which names where its
+        `errors` are, after so many seconds."""
         before = workers(self._config.pid)
         await program.run(self._config.reload, within=self._config.timeout)
-        await until_reloaded(self._config.pid, before, within=patient)
+        await until_reloaded(self._config.pid, before, within=patient, errors=errors)
 
-    async def _taken_back(self, target: str, before: bytes | None, failure: str, patient: float) -> str:
+    async def _taken_back(
+        self, target: str, before: bytes | None, failure: str, patient: float, configuration: Configuration
+    ) -> str:
         """Put the file back after a failed reload. Return what became of it, for people.
 
         The reload may have worked nevertheless, such as one that exceeded its time: NGINX is reloaded once more, now
@@ -166,10 +165,12 @@ class UpstreamFile:
         """
         file = self._config.file
         if before is None:  # the first file: NGINX may need it to start at all
-            return f"{failure}. {file} is written, for {target}, and NGINX has not loaded it: start NGINX, or reload it"
+            why = loaded.stopped(self._config, configuration)
+            cure = why or "NGINX has not loaded it: start NGINX, or reload it"
+            return f"{failure}. {file} is written, for {target}: {cure}"
         self._put_back(before)
         try:
-            await self._reload(patient)
+            await self._reload(patient, configuration.errors)
         except StepFailed:
             return (
                 f"{failure}. {file} is as it was before; NGINX could not be reloaded with it either: see what it runs"
@@ -214,7 +215,7 @@ class UpstreamFile:
             inside = self._weighted(state)
         inside += [f"{option};" for option in self._config.options]
         body = "".join(f"    {line}\n" for line in inside)
-        return f"{_mark(state)}\nupstream {self._config.name} {{\n{body}}}\n".encode()
+        return f"{mark(state)}\nupstream {self._config.name} {{\n{body}}}\n".encode()
 
     def _weighted(self, state: State) -> list[str]:
         """Return the servers of both targets, with weights that give each target its part whatever their numbers."""

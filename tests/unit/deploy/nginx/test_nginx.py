@@ -14,7 +14,8 @@ from healthd_deploy.core.exit import StepFailed, TargetDown
 from healthd_deploy.nginx import able
 from healthd_deploy.nginx.platform import NginxPlatform
 from healthd_deploy.nginx.settings import NginxConfig, Upstream
-from healthd_deploy.nginx.upstream import State, UpstreamFile
+from healthd_deploy.nginx.state import State
+from healthd_deploy.nginx.upstream import UpstreamFile
 
 TARGETS = {"blue": ["127.0.0.1:1"], "green": ["unix:/run/green.sock", "[::1]:3000"]}
 
@@ -148,7 +149,7 @@ async def test_a_failed_reload_switches_nothing(tmp_path: Path, failures: int, t
 async def test_the_first_file_stays_though_nginx_does_not_run(tmp_path: Path) -> None:
     """NGINX, whose configuration includes it, could not start without it."""
     file = UpstreamFile(upstream(tmp_path, reload=["false"]))
-    with pytest.raises(StepFailed, match=r"api\.conf is written, for blue, and NGINX has not loaded it: start NGINX"):
+    with pytest.raises(StepFailed, match=r"api\.conf is written, for blue: NGINX has not loaded it: start NGINX"):
         await file.switch("blue", even_if_dead=True)
     assert file.read().live == "blue"
 

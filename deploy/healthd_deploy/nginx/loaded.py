@@ -1,0 +1,92 @@
+"""Configuration that NGINX reads: whether it includes the file, where it writes its errors, and whether it runs at all.
+
+`nginx -T` prints the whole configuration, each file as it is, with its comments. Source:
+nginx.org/en/docs/switches.html.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+import psutil
+
+from healthd_deploy.core import program
+from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.nginx.settings import Upstream
+
+_TEST, _PRINT = "-t", "-T"
+_LOCAL = ("nginx", "sudo")
+_COMMENT = re.compile(r"#.*")
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """NGINX's configuration as `nginx -T` prints it; an empty `text` is not known."""
+
+    text: str = ""
+
+    def refuse_without(self, line: str, file: Path) -> None:
+        """Raise StepFailed where a line of a file that is there is not part of it: nothing would be switched."""
+        if self.text and line not in self.text.splitlines():
+            raise StepFailed(
+                f"NGINX's configuration does not include {file}, so that nothing would be switched: add "
+                f"`include {file};` to its http block"
+            )
+
+    @property
+    def pid(self) -> str | None:
+        """The file of its `pid` directive, None without one."""
+        return self._first("pid")
+
+    @property
+    def errors(self) -> str:
+        """Where it writes its errors, for people."""
+        return f"its error log {file}" if (file := self._first("error_log")) else "its error log"
+
+    def _first(self, directive: str) -> str | None:
+        """Return the first word of a directive that stands there first, as those of the whole server do."""
+        found = re.search(rf"(?:^|[;{{}}\s]){directive}\s+([^;\s]+)[^;]*;", _COMMENT.sub("", self.text))
+        return found[1].strip("\"'") if found else None
+
+
+async def read(config: Upstream) -> Configuration:
+    """Return NGINX's configuration, printed by the command that tests it; nothing is known where that is no
+    `nginx -t`, or may not print it."""
+    if (words := printing(config.test)) is None:
+        return Configuration()
+    with suppress(StepFailed):
+        return Configuration(await program.run(words, within=config.timeout))
+    return Configuration()
+
+
+def printing(test: Sequence[str]) -> list[str] | None:
+    """Return the command that prints what this one tests, None where it is no `nginx -t`."""
+    of = next((place for place, word in enumerate(test) if PurePath(word).name == "nginx"), None)
+    if of is None or _TEST not in test[of:]:
+        return None
+    return [*test[:of], *(_PRINT if word == _TEST else word for word in test[of:])]
+
+
+def stopped(config: Upstream, loaded: Configuration) -> str | None:
+    """Return why no NGINX would take a reload, None where one runs, or where it is not known: in another container, or
+    on another host."""
+    if not loaded.text or PurePath(config.test[0]).name not in _LOCAL or PurePath(config.reload[0]).name not in _LOCAL:
+        return None
+    file = Path(loaded.pid) if loaded.pid is not None else config.pid
+    if not file.is_absolute():
+        return None
+    try:
+        text = file.read_text(encoding="ascii").strip()
+        pid = int(text or 0)
+    except FileNotFoundError:
+        return f"NGINX is not running (there is no {file}): start it"
+    except (OSError, ValueError):
+        return None
+    if not pid:  # a test of the configuration leaves an empty file where there is none
+        return f"NGINX is not running ({file} is empty): start it"
+    over = f"NGINX is not running ({file} has process {pid}, which is over): start it"
+    return None if psutil.pid_exists(pid) else over

@@ -1,0 +1,113 @@
+"""A real NGINX that would not take the file: it does not include it, or it does not run."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.nginx.loaded import printing
+from healthd_deploy.nginx.settings import Upstream
+from healthd_deploy.nginx.upstream import UpstreamFile
+from tests.servers import nginx
+from tests.servers.ports import HOST, held_port
+from tests.servers.version import running as version_running
+
+_SERVER = "server { listen @LISTEN@; location / { proxy_pass http://api; } }"
+
+
+def upstream(balancer: nginx.Nginx, folder: Path, place: str, timeout: str = "30s") -> UpstreamFile:
+    own = ["nginx", "-p", str(balancer.file.parent), "-c", str(balancer.file)]
+    said = {
+        "file": str(folder / "api.conf"),
+        "name": "api",
+        "targets": {"blue": [place], "green": [f"{HOST}:2"]},
+        "options": [],
+        "test": [*own, "-t", "-q"],
+        "reload": [*own, "-s", "reload"],
+        "pid": str(balancer.file.parent / "pid"),
+        "timeout": timeout,
+    }
+    return UpstreamFile(Upstream.model_validate_json(json.dumps(said)))
+
+
+async def test_a_file_that_nothing_includes(tmp_path: Path) -> None:
+    """Neither the first one, which does not stay, nor one whose line has gone since: the line to add is told."""
+    told = (
+        f"does not include {tmp_path}/api.conf, so that nothing would be switched: add `include {tmp_path}/api.conf;`"
+    )
+    with version_running("1.0") as old, nginx.running("server { listen @LISTEN@; return 200 hello; }") as balancer:
+        file = upstream(balancer, tmp_path, f"{old.host}:{old.port}")
+        with pytest.raises(StepFailed, match=told):
+            await file.switch("blue")
+        assert not (tmp_path / "api.conf").exists()
+        (tmp_path / "api.conf").write_text("")
+        text = balancer.file.read_text()
+        balancer.file.write_text(text.replace("server {", f"include {tmp_path}/api.conf; server {{"))
+        (tmp_path / "api.conf").unlink()
+        await file.switch("blue")
+        assert await file.look("blue") == "blue has the traffic"
+        await file.could_take_back("blue")
+        balancer.file.write_text(text)
+        before = (tmp_path / "api.conf").read_text()
+        for ask in (file.look, file.could_take_back, file.switch):
+            with pytest.raises(StepFailed, match=told):
+                await ask("blue")
+        assert (tmp_path / "api.conf").read_text() == before
+
+
+async def test_an_nginx_that_is_stopped(tmp_path: Path) -> None:
+    """Asked beforehand or not, by a file that it left behind or none; its first file stays, for it needs it to
+    start."""
+    with version_running("1.0") as old:
+        (tmp_path / "api.conf").write_text(f"upstream api {{ server {old.host}:{old.port}; }}\n")
+        with nginx.running(f"include {tmp_path}/api.conf; {_SERVER}") as balancer:
+            file = upstream(balancer, tmp_path, f"{old.host}:{old.port}")
+            (tmp_path / "api.conf").unlink()
+            await file.switch("blue")
+            pid = balancer.file.parent / "pid"
+            balancer.process.kill()
+            for left in (None, "999999999"):
+                pid.unlink(missing_ok=True)
+                if left is not None:
+                    pid.write_text(left)
+                before = (tmp_path / "api.conf").read_text()
+                for ask in (file.look, file.could_take_back, file.switch):
+                    with pytest.raises(StepFailed, match=r"NGINX is not running .*: start it\. Nothing was switched"):
+                        await ask("blue")
+                assert (tmp_path / "api.conf").read_text() == before
+            (tmp_path / "api.conf").unlink()
+            with pytest.raises(StepFailed, match=r"is written, for blue: NGINX is not running .*: start it"):
+                await file.switch("blue")
+            assert file.read().live == "blue"
+
+
+async def test_a_reload_that_is_not_taken_names_the_error_log(tmp_path: Path) -> None:
+    """There NGINX says why: it tells nobody else."""
+    with version_running("1.0") as old, held_port() as taken:
+        place = f"{old.host}:{old.port}"
+        (tmp_path / "api.conf").write_text(
+            f'# healthd-deploy {{"live": "green"}}\nupstream api {{ server {place}; }}\n'
+        )
+        with nginx.running(f"include {tmp_path}/api.conf; {_SERVER}") as balancer:
+            text = balancer.file.read_text().replace("server {", f"server {{ listen {HOST}:{taken};")
+            balancer.file.write_text(text.replace("error_log stderr;", f"error_log {tmp_path}/error.log;"))
+            with pytest.raises(StepFailed, match=f"its error log {tmp_path}/error.log says why"):
+                await upstream(balancer, tmp_path, place, "1s").switch("blue")
+
+
+@pytest.mark.parametrize(
+    ("test", "prints"),
+    [
+        (["nginx", "-t", "-q"], ["nginx", "-T", "-q"]),
+        (
+            ["docker", "exec", "-t", "web", "/usr/sbin/nginx", "-t"],
+            ["docker", "exec", "-t", "web", "/usr/sbin/nginx", "-T"],
+        ),
+        (["true"], None),
+        (["check-nginx", "-t"], None),
+    ],
+    ids=["nginx", "in a container", "something else", "a script"],
+)
+def test_the_configuration_is_printed_by_what_tests_it(test: list[str], prints: list[str] | None) -> None:
+    assert printing(test) == prints
