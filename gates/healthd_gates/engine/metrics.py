@@ -226,8 +226,8 @@ def _ramps(gates: Iterable[Gate]) -> Iterator[Metric]:
         if (ramp := gate.ramp) is None or gate.decision is not None:
             continue
         where = [gate.service, gate.policy]
-        values = {weight: ramp.weight, share: ramp.share, budget: ramp.budget, spent: ramp.spent}
-        for family, value in values.items():
+        values = ((weight, ramp.weight), (share, ramp.share), (budget, ramp.budget), (spent, ramp.spent))
+        for family, value in values:
             if value is not None:
                 family.add_metric(where, value)
     yield from (weight, share, budget, spent)

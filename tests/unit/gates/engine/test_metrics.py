@@ -1,0 +1,50 @@
+"""What a scrape sees of the gates that run here."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.domain.ramp import Ramp
+from healthd_gates.domain.standing import CriterionReport, Finding, Reason, Unit
+from healthd_gates.engine.metrics import RunningGates
+from tests.unit.gates.engine.values import NOW, PASSED, gate, standing
+
+
+def scraped(*gates: Gate) -> list[str]:
+    registry = CollectorRegistry()
+    registry.register(RunningGates(lambda: gates))
+    lines = generate_latest(registry).decode().splitlines()
+    return [
+        line.removeprefix("healthd_gate").replace('{policy="p",service="api"}', "") for line in lines if line[0] != "#"
+    ]
+
+
+def report(name: str, unit: Unit | None, log_e: float | None) -> CriterionReport:
+    return CriterionReport(
+        name=name, critical=True, finding=Finding.OPEN, sentence="It is so.", observed=0.25, unit=unit, log_e_harm=log_e
+    )
+
+
+def test_a_ramp_shows_how_wide_it_is() -> None:
+    """What is not known yet is left out, and so is a gate that is decided."""
+    ramp = Ramp(until=NOW + timedelta(hours=1), weight=0.5, spent=3.0)
+    found = scraped(gate(GateState.RAMPING, ramp=ramp))
+    assert [line for line in found if line.startswith("_ramp")] == [
+        "_ramp_weight_ratio 0.5",
+        "_ramp_spent_requests 3.0",
+    ]
+    decided = gate(GateState.WATCHING, ramp=ramp, decision=PASSED)
+    assert not [line for line in scraped(decided) if line.startswith("_ramp")]
+
+
+def test_a_criterion_shows_what_it_has() -> None:
+    """A ratio as one; an answer that is yes or no has neither a number nor evidence."""
+    seen = replace(
+        standing(None, Reason.NOT_ENOUGH_EVIDENCE),
+        criteria=(report("errors", Unit.RATIO, 0.5), report("checks", None, None)),
+    )
+    found = [line for line in scraped(gate(standing=seen)) if "criterion" in line]
+    assert {line.split('criterion="')[1].split('"')[0] for line in found} == {"errors"}
+    assert [line.split("{")[0] for line in found] == ["_candidate_ratio", "_log_evidence_of_harm"]
