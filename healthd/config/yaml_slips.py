@@ -20,14 +20,17 @@ def odd_indentation(text: str) -> tuple[str, int] | None:
     return None
 
 
-def cause(text: str, line: int, problem: str) -> tuple[str, int]:
+def cause(text: str, line: int, problem: str, column: int) -> tuple[str, int]:
     """Return what went wrong above a line with which the YAML library has a problem, and where: a quote that was not
-    closed, a key without a colon. Else return that problem and line."""
+    closed, a key without a colon; or in the line, before the column: a value that has ended. Else return that problem
+    and line."""
     lines = text.split("\n")
     if (opened := _unclosed(lines)) is not None and opened <= line:
         return "a quoted text begins here, and is not closed in this line", opened
     if line >= 2 and problem.startswith("mapping values") and _is_bare(lines[line - 2], lines[line - 1]):
         return "a key without a colon: write `key: value`", line - 1
+    if problem.startswith("expected <block end>, but found '<scalar>'") and lines[line - 1][:column].strip():
+        return "a value has ended, and text follows it: take that out, or quote all of it", line
     return problem, line
 
 

@@ -27,7 +27,14 @@ _PLAINLY = {
     "found character '\\t'": "a tab cannot be used here: indent with spaces",
     "mapping values are not allowed here": "this key does not line up with its neighbours, or a text with `: ` in it "
     "is not quoted: indent all keys of one mapping alike",
+    "expected <block end>, but found '}'": "a } closes nothing here: take it out, or write the { that it belongs to",
+    "expected <block end>, but found ']'": "a ] closes nothing here: take it out, or write the [ that it belongs to",
+    "expected <block end>, but found ','": "a comma stands between values of { } and [ ] alone: take it out",
     "expected <block end>": "this line does not line up with its neighbours: indent all keys of one mapping alike",
+    "expected the node content, but found '}'": "a } closes nothing here: quote it, or write the { that it belongs to",
+    "expected the node content, but found ']'": "a ] closes nothing here: quote it, or write the [ that it belongs to",
+    "expected ',' or '}', but got ']'": "a { ends with ] here: close it with }",
+    "expected ',' or ']', but got '}'": "a [ ends with } here: close it with ]",
     "expected ',' or '}'": "a { is not closed: a } or a comma is missing before here",
     "expected ',' or ']'": "a [ is not closed: a ] or a comma is missing before here",
     "could not find expected ':'": "a key without a colon: write `key: value`",
@@ -86,7 +93,7 @@ def read_yaml(text: str) -> Any:
             problem = f"the key {problem.removeprefix(_TWICE)} is there twice: keep one, or rename the other"
         line = error.problem_mark.line + 1 if error.problem_mark else None
         if line is not None:
-            problem, line = cause(text, line, problem)
+            problem, line = cause(text, line, problem, error.problem_mark.column)
         problem = next((said for start, said in _PLAINLY.items() if problem.startswith(start)), problem)
         raise YAMLTextError(problem, line) from None
     except ReaderError as error:
