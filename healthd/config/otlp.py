@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
+from yarl import URL
 
 from healthd.checks.http_address import HeaderName, HeaderValue
 from healthd.config.model import Model
@@ -37,6 +39,18 @@ class Otlp(Model):
     resource: dict[Annotated[str, StringConstraints(min_length=1, max_length=128)], str] = Field({}, max_length=50)
     """Resource attributes beside, or instead of, healthd's own: `service.name`, `service.version`,
     `service.instance.id`, `host.name`, `deployment.environment.name`."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_base(cls, endpoint: str) -> str:
+        address = URL(endpoint)
+        if address.raw_user is not None or address.raw_password is not None:
+            raise ValueError("holds a user or a password: write them as headers: {Authorization: …}")
+        if address.raw_query_string or address.raw_fragment:
+            raise ValueError("ends with a ? or a #: /v1/metrics and /v1/traces must follow it")
+        if ends := re.search(r"(/v1/(?:metrics|traces|logs))+/*$", address.raw_path):
+            raise ValueError(f"ends with {ends[1]}, which follows it by itself: leave that out")
+        return endpoint
 
     @model_validator(mode="after")
     def _has_messages(self) -> Self:
