@@ -29,6 +29,13 @@ _WILD = frozenset("*?[")
 Labels = Mapping[str, Mapping[str, str]]
 
 
+def ends_too_early(lasts: float | None) -> str:
+    """Return what is wrong with an end that is past, or not after the start: `lasts` is what was given in its place."""
+    if lasts is None:
+        return "to must be later than from, and than now"
+    return "it would be over already: write a later from, or a longer for"
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a window may cover, and the time: it is validated against these. `checks` and `services` have the labels of
@@ -110,7 +117,7 @@ class NewWindow(Whole, Model):
         elif end - start > _LONGEST:
             yield Fault("to must be within a year after from", ("from", "to"))
         elif end <= max(now, start):
-            yield Fault("to must be later than from, and than now", ("from", "to", "for"))
+            yield Fault(ends_too_early(self.lasts), ("from", "to", "for"))
 
     def _covers_nothing(self, known: Surroundings) -> str | None:
         """Return what is wrong with patterns and labels that nothing has."""

@@ -9,7 +9,7 @@ from typing import Any
 from healthd.config.incident import Standing, Update
 from healthd.config.public_page import Component
 from healthd.web.caller import Caller
-from healthd.web.new_window import NewWindow
+from healthd.web.new_window import NewWindow, ends_too_early
 from healthd.web.parsing import validated
 from healthd.web.problems import Problem
 from healthd.web.public.written import NewIncident, NewUpdate
@@ -70,7 +70,7 @@ def _times(
     elif ends - begins > _LONGEST:
         told = "to must be within a year after from"
     elif ends <= max(now, begins):
-        told = "to must be later than from, and than now"
+        told = ends_too_early(lasts)
     else:
         return begins, ends
     raise Problem(422, f"Invalid {what}", told)

@@ -81,6 +81,10 @@ async def test_what_does_not_count(open_site: Open, kind: str, member: str) -> N
         ({"for": "400d"}, "for must not be longer than a year: write at most 366d"),
         ({"to": "2099-01-01T00:00:00Z"}, "write to or for, not both"),
         ({"for": None, "to": "2001-01-01T00:00:00Z"}, "to must be later than from, and than now"),
+        (
+            {"from": "2001-01-01T00:00:00Z"},
+            "it would be over already: write a later from, or a longer for",
+        ),
         ({"for": None, "to": "2026-12-01T00:00:00"}, "to: needs a time zone"),
         ({"checks": ["nosuch-*"]}, "covers no check: none is called nosuch-*"),
         ({"checks": [], "labels": {"team": "a"}}, "covers no check: none has the label team=a"),

@@ -174,7 +174,7 @@ async def test_a_window_that_somebody_ended_stays_ended(open_site: Open, tmp_pat
     [
         ({"from": 1}, "it needs an end: write for, such as 1h, or to"),
         ({"from": 2, "to": 1}, "to must be later than from, and than now"),
-        ({"from": -3, "for": "1h"}, "to must be later than from, and than now"),
+        ({"from": -3, "for": "1h"}, "it would be over already: write a later from, or a longer for"),
         ({"from": 1, "for": "1h", "to": 2}, "write to or for, not both"),
         ({"from": 1, "for": "1h", "state": "investigating"}, "state: planned maintenance has it by its times"),
         ({"from": 1, "for": "1h", "impact": "none"}, "impact: an announcement has no times"),
