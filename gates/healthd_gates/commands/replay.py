@@ -23,8 +23,7 @@ from healthd_gates.commands.arms import arm, arm_options
 from healthd_gates.commands.choosing import find
 from healthd_gates.commands.connection import asking
 from healthd_gates.commands.replay_view import print_json, print_replay
-from healthd_gates.commands.settings import policy_of, service_of, settings_of
-from healthd_gates.config.settings import Config
+from healthd_gates.commands.settings import policy_of, service_of, settings_of, unread
 from healthd_gates.domain.action_order import Occasion, OrderState
 from healthd_gates.domain.request import Version
 from healthd_gates.domain.standing import Verdict
@@ -90,11 +89,11 @@ async def replay_command(
     if gate_id is not None or last is not None:
         if service is not None or switched is not None or any(arms.values()):
             raise click.UsageError("--gate and --last name a gate, which knows its service, its versions and its time")
-        title, looks, left_out, note = await _of_gate(client, gate_id, last, policy, settings_of(config_file))
+        title, looks, left_out, note = await _of_gate(client, gate_id, last, policy, config_file)
     elif service is None or version is None or switched is None:
         raise click.UsageError("give SERVICE, VERSION and --at TIME, or --gate GATE, or --last SERVICE")
     else:
-        title, looks, left_out = await _of_service(service, version, switched, policy, settings_of(config_file), arms)
+        title, looks, left_out = await _of_service(service, version, switched, policy, config_file, arms)
         note = ""
     if as_json:
         print_json(looks, left_out)
@@ -104,13 +103,14 @@ async def replay_command(
 
 
 async def _of_service(
-    service: str, version: str, switched: datetime, policy: str | None, settings: Config, arms: dict[str, Any]
+    service: str, version: str, switched: datetime, policy: str | None, file: Path | None, arms: dict[str, Any]
 ) -> tuple[str, list[Replayed], tuple[str, ...]]:
-    chosen = service_of(settings, service)
+    settings = settings_of(file)
+    chosen = service_of(settings, service, file)
     deploy = Deploy(
         service,
         chosen,
-        policy_of(settings, policy or chosen.policy),
+        policy_of(settings, policy or chosen.policy, file),
         candidate=_version(arm(version, arms["target"], arms["labels"]), "VERSION"),
         baseline=_version(arm(arms["baseline"], arms["baseline_target"], arms["baseline_labels"]), "--baseline")
         if arms["baseline"]
@@ -133,11 +133,15 @@ async def _of_service(
 
 
 async def _of_gate(
-    client: GateClient, gate_id: str | None, last: str | None, policy: str | None, settings: Config
+    client: GateClient, gate_id: str | None, last: str | None, policy: str | None, file: Path | None
 ) -> tuple[str, list[Replayed], tuple[str, ...], str]:
+    settings = settings_of(file)
     gate = await find(client, gate_id, last)
     name = policy or gate.policy
-    spec = GateSpec(policy_of(settings, name), settings.services.get(gate.service))
+    chosen = policy_of(settings, name, file)
+    if file is None:
+        click.echo(f"The policy {name} is the one that ships.{unread(file)}", err=True)
+    spec = GateSpec(chosen, settings.services.get(gate.service))
     recording = (await client.evidence(gate.id)).recording()
     full_at = gate.ramp.full_at if gate.ramp is not None else None
     took = _change_of_weight((await client.actions(gate.id)).actions)

@@ -25,17 +25,22 @@ def settings_of(file: Path | None) -> Config:
         fail("the configuration cannot be used")
 
 
-def service_of(settings: Config, name: str) -> Service:
-    """A service by name, or exit code 3."""
+def service_of(settings: Config, name: str, file: Path | None) -> Service:
+    """A service of a file's settings by name, or exit code 3."""
     if name not in settings.services:
-        known = ", ".join(sorted(settings.services)) or "none: name a file with --config"
-        fail(f"no service is called {name!r}; there are: {known}.{did_you_mean(name, settings.services)}")
+        known = ", ".join(sorted(settings.services)) or "none"
+        fail(f"no service is called {name!r}; there are: {known}.{did_you_mean(name, settings.services)}{unread(file)}")
     return settings.services[name]
 
 
-def policy_of(settings: Config, name: str) -> Policy:
-    """A policy by name, or exit code 3."""
+def policy_of(settings: Config, name: str, file: Path | None) -> Policy:
+    """A policy of a file's settings by name, or exit code 3."""
     if name not in settings.policies:
         known = ", ".join(sorted(settings.policies))
-        fail(f"no policy is called {name!r}; there are: {known}.{did_you_mean(name, settings.policies)}")
+        fail(f"no policy is called {name!r}; there are: {known}.{did_you_mean(name, settings.policies)}{unread(file)}")
     return settings.policies[name]
+
+
+def unread(file: Path | None) -> str:
+    """Return the sentence for where no file was named, so that there is what ships and nothing else."""
+    return "" if file is not None else " No file was read: name one with -c, or HEALTHD_CONFIG."

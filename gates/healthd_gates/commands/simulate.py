@@ -39,7 +39,8 @@ def _ratio(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
 
 
 @click.command()
-@click.argument("policy", default="post-switch")
+@click.argument("policy", required=False)
+@click.option("--policy", "named", metavar="NAME", help="The policy, in place of POLICY.  [default: post-switch]")
 @click.option(
     "--rate",
     required=True,
@@ -59,7 +60,8 @@ def _ratio(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
 @config_option
 @json_option
 def simulate(
-    policy: str,
+    policy: str | None,
+    named: str | None,
     rate: float,
     baseline_rate: float | None,
     errors: float,
@@ -83,7 +85,10 @@ def simulate(
     \b
     healthd gate simulate canary --rate 50 --errors 0.5%
     """
-    chosen = policy_of(settings_of(config_file), policy)
+    if policy is not None and named is not None:
+        raise click.UsageError("name the policy once: as POLICY or by --policy")
+    policy = policy or named or "post-switch"
+    chosen = policy_of(settings_of(config_file), policy, config_file)
     if chosen.ramp is None and action is not None:
         raise click.UsageError(f"--action says how long a change of weight takes, and policy {policy} has no ramp")
     if chosen.ramp is not None and baseline_rate is not None:

@@ -89,7 +89,7 @@ def test(
         --baseline 1.4.1 --baseline-target blue
     """
     settings = settings_of(config_file)
-    chosen = service_of(settings, service)
+    chosen = service_of(settings, service, config_file)
     if named_source is not None and named_source not in chosen.sources:
         fail(f"service {service}: {not_under('sources', named_source, chosen.sources)}")
     wanted = chosen.traffic_source if named_source is None else chosen.sources[named_source]
@@ -101,7 +101,7 @@ def test(
         fail(
             f"the source of {service} is otlp: nothing can be asked, telemetry is sent to the daemon while a gate runs"
         )
-    spec = GateSpec(policy_of(settings, policy or chosen.policy), chosen, name=policy or chosen.policy)
+    spec = GateSpec(policy_of(settings, policy or chosen.policy, config_file), chosen, name=policy or chosen.policy)
     try:
         candidate = _version(version or "unnamed", arms["target"], arms["labels"])
         baseline = (

@@ -79,6 +79,17 @@ def told(result: Result, said: str) -> None:
         (["status", "ftp://a"], "ftp://a is not a URL: write it as https://healthd.example.org"),
         (["config", "check", "/no/such/file.yaml"], "/no/such/file.yaml: cannot be read: No such file or directory"),
         (["gate", "replay", "api", "1", "--at", "2999-01-01T00:00:00Z"], "2999-01-01T00:00:00Z is still to come"),
+        (
+            ["gate", "replay", "api", "1", "--at", "2020-01-01T00:00:00Z"],
+            "there are: none. No file was read: name one with -c, or HEALTHD_CONFIG.",
+        ),
+        (["source", "test", "api"], "there are: none. No file was read: name one with -c, or HEALTHD_CONFIG."),
+        (
+            ["gate", "simulate", "canry", "--rate", "5"],
+            "there are: analysis, batch, canary, post-switch, preflight, smoke. Did you mean canary? No file was read",
+        ),
+        (["gate", "simulate", "--policy", "canry", "--rate", "5"], "Did you mean canary? No file was read: name one"),
+        (["gate", "simulate", "canary", "--policy", "batch", "--rate", "5"], "name the policy once: as POLICY or by"),
         (["check", "nothere"], "no check that runs is called nothere; there are: "),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
