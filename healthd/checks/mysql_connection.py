@@ -62,6 +62,13 @@ class _Connection(DriverConnection):  # type: ignore[misc]
             raise _NoTLS("the server does not offer TLS, which the URI demands")
 
 
+class _Cursor(aiomysql.Cursor):  # type: ignore[misc]
+    """The driver's, which would otherwise ask for the warnings of a query, and write them out with what is in rows."""
+
+    async def _show_warnings(self, conn: DriverConnection) -> None:
+        """Leave them: what a query finds is the answer."""
+
+
 class Connection:
     """At most one open connection."""
 
@@ -119,7 +126,7 @@ class Connection:
         limit = f"max_statement_time = {milliseconds / 1000}" if is_mariadb else f"max_execution_time = {milliseconds}"
         await self._execute(connection, f"SET SESSION {limit}")
         await self._execute(connection, "START TRANSACTION READ ONLY")
-        async with connection.cursor() as cursor:
+        async with connection.cursor(_Cursor) as cursor:
             await cursor.execute(sql, values or None)
             row = await cursor.fetchone()
         await self._execute(connection, "ROLLBACK")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import warnings
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
@@ -104,6 +105,42 @@ async def test_a_query_that_finds_nothing_is_no_telemetry_of_its_criterion_alone
     assert all(re.search(says, text) for text in found.refused)
     assert len(found.refused) == 2
     assert "hush" not in str((look.notes, found))
+
+
+@pytest.mark.parametrize(
+    ("expression", "number"),
+    [
+        ("sum(n)", 7.0),  # a decimal, as every sum
+        ("avg(d)", 1.875),
+        ("max(u)", 2.0**64),
+        ("max(tiny)", 1.0),
+        ("sum(bits)", 1.0),
+        ("max(y)", 2026.0),
+        ("timediff('12:00:10', '11:58:40')", 90.0),
+        ("count(*) = 2", 1.0),
+    ],
+)
+async def test_whatever_is_a_number_counts(server: MariaDB, table: Table, expression: str, number: float) -> None:
+    columns = "n int, d decimal(9, 6), u bigint unsigned, tiny boolean, bits bit, y year"
+    await table.run(f"CREATE OR REPLACE TABLE gate_kinds ({columns})")
+    rows = "(3, 1.5, 18446744073709551615, true, b'1', 2026), (4, 2.25, 1, false, b'0', 2025)"
+    await table.run(f"INSERT INTO gate_kinds VALUES {rows}")
+    gate = desk(server.owner, Series("n", "values", {"value": f"SELECT {expression} FROM gate_kinds"}))
+    assert isinstance(gate.source, InspectableSource)
+    assert (await gate.source.inspect()).arms["candidate"].numbers == {"n.value": number}
+    await gate.source.close()
+
+
+async def test_a_warning_of_the_server_is_not_written_out(server: MariaDB, table: Table) -> None:
+    """It quotes what is in rows."""
+    await table.pay("hush-row", 1, 0)
+    gate = desk(server.uri(), Series("n", "values", {"value": "SELECT 1 + max(version) FROM gate_payments"}))
+    assert isinstance(gate.source, InspectableSource)
+    with warnings.catch_warnings(record=True) as written:
+        warnings.simplefilter("always")
+        assert (await gate.source.inspect()).arms["candidate"].numbers == {"n.value": 1.0}
+    await gate.source.close()
+    assert [str(each.message) for each in written if "hush-row" in str(each.message)] == []
 
 
 async def test_a_query_writes_nothing_and_fetches_one_row(server: MariaDB, table: Table) -> None:
