@@ -18,6 +18,7 @@ from healthd.journal.database import Database
 from healthd.monitoring.board import Board
 from healthd.runtime.clock import Clock
 from healthd.runtime.closing import close_part
+from healthd.runtime.isolated_collector import IsolatedCollector
 from healthd.web.troubles import Trouble
 from healthd_gates.actions.executor import Attempts
 from healthd_gates.config.settings import Config
@@ -86,8 +87,8 @@ class Gates:
         )
         leases = Leases(database, replica, config.now.gates.lease_duration)
         self._supervisor = Supervisor(leases, tools, config, self.metrics, self._news)
-        registry.register(ServiceLabels(config))
-        registry.register(RunningGates(self._supervisor.gates))
+        for collector in (ServiceLabels(config), RunningGates(self._supervisor.gates)):
+            registry.register(IsolatedCollector(collector))
         self._replica = Replica(self.gate_store, leases, self._supervisor, clock, self.metrics)
         self.gate_service = GateService(
             self._supervisor,
