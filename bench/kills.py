@@ -210,6 +210,8 @@ async def shift(kills: int, number: int, journal: str, seed: int, folder: Path) 
             while target.missing():  # noqa: ASYNC110 - they come from other processes
                 await asyncio.sleep(1)
             await asyncio.sleep(5)  # in which somebody might tell something again
+        except TimeoutError as error:  # what was seen until then is shown all the same
+            found.faults.append(f"after kill {found.kills}: {error}")
         finally:
             for replica in replicas:
                 replica.kill()

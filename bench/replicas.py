@@ -22,7 +22,8 @@ from healthd.web.sessions import Cookies, Session
 
 TOKEN = "hd_of-the-bench"
 _HOME = "http://127.0.0.1:1"
-_PATIENCE = 60.0
+_PATIENCE = 180.0  # seconds for a start: on a machine that is overloaded it takes a minute
+_LAST_LINES = 20  # of the log of one that does not start
 SIGN_IN: dict[str, Any] = {
     "issuer": _HOME,
     "client_id": "healthd",
@@ -95,7 +96,8 @@ class Replica:
             except (aiohttp.ClientError, TimeoutError):
                 pass
             await asyncio.sleep(0.1)
-        raise TimeoutError(f"{self.url} does not start: see {self._file.with_suffix('.log')}")
+        lines = self._file.with_suffix(".log").read_text(errors="replace").splitlines()[-_LAST_LINES:]
+        raise TimeoutError("\n".join([f"{self.url} does not start within {_PATIENCE:.0f} s", *lines]))
 
     async def ask(self, client: aiohttp.ClientSession, method: str, path: str, **options: Any) -> Any:
         """Return the document of an answer, None of a redirection. Raises aiohttp.ClientError."""

@@ -17,6 +17,7 @@ import apprise
 from apprise.plugins.base import NotifyBase
 from pydantic import AfterValidator
 
+from healthd.notifiers.apprise_address import AppriseAddress
 from healthd.notifiers.apprise_services import service_of
 from healthd.notifiers.contract import DeliveryError, NotifierConfig, NotifierContext
 from healthd.notifiers.mail import LONGEST_SUBJECT
@@ -42,7 +43,7 @@ _MENTION = re.compile(r"(?<!\w)@(?=\w)")
 
 def _known(address: ReceiverAddress) -> ReceiverAddress:
     service_of(address.get_secret_value())
-    return address
+    return AppriseAddress(address.get_secret_value())
 
 
 class AppriseConfig(NotifierConfig):
