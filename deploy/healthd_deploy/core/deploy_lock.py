@@ -1,50 +1,129 @@
-"""Deploy lock of a service, prolonged while a deploy runs."""
+"""Deploy lock of a service, held by one run of a deploy and prolonged while it runs."""
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import getpass
+import os
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import IO
 
+from healthd.units import show_duration
 from healthd_deploy.core.asked import asked
 from healthd_deploy.core.exit import CouldNotAsk
 from healthd_deploy.core.settings import DeployConfig
 from healthd_deploy.core.steps import Steps
 from healthd_gates.client.client import GateClient
 from healthd_gates.client.transport import Refused, Unreachable
+from healthd_gates.schema.lock import LockDocument
+
+_LOCKED = "urn:healthd:locked"
+_LOOK_EVERY = 2.0  # seconds between two looks at a lock that may be another run's
+_SLACK = 5.0  # seconds that a run may be late with prolonging it
 
 
 class DeployLock:
-    """Lock of the deploy named `key`, its holder."""
+    """Lock of the deploy named `key`, its holder; the reason names this run of it.
+
+    Two runs with one key never act at once. On one host a file says whether another one lives, which the kernel unlocks
+    when it dies; the lock of a run on another host is taken over once it has not been prolonged in time.
+    """
 
     def __init__(self, client: GateClient, config: DeployConfig, key: str, steps: Steps) -> None:
         self._client, self._config, self._key, self._steps = client, config, key, steps
+        self._here = f"deploy of {getpass.getuser()}@{socket.gethostname()}, run "
+        self._reason = self._here + uuid.uuid4().hex[:8]
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
-        """Hold the service's deploy lock, prolonged until the end. Raises CouldNotAsk when another deploy has it."""
+        """Hold the service's deploy lock, prolonged until the end. Raises CouldNotAsk when another deploy, or another
+        run of this one, has it."""
         if self._steps.dry_run:
             self._steps.say(f"would take the deploy lock of {self._config.service}", "○")
             yield
             return
-        await self._steps.look(f"take the deploy lock of {self._config.service}", self.hold)
-        prolonging = asyncio.create_task(self._prolong(), name="deploy lock")
-        try:
-            yield
-        finally:
-            prolonging.cancel()
-            await asyncio.wait({prolonging})
-            with suppress(Refused, Unreachable):  # it expires by itself
-                await self._client.unlock(self._config.service, self._key)
+        with self._alone_here() as alone:
+            await self._steps.look(f"take the deploy lock of {self._config.service}", lambda: self._take(alone=alone))
+            prolonging = asyncio.create_task(self._prolong(), name="deploy lock")
+            try:
+                yield
+            finally:
+                prolonging.cancel()
+                await asyncio.wait({prolonging})
+                with suppress(Refused, Unreachable, CouldNotAsk):  # it expires by itself
+                    await self.hold()
+                    await self._client.unlock(self._config.service, self._key)
 
     async def hold(self) -> None:
-        """Check that the lock still belongs to this deploy. Raises CouldNotAsk."""
-        if self._steps.dry_run:
+        """Check that the lock still belongs to this run. Raises CouldNotAsk."""
+        if not self._steps.dry_run:
+            await asked(self._locked())
+
+    async def _locked(self, instead_of: str | None = None) -> LockDocument:
+        lasts, why = self._config.lock, self._reason
+        return await self._client.lock(
+            self._config.service, self._key, lasts, why, exclusive=True, instead_of=instead_of
+        )
+
+    async def _take(self, *, alone: bool) -> None:
+        """Take the lock, also that of a run of this deploy which was killed."""
+        try:
+            await self._locked()
+        except Unreachable as error:
+            raise CouldNotAsk(str(error)) from error
+        except Refused as refusal:
+            other = await self._other_run()
+            if refusal.problem.get("type") != _LOCKED or other is None:
+                raise CouldNotAsk(str(refusal)) from refusal
+            if not (alone and other.reason.startswith(self._here)):  # else it is over: its file is ours
+                other = await self._is_over(other)
+            await asked(self._locked(instead_of=other.reason))
+
+    async def _is_over(self, other: LockDocument) -> LockDocument:
+        """Wait for as long as a run that lives needs to prolong its lock. Raises CouldNotAsk if it does."""
+        within = self._config.lock / 3 + _SLACK
+        self._steps.say(f"{other.reason}, has the lock: up to {show_duration(round(within))} to see whether it lives")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while (now := await self._other_run()) is not None:
+                    if now.until != other.until:
+                        raise CouldNotAsk(f"another run of {self._key} is under way: {now.reason}")
+                    await asyncio.sleep(_LOOK_EVERY)
+        return other
+
+    async def _other_run(self) -> LockDocument | None:
+        """Return the lock if this deploy holds it, by another run."""
+        locks = (await asked(self._client.locks())).locks
+        mine = (lock for lock in locks if (lock.service, lock.holder) == (self._config.service, self._key))
+        return next((lock for lock in mine if lock.reason != self._reason), None)
+
+    @contextmanager
+    def _alone_here(self) -> Iterator[bool]:
+        """Refuse a second run of this deploy on this host. Yields False where no file can say so. Raises
+        CouldNotAsk."""
+        named = f"{self._config.healthd.url} {self._config.service} {self._key}"
+        folder = Path(tempfile.gettempdir()) / f"healthd-deploy-{os.getuid()}"
+        path = folder / f"{sha256(named.encode()).hexdigest()[:32]}.lock"
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            file = _locked_file(path)
+        except BlockingIOError:
+            raise CouldNotAsk(f"another run of {self._key} is under way on this host: wait for its end") from None
+        except OSError:
+            yield False
             return
-        why = f"deploy of {getpass.getuser()}@{socket.gethostname()}"
-        await asked(self._client.lock(self._config.service, self._key, self._config.lock, why))
+        with file:
+            try:
+                yield True
+            finally:
+                path.unlink(missing_ok=True)
 
     async def _prolong(self) -> None:
         """Prolong the lock. It survives a daemon that is briefly unreachable; it must still be held before the
@@ -53,3 +132,17 @@ class DeployLock:
             await asyncio.sleep(self._config.lock / 3)
             with suppress(CouldNotAsk):
                 await self.hold()
+
+
+def _locked_file(path: Path) -> IO[str]:
+    """Return a file that this process has locked. Raises BlockingIOError where another one has."""
+    while True:
+        file = path.open("w", encoding="ascii")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino:
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()  # its owner has removed it meanwhile

@@ -62,7 +62,12 @@ class Locks:
     async def _take(self, call: Call[LockBody, Nothing]) -> web.Response:
         asked = call.body
         lock = await self._locks.take(
-            call.service, holder=asked.holder, seconds=asked.duration, reason=asked.reason, caller=call.caller.name
+            call.service,
+            holder=asked.holder,
+            seconds=asked.duration,
+            reason=asked.reason,
+            caller=call.caller.name,
+            runs=frozenset(filter(None, (asked.reason, asked.instead_of))) if asked.exclusive else None,
         )
         return answer(LockDocument.of(lock))
 

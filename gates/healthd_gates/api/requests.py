@@ -81,11 +81,15 @@ class ResumeBody(ReasonBody):
 
 
 class LockBody(Model):
-    """The holder of the deploy lock, its duration (a week at most), and the reason."""
+    """The holder of the deploy lock, its duration (a week at most), and the reason. With `exclusive` the reason names
+    one run of the holder: it is refused while another run has the lock, unless that is the one it comes `instead_of`,
+    by its reason."""
 
     holder: Text
     duration: LockDuration = Field(alias="for")
     reason: Text
+    exclusive: bool = False
+    instead_of: Text | None = None
 
 
 class UnquarantineQuery(Model):

@@ -165,8 +165,21 @@ class GateClient:
         body = {"id": str(uuid.uuid4()), **evidence}
         (await self._transport.send("POST", f"/gates/{gate_id}/evidence", body=body)).check()
 
-    async def lock(self, service: str, holder: str, seconds: float, reason: str) -> LockDocument:
-        body = {"holder": holder, "for": f"{seconds:g}s", "reason": reason}
+    async def lock(
+        self,
+        service: str,
+        holder: str,
+        seconds: float,
+        reason: str,
+        *,
+        exclusive: bool = False,
+        instead_of: str | None = None,
+    ) -> LockDocument:
+        """Take or prolong a deploy lock; an `exclusive` one is refused while the holder has it for another reason than
+        this one, or the one it comes `instead_of`."""
+        body: dict[str, Any] = {"holder": holder, "for": f"{seconds:g}s", "reason": reason}
+        if exclusive:
+            body |= {"exclusive": True, "instead_of": instead_of}
         return await self._ask(LockDocument, "POST", f"/locks/{service}", body=body)
 
     async def unlock(self, service: str, holder: str) -> None:

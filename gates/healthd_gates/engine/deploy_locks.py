@@ -17,11 +17,21 @@ class DeployLocks:
     def __init__(self, lock_store: LockStore, in_force: Callable[[], Config]) -> None:
         self._lock_store, self._in_force = lock_store, in_force
 
-    async def take(self, service: str, *, holder: str, seconds: float, reason: str, caller: str) -> DeployLock:
-        """Take the deploy lock, or prolong it for the same holder. Raises UnknownService, Locked."""
+    async def take(
+        self,
+        service: str,
+        *,
+        holder: str,
+        seconds: float,
+        reason: str,
+        caller: str,
+        runs: frozenset[str] | None = None,
+    ) -> DeployLock:
+        """Take the deploy lock, or prolong it for the same holder: with `runs` only where its reason is one of them.
+        Raises UnknownService, Locked."""
         known_service(service, self._in_force())
         with journal_refusals():
-            return await self._lock_store.lock(service, holder, seconds, reason, caller)
+            return await self._lock_store.lock(service, holder, seconds, reason, caller, runs=runs)
 
     async def release(self, service: str, *, holder: str, caller: str) -> None:
         """Release the deploy lock. Raises LockNotHeld."""

@@ -20,14 +20,25 @@ class LockStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def lock(self, service: str, holder: str, seconds: float, reason: str, caller: str) -> DeployLock:
-        """Take the lock, or prolong it for the same holder. Raises Locked."""
+    async def lock(
+        self,
+        service: str,
+        holder: str,
+        seconds: float,
+        reason: str,
+        caller: str,
+        *,
+        runs: frozenset[str] | None = None,
+    ) -> DeployLock:
+        """Take the lock, or prolong it for the same holder: with `runs` only where its reason is one of them. Raises
+        Locked."""
         async with self._database.write() as connection:
             await self._database.one_at_a_time(connection, f"service {service}")
             moment = await self._database.moment(connection)
             query = sa.select(deploy_locks).where(deploy_locks.c.service == service)
             row = (await connection.execute(query)).one_or_none()
-            if row is not None and row.until > moment and row.holder != holder:
+            is_ours = row is not None and row.holder == holder and (runs is None or row.reason in runs)
+            if row is not None and row.until > moment and not is_ours:
                 raise Locked(service=service, holder=row.holder, until=row.until, reason=row.reason)
             until = moment + timedelta(seconds=seconds)
             values = {"holder": holder, "until": until, "reason": reason, "caller": caller}

@@ -308,6 +308,17 @@ async def test_one_deploy_at_a_time(tmp_path: Path) -> None:
         assert ("green", "1.1") not in stage.fleet.released
 
 
+async def test_two_runs_with_one_key(tmp_path: Path) -> None:
+    """The second is refused before it does anything, and the first goes on."""
+    async with staged(tmp_path) as stage, Load(stage.balancer.url).running():
+        runs = [await stage.start("blue-green", "1.1", "--key", "run-7") for _ in range(2)]
+        first, second = sorted([await ended(run) for run in runs], key=lambda outcome: outcome.code)
+        assert (first.code, second.code) == (0, 3), (first.err, second.err)
+        assert "another run of run-7 is under way" in second.out
+        assert "gate" not in second.err
+        assert [version for _, version in stage.fleet.released].count("1.1") == 1
+
+
 async def test_a_bad_version_is_put_back_though_the_tool_is_dead(tmp_path: Path) -> None:
     """Killed right after the switch, it leaves a gate behind that puts the traffic back by itself."""
     async with staged(tmp_path, {"2.0": 0.5}) as stage, Load(stage.balancer.url).running() as load:

@@ -24,6 +24,19 @@ async def test_a_lock_has_one_holder(api: Gating) -> None:
     assert (await api.call("POST", path, wanting("job-2"))).status == 200
 
 
+async def test_an_exclusive_lock_is_one_run_s(api: Gating) -> None:
+    """Its reason names the run; another of the same holder has it only once it says which one is over."""
+    path = f"/locks/{api.service()}"
+    one, two = ({"holder": "job-1", "for": "10m", "reason": reason, "exclusive": True} for reason in ("one", "two"))
+    assert (await api.call("POST", path, one)).status == 200
+    assert (await api.call("POST", path, one)).status == 200
+    refused = await api.call("POST", path, two)
+    assert (refused.status, refused.body["type"], refused.body["reason"]) == (409, "urn:healthd:locked", "one")
+    assert (await api.call("POST", path, {**two, "instead_of": "none"})).status == 409
+    assert (await api.call("POST", path, {**two, "instead_of": "one"})).status == 200
+    assert (await api.call("POST", path, {**one, "instead_of": "one"})).status == 409
+
+
 async def test_a_lock_keeps_gates_of_others_out(api: Gating) -> None:
     """Who deploys under the lock names its holder."""
     service = api.service()

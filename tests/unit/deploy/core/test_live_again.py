@@ -80,7 +80,7 @@ class Daemon:
     async def quarantine(self) -> QuarantineDocument:
         return QuarantineDocument(versions=self.kept)
 
-    async def lock(self, service: str, holder: str, _seconds: float, reason: str) -> LockDocument:
+    async def lock(self, service: str, holder: str, _seconds: float, reason: str, **_more: Any) -> LockDocument:
         at = decided(Verdict.PASS).created_at
         return LockDocument(service=service, holder=holder, until=at, reason=reason, caller="ci")
 
