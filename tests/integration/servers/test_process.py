@@ -77,6 +77,23 @@ def test_services_policy_is_restored(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert policy.read_text() == "the machine's own"
 
 
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [("pm2", 0, "Tests that need pm2 will be skipped."), ("nginx", 1, "apt-get installed no nginx")],
+)
+def test_what_stays_missing_is_named(
+    command: str, code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An index of Node.js that cannot be asked costs the tests of PM2 alone; apt-get's failure ends the set-up."""
+    monkeypatch.setattr(install, "_missing", lambda: [p for p in programs.PROGRAMS if p.command == command])
+    monkeypatch.setattr(install, "_install_packages", lambda packages: None)
+    monkeypatch.setattr(install, "_install_node", lambda: None)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    assert install.main() == code
+    assert said in "".join(capsys.readouterr())
+
+
 def _web_server(port: int, folder: Path) -> process.Process:
     argv = [sys.executable, "-m", "http.server", str(port), "--bind", ports.HOST]
     return process.Process(argv, lambda web: web.listens(port), log=folder / "log")
