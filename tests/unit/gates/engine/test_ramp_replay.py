@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from healthd_gates.config.policy import Policy
-from healthd_gates.domain.evidence import Counts, Evidence, Histogram
+from healthd_gates.domain.evidence import Counts, Events, Evidence, Histogram, Stream, Values
+from healthd_gates.domain.ramp import Course, Pause
 from healthd_gates.domain.recording import Recording
 from healthd_gates.domain.standing import Verdict
-from healthd_gates.engine.ramp_replay import Replayed, replayed_ramp
+from healthd_gates.engine.ramp_replay import Replayed, _asked, _divided, replayed_ramp
 from healthd_gates.engine.spec import GateSpec
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -57,3 +58,37 @@ def test_a_version_that_nobody_called_is_given_nothing_more() -> None:
     looks = replayed(0.0, share=0.0)
     assert looks[-1].standing.verdict is Verdict.INCONCLUSIVE
     assert "No request of the candidate was counted" in looks[-1].standing.sentence
+
+
+def test_a_past_that_ends_before_the_verdict_has_none() -> None:
+    spec = GateSpec(Policy.model_validate(POLICY), None)
+    few = list(past(0.0))[:6]
+    looks = list(replayed_ramp(spec, spec.verdict_rules, Recording(few), START))
+    assert [look.standing.verdict for look in looks] == [None] * 6
+
+
+def test_a_pause_that_the_policy_would_not_have_made_is_none() -> None:
+    """A person was asked before a quarter then, and the policy asks before the half alone."""
+    made, not_made = Pause(1, START, before=0.5), Pause(1, START, before=0.25)
+    by_person = Pause(2, START, by="ann")
+    for pause, kept in ((made, made), (not_made, None), (by_person, by_person), (None, None)):
+        then = _asked(Course(1, 0.25, True, 5.0, pause), (0.5,))
+        assert then is not None
+        assert then.pause == kept
+    assert _asked(None, (0.5,)) is None
+
+
+def test_own_numbers_are_divided_where_they_are_of_requests() -> None:
+    """A measured value, and events that are counted by themselves, stay as they were."""
+    numbers = {
+        "share": Stream(Counts(100, 4), Counts(100, 2)),
+        "errors": Stream(Events(4, 100.0), Events(2, 100.0)),
+        "restarts": Stream(Events(3, None), Events(1, None)),
+        "memory": Stream(Values((5.0,)), Values((4.0,))),
+    }
+    half = Evidence(START, 5.0, Counts(100, 0), Counts(100, 0), streams=numbers)
+    met = _divided(half, 0.25).streams
+    assert (met["share"].candidate, met["share"].baseline) == (Counts(50, 2), Counts(150, 3))
+    assert (met["errors"].candidate, met["errors"].baseline) == (Events(2, 50.0), Events(3, 150.0))
+    assert met["restarts"] == numbers["restarts"]
+    assert met["memory"] == numbers["memory"]
