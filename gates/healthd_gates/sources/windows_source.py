@@ -68,17 +68,21 @@ class WindowsSource(ABC):
         is_due = closed > since["asked"] and start < closed
         span = Span(start, closed if is_due else start, self._length)
         found = await self._find(span) if is_due else {}
-        tried = at if is_due else await self._tried(since, at, closed)
-        since = {**since, "tried": tried}
-        return self._look(since, now, span, found, closed if is_due else since["asked"])
+        tried, outage = (at, ()) if is_due else await self._tried(since, at, closed)
+        look = self._look({**since, "tried": tried}, now, span, found, closed if is_due else since["asked"])
+        return replace(look, notes=(*outage, *look.notes))
 
-    async def _tried(self, since: Cursor, at: float, closed: int) -> float:
-        """Return when an answer was last there; between windows one query is asked, where that costs nothing."""
+    async def _tried(self, since: Cursor, at: float, closed: int) -> tuple[float, tuple[str, ...]]:
+        """Return when an answer was last there, and the outage if there is none now; between windows one query is
+        asked, where that costs nothing. Such an outage is no gap in the evidence: no window was due."""
         tried: float = since.get("tried", since["began"])
         if not self._windows.asks_between or 0 <= at - tried < _BETWEEN:
-            return tried
-        await self.ask(self._queries[:1], Span(closed - self._length, closed, self._length))
-        return at
+            return tried, ()
+        try:
+            await self.ask(self._queries[:1], Span(closed - self._length, closed, self._length))
+        except SourceUnavailable as outage:
+            return tried, (str(outage),)
+        return at, ()
 
     async def history(self, start: datetime, end: datetime, step: float) -> list[Evidence]:
         """Return the evidence of every `step` seconds from `start` on, or of every window where these are longer."""
