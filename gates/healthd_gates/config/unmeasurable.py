@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from math import inf
 from typing import TYPE_CHECKING
 
 from healthd.nearest import ALMOST_THE_SAME, nearest
 from healthd_gates.config.unanswerable import unanswerable, without_latency
 
 if TYPE_CHECKING:  # it imports this module to report what it finds
+    from healthd_gates.config.policy import Policy
+    from healthd_gates.config.service import Service
     from healthd_gates.config.settings import Config
 
 _PLACEHOLDER = re.compile(r"\$([a-zA-Z_][a-zA-Z0-9_]*)")
@@ -42,3 +45,16 @@ def unmeasurable(config: Config) -> Iterator[str]:
             )
         if policy is not None and (lack := without_latency(config.services[name], policy)) is not None:
             yield f"services.{name}: policy {policy_name} {lack}"
+        yield from _hidden(name, config.services[name], policy_name, policy)
+
+
+def _hidden(name: str, service: Service, policy_name: str, policy: Policy | None) -> Iterator[str]:
+    """Yield the comparisons of latency that a source would hide by the latencies that it counts at, as far as the
+    configuration says these."""
+    criteria = policy.criteria if policy is not None else ()
+    limits = [limit for criterion in criteria for limit in criterion.latency_limits]
+    for criterion in criteria:
+        source = service.source_of(criterion)
+        edges = source.edges_under(limits) if source is not None else None
+        if source is not None and edges is not None and (told := criterion.hidden_by(edges or (inf,))) is not None:
+            yield f"services.{name}: policy {policy_name}: {told}: {source.more_edges}"

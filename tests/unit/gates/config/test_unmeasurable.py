@@ -65,6 +65,38 @@ def test_a_placeholder_that_is_almost_one_of_every_gate_is_told(name: str, told:
     assert [f"did you mean {told}?" in note for note in notes] == ([True] if told else [])
 
 
+LOG = {"kind": "access_log", "file": "/x", "format": "nginx_json"}
+COMPARED = {"kind": "latency", "compare": {"to": "history"}}
+
+
+@pytest.mark.parametrize(
+    ("source", "criterion", "told"),
+    [
+        ({**LOG, "edges": ["5s"]}, {**COMPARED, "limit": "5s"}, "everything up to 5s is in one bucket, in which sev"),
+        ({**LOG, "edges": ["1s"]}, {**COMPARED, "limit": "5s"}, None),  # the limit is looked at closer
+        ({**LOG, "edges": ["2s"]}, {**COMPARED, "limit": None}, "everything up to 2s is in one bucket"),
+        ({**LOG, "edges": []}, {**COMPARED, "limit": None}, "everything is in one bucket"),
+        ({**LOG, "edges": ["50ms", "1s"]}, COMPARED, None),
+        ({**LOG, "edges": ["5s"]}, {"kind": "latency", "limit": "5s"}, None),
+        (LOG, COMPARED, None),
+        ({"kind": "push"}, COMPARED, None),
+    ],
+)
+def test_buckets_that_hide_a_comparison_are_told(
+    source: dict[str, Any], criterion: dict[str, Any], told: str | None
+) -> None:
+    """With the cure, before a gate starts, where the source says itself what it counts at."""
+    observe = {"min": "1m", "max": "5m"}
+    judged = {"policies": {"errors": {"criteria": [{"kind": "error_rate"}, criterion], "observe": observe}}}
+    notes = list(unmeasurable(config(source, "errors", **judged)))
+    assert len(notes) == (told is not None)
+    for note in notes:
+        assert note.startswith("services.api: policy errors: criterion latency compares latencies, and ")
+        assert told is not None
+        assert told in note
+        assert note.endswith(": name lower latencies in `edges`, such as [50ms, 100ms, 250ms, 500ms, 1s]")
+
+
 def test_a_check_of_the_configuration_tells_it() -> None:
     """As a note: the rest of the configuration is fine."""
     assert any("policy canary" in note for note in config(SCRAPE).notes)
