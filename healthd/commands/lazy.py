@@ -51,10 +51,9 @@ class LazyGroup(click.Group):
             raise click.UsageError(f"{error.message.rstrip('.')}.{self._meant(ctx, args[0])}", ctx) from None
 
     def _meant(self, ctx: click.Context, word: str) -> str:
-        """The command of another group that goes by this word, or the one here that is most like it."""
-        for other, words in self.groups.items():
-            if word in words:
-                return f" Did you mean {ctx.command_path} {other} {word}?"
+        """The commands of other groups that go by this word, or the one here that is most like it."""
+        if groups := [other for other, words in self.groups.items() if word in words]:
+            return f" Did you mean {' or '.join(f'{ctx.command_path} {other} {word}' for other in groups)}?"
         parent = ctx.parent
         if parent is not None and isinstance(parent.command, click.Group) and word in parent.command.list_commands(ctx):
             return f" Did you mean {parent.command_path} {word}?"

@@ -90,7 +90,7 @@ class RunsPrograms(Protocol):
     """Platform that runs programs on this host."""
 
     def check_programs(self) -> None:
-        """Raise StepFailed if one of them is not there: better now than after the release."""
+        """Raise NoProgram if one of them is not there: better now than after the release."""
         ...
 
 
@@ -167,7 +167,8 @@ class BlueGreen:
             await self._can_go_back(live)
             await self._may_begin(candidate, baseline)
         before = await self._way_back(idle, version)
-        await steps.do(f"release {version} to {idle}", lambda: self._release(idle, version), undo=before)
+        release = f"go on with {version} on {idle}: nothing to release" if resumed else f"release {version} to {idle}"
+        await steps.do(release, lambda: self._release(idle, version), undo=before)
         for policy in () if resumed else self.plan.idle:
             await self.gate_session.passes(policy, candidate)
         # Before the switch: a version that healthd refuses gets no traffic, and from then on healthd rolls a bad one
@@ -190,7 +191,8 @@ class BlueGreen:
             await self._follow(idle)
         else:
             await self.gate_session.lock.hold()
-            await steps.do(f"switch the traffic from {live} to {idle}", lambda: self._switch(idle), undo=back)
+            switch = f"see that {idle} has the traffic" if resumed else f"switch the traffic from {live} to {idle}"
+            await steps.do(switch, lambda: self._switch(idle), undo=back)
             await self.gate_session.switched()
             await self.gate_session.verdict()
         steps.settled()

@@ -34,6 +34,12 @@ class NoWayBack(StepFailed):
     code = COULD_NOT_ASK
 
 
+class NoProgram(StepFailed):
+    """A program that the configuration names cannot be run: it is not there, or this user may not."""
+
+    code = COULD_NOT_ASK
+
+
 class UnknownTarget(StepFailed):
     """The command line names a target that the configuration does not have."""
 

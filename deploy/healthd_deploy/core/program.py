@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.core.exit import NoProgram, StepFailed
 
 _PAGE = 4096
 _LINES = 5  # last lines of output that are shown when it fails
@@ -22,13 +22,13 @@ class ProgramTimedOut(StepFailed):
 
 
 def find(name: str) -> None:
-    """Raise StepFailed if there is no such program that this user may run."""
+    """Raise NoProgram if there is no such program that this user may run."""
     if shutil.which(name) is not None:
         return
     if "/" not in name:
-        raise StepFailed(f"there is no program {name} in {os.environ.get('PATH', 'an empty PATH')}")
+        raise NoProgram(f"there is no program {name} in {os.environ.get('PATH', 'an empty PATH')}")
     is_there = "may not be run by this user" if Path(name).exists() else "is not there"
-    raise StepFailed(f"the program {name} {is_there}")
+    raise NoProgram(f"the program {name} {is_there}")
 
 
 async def run(
@@ -39,8 +39,8 @@ async def run(
     cwd: Path | None = None,
     given: bytes = b"",
 ) -> str:
-    """Return the standard output of a program. Raises StepFailed when it cannot start, fails, or exceeds `within`
-    seconds.
+    """Return the standard output of a program. Raises StepFailed when it fails, or exceeds `within` seconds, and
+    NoProgram when it cannot start.
 
     `env` is added to the tool's own environment; None removes a variable. `given` is its standard input, of at most a
     page. When the tool is interrupted the program is killed too.
@@ -57,7 +57,7 @@ async def run(
                 start_new_session=True,
             )
     except OSError as error:
-        raise StepFailed(f"{argv[0]} cannot be run: {error.strerror}") from None
+        raise NoProgram(f"{argv[0]} cannot be run: {error.strerror}") from None
     try:
         async with asyncio.timeout(within):
             out, err = await process.communicate()

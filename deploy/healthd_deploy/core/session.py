@@ -133,7 +133,7 @@ class GateSession:
         """
         gate = await self.earlier.latest((policy, ramp or policy), candidate)
         if gate is not None and gate.may_stay:
-            self.report.reason = f"it has the traffic already, and passed gate {gate.id}: nothing was switched"
+            self.report.reason = f"it has the traffic already, and passed gate {gate.id}: nothing to do"
             self._steps.say(self.report.reason)
             return
         self._steps.say("nothing is released and nothing switched")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import datetime
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from healthd.nearest import did_you_mean
@@ -16,6 +17,7 @@ from healthd.nearest import did_you_mean
 if TYPE_CHECKING:  # the configuration refuses, too, before a gate's modules are loaded
     from healthd_gates.domain.gate import Gate
 
+_LISTED = 8  # names that a refusal lists
 SHORTEST_ID = 4
 """Number of characters of a gate's id from which its beginning is taken for it."""
 _SECOND_STOP = re.compile(r"(?<!\.)([.?!])\.(?=\s|$)")
@@ -37,8 +39,16 @@ class _UnknownName(Refusal):
     def __init__(self, *, known: Iterable[str] = (), **named: str) -> None:
         names = sorted(known)
         hints = (did_you_mean(name, names) for name in named.values())
-        super().__init__(**named, known=", ".join(names) or "none", hint="".join(hints))
+        super().__init__(**named, known=_listed(next(iter(named.values()), ""), names), hint="".join(hints))
         del self.fields["hint"]
+
+
+def _listed(word: str, names: list[str]) -> str:
+    """Return the names for people: of many those that are most like the word."""
+    if len(names) <= _LISTED:
+        return ", ".join(names) or "none"
+    near = get_close_matches(word, names, n=_LISTED, cutoff=0.0)
+    return f"{', '.join(near)} and {len(names) - len(near)} more"
 
 
 class UnknownService(_UnknownName):

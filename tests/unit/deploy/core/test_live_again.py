@@ -160,7 +160,7 @@ async def test_what_has_passed_is_not_asked_about_again() -> None:
     daemon = Daemon(Verdict.FAIL, of(replace(PASSED, state=GateState.WATCHING), "run-1"))
     code, changed, referee = await deployed(daemon)
     assert (code, changed, daemon.asked) == (0, [], [])
-    assert "passed gate passed: nothing was switched" in referee.report.sentence(0)
+    assert "passed gate passed: nothing to do" in referee.report.sentence(0)
 
 
 async def test_a_switch_of_its_own_is_undone() -> None:
@@ -203,8 +203,8 @@ class WithPrograms(TwoTargets):
     [
         ("canary", "true", 0, "gate canary: no series yet"),
         ("unknown", "true", 3, "No policy is called 'unknown'."),
-        ("canary", "/no/such/program", 1, "the program /no/such/program is not there"),
-        ("canary", "no-such-program", 1, "there is no program no-such-program in "),
+        ("canary", "/no/such/program", 3, "the program /no/such/program is not there"),
+        ("canary", "no-such-program", 3, "there is no program no-such-program in "),
     ],
 )
 async def test_a_dry_run_finds_what_would_stop_it(
