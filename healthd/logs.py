@@ -32,6 +32,7 @@ _CHATTY = {
     "urllib3": logging.INFO,
 }
 _OWN_WORDS = frozenset({"level", "logger", "timestamp"})
+_NAMES = frozenset({"action", "check", "notifier", "service"})  # fields for the name of something configured
 _CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
 
@@ -126,5 +127,8 @@ class _Redaction:
         self._redact = redact
 
     def __call__(self, _logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        cleaned = {key: value if key in _OWN_WORDS else self._redact.deeply(value) for key, value in event.items()}
+        cleaned = {key: value if key in _OWN_WORDS else self._cleaned(key, value) for key, value in event.items()}
         return {key: value.translate(_CONTROLS) if isinstance(value, str) else value for key, value in cleaned.items()}
+
+    def _cleaned(self, key: str, value: Any) -> Any:
+        return self._redact.name(value) if key in _NAMES and isinstance(value, str) else self._redact.deeply(value)

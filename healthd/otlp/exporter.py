@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -22,9 +21,11 @@ from healthd.otlp.sending import ExportError
 from healthd.otlp.span import Attributes, Span
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import with_deadline
+from healthd.runtime.redaction import Redactor
 
 _MOST_SPANS = 2048  # that wait; of more, the newest are dropped
 _AT_ONCE = 256  # spans in a request
+_SERVICE = "healthd.gate.service"  # attribute for the name of something configured
 _GATHERING = 1.0  # seconds for which spans are gathered
 _LAST_WORDS = 3.0  # seconds to send what is left when the daemon stops
 
@@ -38,7 +39,7 @@ class Exporter:
         registry: CollectorRegistry,
         *,
         clock: Clock,
-        redact: Callable[[str], str],
+        redact: Redactor,
         books: ExportMetrics,
     ) -> None:
         self._settings, self._registry, self._clock, self._redact = settings, registry, clock, redact
@@ -176,5 +177,8 @@ def _message_of(spans: list[Span], resource: dict[str, str]) -> tuple[bytes, int
     return traces_request(spans, resource), len(spans)
 
 
-def _cleaned(attributes: Attributes, redact: Callable[[str], str]) -> Attributes:
-    return {key: redact(value) if isinstance(value, str) else value for key, value in attributes.items()}
+def _cleaned(attributes: Attributes, redact: Redactor) -> Attributes:
+    return {
+        key: (redact.name if key == _SERVICE else redact)(value) if isinstance(value, str) else value
+        for key, value in attributes.items()
+    }

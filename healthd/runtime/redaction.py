@@ -16,11 +16,10 @@ from typing import Any, Self
 from pydantic import BaseModel, Secret, SecretStr
 
 from healthd.runtime.receiver_address import ReceiverAddress
-from healthd.runtime.secret_forms import forms_of, is_public, keys_in, parts_of_address
+from healthd.runtime.secret_forms import SHORTEST, forms_of, is_public, keys_in, parts_of_address
 from healthd.runtime.web_address import WebAddress
 
 MASK = "***"
-_SHORTEST = 4  # a shorter value would blank out ordinary words
 _SHORTEST_CUT = 8  # characters of a secret that was cut off; fewer could be an ordinary word's
 _CUT = re.compile(r"$|[\n\"'<]|…|\.\.\.")  # where a text was cut: at its end, at the end of a line or a quotation
 # Characters that move a terminal's cursor, set its title, or change the direction of writing.
@@ -59,6 +58,7 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._names: frozenset[str] = frozenset()
         self._forms: list[str] = []  # sorted, so that forms with the same beginning are adjacent
         self._heads: frozenset[str] = frozenset()
         self._longest = 0
@@ -74,16 +74,18 @@ class Redactor:
     def learn_from(self, settings: object) -> None:
         """Add the secrets of a settings model. A word by which it names a check, a service or the like, such as
         `checkout`, is none in the path of an address: that name is shown everywhere."""
-        public = frozenset(_words_of_names(settings))
+        names = frozenset(names_in(settings))
+        self._names |= names
+        public = names | words_of(names)
         self.learn(secrets_of(settings, public), public)
 
     def learn(self, secrets: Iterable[str], public: Container[str] = ()) -> None:
         """Add secrets; earlier ones are kept, since an old value may still be in an exception. Of addresses `public`
         words in their path are no secrets."""
         forms = (form for secret in secrets for form in map(_folded, forms_of(secret, public)))
-        found = {form for form in forms if len(form) >= _SHORTEST}
+        found = {form for form in forms if len(form) >= SHORTEST}
         self._forms = sorted(found.union(self._forms))
-        self._heads = frozenset(form[:_SHORTEST] for form in self._forms)
+        self._heads = frozenset(form[:SHORTEST] for form in self._forms)
         self._longest = max(map(len, self._forms), default=0)
 
     def __call__(self, text: str) -> str:
@@ -97,13 +99,18 @@ class Redactor:
         heads, folded = self._heads, _folded(text)
         kept: list[str] = []
         done = at = 0
-        while at <= len(folded) - _SHORTEST:
-            length = self._length(folded, at) if folded[at : at + _SHORTEST] in heads else 0
+        while at <= len(folded) - SHORTEST:
+            length = self._length(folded, at) if folded[at : at + SHORTEST] in heads else 0
             if length:
                 kept += (text[done:at], MASK)
                 done = at + length
             at += length or 1
         return "".join((*kept, text[done:])) if kept else text
+
+    def name(self, text: str) -> str:
+        """Redact a text in a place for the name of something configured: there such a name is no secret, though a
+        password is the same word. A mask would hide whose line it is, and tell the password by its place."""
+        return text if text in self._names else self(text)
 
     def words(self, words: Sequence[str]) -> list[str]:
         """Redact the words of a command: known secrets, `--password=…`, the word after `--password`, what the program
@@ -179,16 +186,21 @@ def secrets_of(value: object, public: Container[str] = ()) -> Iterable[str]:
             yield from secrets_of(item, public)
 
 
-def _words_of_names(value: object) -> Iterable[str]:
-    """Yield the names of what is configured by a model, whole and by their words."""
+def names_in(value: object) -> Iterable[str]:
+    """Yield the names of what is configured by a model."""
     if isinstance(value, BaseModel):
         for name in type(value).model_fields:
-            yield from _words_of_names(getattr(value, name))
+            yield from names_in(getattr(value, name))
     elif isinstance(value, dict):
         for name, item in value.items():
             if isinstance(item, BaseModel):
-                yield from (str(name), *re.split(r"[-_.]", str(name)))
-                yield from _words_of_names(item)
+                yield str(name)
+                yield from names_in(item)
+
+
+def words_of(names: Iterable[str]) -> frozenset[str]:
+    """Return the words that names consist of."""
+    return frozenset(word for name in names for word in re.split(r"[-_.]", name))
 
 
 def _folded(text: str) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 _SENSITIVE = re.compile(r"pass|pwd|secret|token|key|auth|credential|sig|hook|code", re.IGNORECASE)
 _SHORTEST_PART = 8  # minimum characters of a part of an address that alone is treated as the secret
+SHORTEST = 4  # characters; a shorter secret would blank out parts of ordinary words
 _LONGEST_WORD = 16  # characters from which a text is no ordinary word
 # Addresses whose user stands for a person or a program; a web address may have a token there.
 _WITH_USER_NAMES = frozenset({"postgresql", "postgres", "mongodb", "mongodb+srv"})
@@ -114,6 +115,13 @@ def is_secret_name(name: str) -> bool:
 def looks_secret(value: str) -> bool:
     """True if a value of an address's query looks like a secret."""
     return bool(value) and _is_key(value)
+
+
+def is_ordinary_word(secret: str, names: Container[str]) -> bool:
+    """True if a secret is a word that its mask makes unreadable elsewhere: an ordinary one, or one of `names`."""
+    if len(secret) < SHORTEST or secret.lower() in _OWN or not re.fullmatch(r"[A-Za-z][A-Za-z_.-]*", secret):
+        return False
+    return not _is_key(secret) or secret in names
 
 
 def is_public(name: str, value: str) -> bool:

@@ -23,6 +23,7 @@ from healthd.monitoring.past_windows import left_out
 from healthd.monitoring.uptime import Span, Stretch, stretches, uptime
 from healthd.nearest import did_you_mean
 from healthd.runtime.clock import Clock
+from healthd.runtime.redaction import Redactor
 from healthd.units import stamp
 from healthd.web.auth import Guard
 from healthd.web.history_schema import PERIODS, AuditQuery, HistoryQuery
@@ -46,7 +47,7 @@ class HistoryApi:
         guard: Guard,
         settings: Current[Settings],
         clock: Clock,
-        redact: Callable[[str], str],
+        redact: Redactor,
     ) -> None:
         self._past, self._board, self._guard = past, board, guard
         self._settings, self._clock, self._redact = settings, clock, redact
@@ -147,7 +148,7 @@ class HistoryApi:
             "at": stamp(row.at),
             "caller": self._redact(row.caller),
             "action": row.action,
-            "subject": self._redact(row.subject),
+            "subject": self._redact.name(row.subject),
             "detail": _redacted(row.detail, self._redact),
         }
 

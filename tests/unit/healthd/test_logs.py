@@ -18,6 +18,7 @@ import structlog
 
 from healthd import logs
 from healthd.config.sections import Log
+from healthd.config.settings import Settings
 from healthd.runtime.redaction import Redactor
 
 SECRET = "hunter22-correct-horse"
@@ -71,6 +72,18 @@ def test_json_when_nobody_watches(stderr: Stream) -> None:
     }
     assert (library["event"], library["logger"], library["level"]) == ("slow query", "library", "warning")
     assert own["timestamp"].endswith("Z")
+
+
+def test_whose_line_it_is_is_never_masked(stderr: Stream) -> None:
+    """A password may be the name of a check: every line would hide whose it is, and tell the password. In a text it is
+    one."""
+    settings = Settings.model_validate({"checks": {SECRET: {"kind": "redis", "uri": f"redis://:{SECRET}@cache/0"}}})
+    with contextlib.redirect_stderr(stderr):
+        logs.configure(Log(), Redactor.of(settings))
+    log = structlog.get_logger("healthd.x")
+    log.info("probe", check=SECRET, notifier=f"no {SECRET}", problem=SECRET)
+    (line,) = stderr.lines()
+    assert (line["check"], line["notifier"], line["problem"]) == (SECRET, "no ***", "***")
 
 
 def test_a_logger_and_a_level_are_never_masked(stderr: Stream) -> None:

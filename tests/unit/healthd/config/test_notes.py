@@ -79,3 +79,21 @@ def test_windows_that_are_over_are_told() -> None:
     config = Config.model_validate({"checks": {"self": {"kind": "process"}}, "services": services, **given})
     told = "ended at 2020-01-02T00:00:00.000Z: take it out"
     assert [note for note in config.notes if "ended" in note] == [f"maintenance.0: {told}", f"freeze.0: {told}"]
+
+
+def test_a_password_that_is_an_ordinary_word_is_told_and_the_word_is_not() -> None:
+    """It is soon guessed, and its mask hides that word everywhere. Words of the daemon's own output are not masked."""
+    checks = {
+        "payments": {"kind": "postgresql", "uri": "postgresql://app:postgresql@h/d"},
+        "postgresql": {"kind": "postgresql", "uri": "postgresql://app:hunter22@h/d"},
+        "cache": {"kind": "redis", "uri": "redis://:redis@h/0"},
+        "web": {"kind": "http", "url": "https://h/health", "headers": {"Authorization": "Bearer 3f9c2a1b7d"}},
+    }
+    notifiers = {
+        "other": {"kind": "webhook", "url": "http://h/x", "token": "s3cretivelylong"},
+        "words": {"kind": "webhook", "url": "http://h/x", "token": "monkey"},
+    }
+    settings = Settings.model_validate({"checks": checks, "notifiers": notifiers, "journal": "sqlite:///j.db"})
+    told = [note for note in settings.notes if "ordinary word" in note]
+    assert [note.partition(": ")[0] for note in told] == ["checks.payments", "notifiers.words"]
+    assert not {"monkey", "postgresql"} & set(" ".join(told).replace("checks.postgresql", "").split())

@@ -254,6 +254,16 @@ def test_names_of_the_configuration_stay() -> None:
     assert redact("checkout of customers fails: tr0ub4dor3, payments") == "checkout of *** fails: ***, ***"
 
 
+def test_a_name_stays_in_its_own_place_though_it_is_a_password() -> None:
+    """Its mask would tell the password to whoever knows the names. In any other text it is a secret."""
+    checks = {"postgresql": {"kind": "postgresql", "uri": "postgresql://app:postgresql@db/x"}}
+    redact = Redactor.of(Settings.model_validate({"checks": checks}))
+    assert redact.name("postgresql") == "postgresql"
+    assert redact.name("app with postgresql") == "app with ***"
+    assert redact("postgresql") == "***"
+    assert Redactor(["postgresql"]).name("postgresql") == "***"
+
+
 @pytest.mark.parametrize(
     "echo",
     [
