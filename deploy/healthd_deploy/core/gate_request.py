@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from healthd_deploy.core.exit import CouldNotAsk
+from healthd_gates.client.pipeline import span_of
 
 Arm = dict[str, Any]
 
@@ -19,12 +21,13 @@ def gate_request(
     rolls_back: bool = True,
     rollback_window: str | None = None,
 ) -> dict[str, Any]:
-    """Return the request in the format of the API, for the deploy named `key`, which holds the lock."""
+    """Return the request in the format of the API, for the deploy named `key`, which holds the lock, as a part of the
+    pipeline's trace."""
     request: dict[str, Any] = {
         "service": service,
         "policy": policy,
         "candidate": candidate,
-        "deployment": {"id": key},
+        "deployment": {"id": key} if (span := span_of(os.environ)) is None else {"id": key, "traceparent": span},
         "rollback": "auto" if rolls_back else "off",
         "lock": key,
     }

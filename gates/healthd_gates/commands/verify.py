@@ -13,10 +13,10 @@ import click
 from healthd.commands.daemon import fail
 from healthd.commands.options import json_option
 from healthd.commands.values import Choice
-from healthd.otlp.span import parse_traceparent
 from healthd.wording import json_fault
 from healthd_gates.client.client import GateClient
 from healthd_gates.client.exit_codes import INTERRUPTED, code_of
+from healthd_gates.client.pipeline import span_of
 from healthd_gates.commands.arms import arm, arm_options, given
 from healthd_gates.commands.connection import asking
 from healthd_gates.commands.interrupt import Interrupts, ask_what_now
@@ -131,7 +131,7 @@ def _request(request_file: Any, override: tuple[str, ...], reason: str | None, *
             url=options["deployment_url"],
             actor=options["actor"],
             committed_at=options["committed_at"],
-            traceparent=_callers_span(),
+            traceparent=span_of(os.environ),
         ),
     }
     for name, said in arms.items():
@@ -146,12 +146,6 @@ def _request(request_file: Any, override: tuple[str, ...], reason: str | None, *
     if "service" not in request or "version" not in request.get("candidate", {}):
         raise click.UsageError("name a service and a version, as in: healthd gate verify api 1.4.2")
     return request
-
-
-def _callers_span() -> str | None:
-    """Return the span of the pipeline's step, which programs hand on by this variable."""
-    context = parse_traceparent(os.environ.get("TRACEPARENT", ""))
-    return None if context is None else str(context)
 
 
 def _read(file: Any) -> dict[str, Any]:

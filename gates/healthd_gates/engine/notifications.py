@@ -72,8 +72,12 @@ def _notices(before: Gate, after: Gate) -> Iterator[Notice]:
         yield _rollback(after, after.rollback)
 
 
+def _named(gate: Gate) -> str:
+    return f"{gate.service} {gate.candidate.version}"
+
+
 def _verdict(gate: Gate, decision: Decision) -> Notice:
-    word = {Verdict.PASS: "passed", Verdict.FAIL: "failed"}.get(decision.verdict, "could not be decided")
+    word = {Verdict.PASS: "passed", Verdict.FAIL: "failed"}.get(decision.verdict, "could not be decided by")
     quiet = decision.verdict is Verdict.PASS or decision.observed
     return Notice(
         key=f"gate:{gate.service}",
@@ -82,7 +86,7 @@ def _verdict(gate: Gate, decision: Decision) -> Notice:
         standing=f"{decision.verdict.value} {gate.id}",
         firing=not quiet,
         severity=Severity.INFO if quiet else Severity.WARNING,
-        summary=f"{gate.service} {gate.candidate.version} {word}{', only observed' if decision.observed else ''}",
+        summary=f"{_named(gate)} {word} {gate.policy}{', only observed' if decision.observed else ''}",
         detail=decision.sentence,
         since=decision.at,
         began=gate.created_at,
@@ -102,7 +106,7 @@ def _held(gate: Gate) -> Notice:
         standing=f"held {gate.id}",
         firing=True,
         severity=Severity.WARNING,
-        summary=f"{gate.service} {gate.candidate.version} waits for a person to decide",
+        summary=f"{_named(gate)} waits for a person to decide the gate {gate.policy}",
         detail=f"{gate.standing.sentence} Decide with: healthd gate approve|reject {gate.id} --reason …",
         since=gate.standing.at,
         began=gate.created_at,
@@ -130,7 +134,7 @@ def _blind(gate: Gate) -> Notice:
         standing=f"blind {gate.id}",
         firing=True,
         severity=Severity.WARNING,
-        summary=f"{gate.service} {gate.candidate.version} passed, and its watch sees nothing",
+        summary=f"{_named(gate)} passed {gate.policy}, and its watch sees nothing",
         detail=" ".join((gate.standing.sentence, *gate.notes)),
         since=gate.standing.at,
         began=gate.created_at,
@@ -149,7 +153,7 @@ def _rollback(gate: Gate, rollback: Rollback) -> Notice:
         standing=f"{rollback.state.value} {gate.id} {rollback.round}",
         firing=rollback.state not in (RollbackState.ROLLED_BACK, RollbackState.UNSEEN),
         severity=_SEVERITIES[rollback.state],
-        summary=f"{gate.service} {gate.candidate.version} {WORDS[rollback.state].of_version}",
+        summary=f"{_named(gate)} {WORDS[rollback.state].of_version}",
         detail=rollback.detail or rollback.reason,
         since=gate.finished_at or rollback.at,
         began=rollback.at,

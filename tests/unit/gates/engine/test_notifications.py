@@ -40,9 +40,9 @@ def decided(verdict: Verdict, counts_as: Literal[Verdict.PASS, Verdict.FAIL]) ->
 @pytest.mark.parametrize(
     ("verdict", "firing", "severity", "words"),
     [
-        (Verdict.PASS, False, Severity.INFO, "api 2.0 passed"),
-        (Verdict.FAIL, True, Severity.WARNING, "api 2.0 failed"),
-        (Verdict.INCONCLUSIVE, True, Severity.WARNING, "api 2.0 could not be decided"),
+        (Verdict.PASS, False, Severity.INFO, "api 2.0 passed post-switch"),
+        (Verdict.FAIL, True, Severity.WARNING, "api 2.0 failed post-switch"),
+        (Verdict.INCONCLUSIVE, True, Severity.WARNING, "api 2.0 could not be decided by post-switch"),
     ],
 )
 def test_a_verdict_is_told(verdict: Verdict, firing: bool, severity: Severity, words: str) -> None:
@@ -63,7 +63,7 @@ def test_a_held_gate_calls_a_person() -> None:
     held = replace(GATE, state=GateState.HELD, standing=standing)
     (notice,) = notices(GATE, held)
     assert (notice.firing, notice.severity) == (True, Severity.WARNING)
-    assert notice.summary == "api 2.0 waits for a person to decide"
+    assert notice.summary == "api 2.0 waits for a person to decide the gate post-switch"
     assert notice.detail.endswith("Decide with: healthd gate approve|reject g1 --reason …")
     assert list(notices(held, replace(held, sequence=8))) == []
     assert notice.key == next(notices(GATE, decided(Verdict.PASS, Verdict.PASS))).key
