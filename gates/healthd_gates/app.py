@@ -76,7 +76,9 @@ class Gates:
         self.span_sink: SpanSink = NoSpans()
         self.spans = SpanWorker(self.gate_store, lambda: self.span_sink)
         self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
-        observer_context = ObserverContext(self.gate_store, clock, board, self._session, redact, Receiver(clock))
+        observer_context = ObserverContext(
+            self.gate_store, clock, board, self._session, redact, Receiver(clock, settled=False)
+        )
         self.outbox = Outbox(database, replica)
         attempts = Attempts(clock, redact, os.environ)
         lock_store = LockStore(database)

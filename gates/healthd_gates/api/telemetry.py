@@ -84,7 +84,7 @@ _REFUSALS = {
     413: f"It is larger than {_LARGEST // _MIB} MiB.",
     415: "It is neither protobuf nor JSON.",
     429: "Too many exports; `Retry-After` says when the next one is welcome.",
-    503: "Too many at once: send it again.",
+    503: "Too many at once, or a gate may be about to go on after a restart: send it again.",
 }
 _ANSWERS = {
     200: Answer("Taken.", Exported),
@@ -163,12 +163,17 @@ class Telemetry:
         self, call: Call[Any, Nothing], export: Export, sources: Mapping[str, list[OtlpConfig]]
     ) -> tuple[int, str]:
         """Hand on what is of services in reach. Return how much was rejected, and why, or a warning. Raises Problem 403
-        if nothing is in reach."""
+        if nothing is in reach, and 503, with nothing handed on, if a gate that it is for is about to go on."""
         rejected, problems, beyond = export.rejected, [*export.problems], set[str]()
         known = taken = False
-        for resource in export.resources:
-            services = {name for name, own in sources.items() if any(each.takes(name, resource.labels) for each in own)}
-            reached = {name for name in services if self._reach.reaches(call.caller, name)}
+        found = [
+            {name for name, own in sources.items() if any(each.takes(name, resource.labels) for each in own)}
+            for resource in export.resources
+        ]
+        in_reach = [{name for name in services if self._reach.reaches(call.caller, name)} for services in found]
+        if self._receiver.awaits(set[str]().union(*in_reach)):
+            raise Problem(503, "Just started", "a gate may be about to go on: send it again", {"Retry-After": "2"})
+        for resource, services, reached in zip(export.resources, found, in_reach, strict=True):
             if not services:
                 self._receiver.note_stranger(resource.labels.get(SERVICE, "")[:64])
             known, taken = known or bool(services), taken or bool(reached)

@@ -18,6 +18,7 @@ from healthd_gates.store.leases import Leases
 _log = structlog.get_logger(__name__)
 _RENEWALS = 4  # within a lease, so that one that is late or fails loses no gates
 _CLEANING_SECONDS = 3600.0
+_AWAITED_LEASES = 1.5  # a lease, and the time to the look after its end
 _INHERITING_SECONDS = 15.0
 
 
@@ -30,6 +31,7 @@ class Replica:
         self._gate_store, self._leases, self._supervisor = gate_store, leases, supervisor
         self._clock, self._metrics = clock, metrics
         self._clean_at = self._inherit_at = self._compare_at = 0.0
+        self._receiver = supervisor.observer_context.receiver
         self._trouble = ""
 
     async def run(self) -> None:
@@ -50,6 +52,7 @@ class Replica:
 
     async def close(self) -> None:
         """Leave the gates to the other replicas, or to the next start."""
+        self._receiver.unsettle()
         await self._supervisor.close()
         try:
             await self._leases.let_go()
@@ -60,6 +63,9 @@ class Replica:
         await self._gate_store.open()
         if await self._leases.renew() or self._supervisor.unreadable:  # which another replica may have taken meanwhile
             await self._supervisor.take_over_orphans()
+        if not self._receiver.is_settled:  # the gates of a process that was killed are free after its lease
+            wait = _AWAITED_LEASES * self._supervisor.config.gates.lease_duration
+            self._receiver.settle(await self._leases.under_way(), wait)
         if self._clock.steady() >= self._compare_at:  # it is a look for what should never be
             await self._supervisor.take_back()
             self._compare_at = self._clock.steady() + self._supervisor.config.gates.lease_duration / 2

@@ -80,6 +80,12 @@ class Leases:
         async with self._database.read() as connection:
             return set((await connection.execute(query)).scalars())
 
+    async def under_way(self) -> Collection[str]:
+        """Return the services that have gates which are not over, wherever they run. Raises JournalError."""
+        query = sa.select(tables.gates.c.service).where(tables.gates.c.state.not_in(_OVER)).distinct()
+        async with self._database.read() as connection:
+            return set((await connection.execute(query)).scalars())
+
     async def inherit(self, seconds: float) -> Sequence[Gate]:
         """Return gates of the last so many seconds that ended with a rollback at a replica that is silent or gone by
         now, each while it is the latest of its service. Only one replica gets them. Raises JournalError."""

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from math import inf
 
 from healthd.runtime.clock import Clock
 from healthd_gates.sources.otlp.messages import Resource
 from healthd_gates.sources.otlp.subscription import Subscription
 
 _MOST_STRANGERS = 20
+_LONGEST_START = 60.0  # seconds in which the journal says which gates go on here, if it can be read at all
 
 
 class Receiver:
-    """The gates of this process that count by telemetry, by service."""
+    """The gates of this process that count by telemetry, by service.
 
-    def __init__(self, clock: Clock) -> None:
+    What arrives for a gate that is about to go on here, after a restart, would count for nobody: unless the receiver is
+    `settled`, it `awaits` such gates, and whoever sends keeps what it has.
+    """
+
+    def __init__(self, clock: Clock, *, settled: bool = True) -> None:
         self._clock = clock
+        self._unsettled_until = 0.0 if settled else clock.steady() + _LONGEST_START
+        self._awaited: dict[str, float] = {}  # services, and until when
         self._subscriptions: dict[str, list[Subscription]] = {}
         self._strangers: dict[str, float] = {}  # the newest last, with when it came
 
@@ -30,9 +38,30 @@ class Receiver:
         """Return the service names of such telemetry that came since, the newest first."""
         return [name for name, at in reversed(self._strangers.items()) if at >= since]
 
+    @property
+    def is_settled(self) -> bool:
+        """True once it is known which gates may go on here, and until the end of the process."""
+        return self._clock.steady() >= self._unsettled_until
+
+    def settle(self, services: Collection[str], seconds: float) -> None:
+        """Note the services that have gates by the journal: one that does not run here by now may within `seconds`."""
+        until = self._clock.steady() + seconds
+        self._awaited = {name: until for name in services if name not in self._subscriptions}
+        self._unsettled_until = 0.0
+
+    def unsettle(self) -> None:
+        """Await what comes after this process: its gates end here."""
+        self._unsettled_until = inf
+
+    def awaits(self, services: Collection[str]) -> bool:
+        """True if a gate of one of these services may be about to go on, here or after this process."""
+        now = self._clock.steady()
+        return bool(services) and (not self.is_settled or any(now < self._awaited.get(name, 0.0) for name in services))
+
     def subscribe(self, service: str, subscription: Subscription) -> Callable[[], None]:
         """Hand the service's telemetry to a gate from now on, until the returned function is called."""
         self._subscriptions.setdefault(service, []).append(subscription)
+        self._awaited.pop(service, None)
 
         def leave() -> None:
             others = self._subscriptions.get(service, [])

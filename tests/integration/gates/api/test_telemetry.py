@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,7 @@ from tests.fakes.gates import Replica, request, start_replica
 from tests.fakes.sources import Desk, WallClock
 
 METRICS, PROTOBUF = "/v1/metrics", "application/x-protobuf"
+_TRACED = {"name": "traced", "version": "2"}
 CONFIG = Config.model_validate(
     {
         "services": {
@@ -48,6 +51,7 @@ CONFIG = Config.model_validate(
             "traced": {"source": {"kind": "otlp", "signal": "spans", "edges": ["100ms"]}},
             "mail": {"source": {"kind": "push"}},
         },
+        "gates": {"lease_duration": "2s"},
         "policies": {
             "quick": {
                 "initial_delay": "0s",
@@ -91,9 +95,10 @@ class Stand:
         return await self.client.post(path, data=body, headers=sent)
 
 
-@pytest.fixture
-async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
-    replica = await start_replica(tmp_path / "journal.db", CONFIG, SystemClock())
+@asynccontextmanager
+async def serving(journal: Path) -> AsyncIterator[Stand]:
+    """A replica and its API, from its first moment on; it is the test that ends the replica."""
+    replica = await start_replica(journal, CONFIG, SystemClock())
     api = GateApi(replica.keeper, replica.gates.runs, Guard(replica.in_force), SystemClock())
     app = web.Application()
     app.add_routes(api.routes())
@@ -101,7 +106,21 @@ async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
     await served.start_server(auto_decompress=False)  # as the daemon's own server
     async with TestClient(served) as client:
         yield Stand(client, replica)
-    await replica.stop()
+
+
+@pytest.fixture
+async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
+    async with serving(tmp_path / "journal.db") as stand:
+        await settled(stand)
+        yield stand
+        await stand.replica.stop()
+
+
+async def settled(stand: Stand) -> None:
+    """Wait until the journal has said which gates may go on here."""
+    async with asyncio.timeout(20):
+        while not stand.replica.keeper.receiver.is_settled:
+            await asyncio.sleep(0.01)
 
 
 class Shop:
@@ -222,6 +241,56 @@ async def test_an_export_again_after_a_lost_answer_changes_nothing(stand: Stand)
     counts = gate.total()
     assert counts is not None
     assert (counts.requests, counts.errors) == (7, 7)
+
+
+def _span(number: int) -> bytes:
+    ends = time.time_ns()
+    span = {"traceId": f"{number:032x}", "spanId": f"{number:016x}", "name": "GET /", "kind": 2}
+    span |= {"startTimeUnixNano": str(ends - 10**7), "endTimeUnixNano": str(ends)}
+    labels = [{"key": f"service.{key}", "value": {"stringValue": text}} for key, text in _TRACED.items()]
+    scopes = [{"spans": [span]}]
+    return json.dumps({"resourceSpans": [{"resource": {"attributes": labels}, "scopeSpans": scopes}]}).encode()
+
+
+async def _sent(stand: Stand, number: int) -> list[int]:
+    """Send a span until it is taken, as a collector does; return the statuses of the answers."""
+    statuses = list[int]()
+    async with asyncio.timeout(30):
+        while 200 not in statuses:
+            answer = await stand.post(_span(number), path="/v1/traces", Content_Type="application/json")
+            assert answer.status == 200 or answer.headers["Retry-After"] == "2"
+            statuses.append(answer.status)
+            await asyncio.sleep(0.1)
+    return statuses
+
+
+async def test_what_comes_before_a_gate_goes_on_is_kept_by_who_sends(tmp_path: Path) -> None:
+    """After a kill the gate is free once its lease is over. Until then nobody here would count what is taken."""
+    journal = tmp_path / "journal.db"
+    async with serving(journal) as first:
+        gate = await first.replica.keeper.start(request("traced", "2", policy="quick"), caller="ci")
+        assert await _sent(first, 1)
+        await first.replica.crash()
+    async with serving(journal) as second:
+        first_answers = await _sent(second, 2)
+        await _sent(second, 3)
+        counted = 0.0
+        async with asyncio.timeout(30):
+            while counted < 2:
+                answer = await second.client.get(
+                    f"/gates/{gate.id}/evidence", headers={"Authorization": "Bearer reader"}
+                )
+                looks = (await answer.json())["looks"]
+                counted = sum(look["candidate"]["requests"] for look in looks if look["candidate"] is not None)
+                await asyncio.sleep(0.2)
+        await second.replica.stop()
+        ended = await second.post(_span(4), path="/v1/traces", Content_Type="application/json")
+    assert 503 in first_answers
+    assert ended.status == 503, "what ends says so, for the process after it"
+
+
+async def test_a_service_without_a_gate_keeps_nobody_waiting(stand: Stand) -> None:
+    assert await _sent(stand, 1) == [200]
 
 
 def _of(name: str) -> bytes:
