@@ -179,7 +179,8 @@ def _absent(settings: Config, file: Path) -> Iterator[Problem]:
     for name, check in settings.active_checks.items():
         ends = f"this {'critical ' if check.critical else ''}check would be unhealthy"
         if isinstance(check, MisconfiguredConfig):
-            message = f"not set here: {', '.join(check.missing)}; {ends}"
+            cure = f"set it, or give a default as ${{{next(iter(check.missing))}:-…}}"
+            message = f"not set here: {', '.join(check.missing)}; {ends}: {cure}"
             yield problem_at(file, type(settings), os.environ, ("checks", name), message)
         for key, path in _paths(check):
             yield _not_there(settings, file, ("checks", name, *key), path, ends)

@@ -43,6 +43,31 @@ _POLICY = "policies:\n  p:\n    criteria:\n      - {%s}\n"
             "4: policies.p.criteria.0.quantil: no such option; did you mean q",
         ),
         (
+            _POLICY % "kind: latency, limitt: 5s",
+            "4: policies.p.criteria.0.limitt: no such option; did you mean limit?",
+        ),
+        (_POLICY % "kind: smoke", "4: policies.p.criteria.0.requests: is required"),
+        (
+            _POLICY % "kind: error_rate, compare: {to: lastweek}",
+            "4: policies.p.criteria.0.compare.to: must be 'concurrent', 'history' or 'before'",
+        ),
+        (
+            _POLICY % "limit: 5%",
+            "4: policies.p.criteria.0: a criterion needs a kind, one of: checks, error_rate,",
+        ),
+        (
+            "policies:\n  post-switch: {settle: 30s}\n",
+            "2: policies.post-switch.settle: no such option; there are: blip, confirm_timeout, criteria,",
+        ),
+        (
+            "services:\n  api:\n    targets: {blue: '${BLUE_HOST}'}\n    source: {kind: push}\n",
+            "3: services.api.targets.blue: not set: BLUE_HOST: set it, or give a default as ${BLUE_HOST:-…}",
+        ),
+        (
+            "services:\n  api:\n    source: {kind: scrape, requests: 'rate(a[1m])', errors: b}\n",
+            "3: services.api.source.requests: 'rate(a[1m])' is not a vector selector: write name{label=",
+        ),
+        (
             _POLICY % "kind: error-rate",
             "4: policies.p.criteria.0: no kind of criterion is called 'error-rate'; there are: checks, error_rate,",
         ),

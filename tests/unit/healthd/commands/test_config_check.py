@@ -18,6 +18,17 @@ def test_a_journal_that_can_never_be_is_refused_with_its_line(tmp_path: Path) ->
     assert CliRunner().invoke(main, ["config", "check", str(file), "--elsewhere"]).exit_code == 0
 
 
+def test_a_variable_that_a_check_lacks_is_named_with_line_and_cure(tmp_path: Path) -> None:
+    """The daemon would start without it, and report the check."""
+    file = tmp_path / "healthd.yaml"
+    file.write_text(
+        "checks:\n  db: {kind: postgresql, uri: 'postgresql://me:${DB_PASSWORD}@db/shop', critical: true}\n"
+    )
+    result = CliRunner().invoke(main, ["config", "check", str(file)], env={"DB_PASSWORD": None})
+    told = "not set here: DB_PASSWORD; this critical check would be unhealthy: set it, or give a default as "
+    assert (result.exit_code, f"{file}:2: checks.db: {told}${{DB_PASSWORD:-…}}" in result.output) == (0, True)
+
+
 def test_the_file_is_named_as_for_every_other_command_too(tmp_path: Path) -> None:
     """By `-c` or HEALTHD_CONFIG; an argument goes before the variable, and two files are one too many."""
     file, other = tmp_path / "healthd.yaml", str(tmp_path / "none.yaml")
