@@ -1,15 +1,17 @@
 """`trim.py FOLDER`: takes out of an environment's packages what nothing reads at run time, a third of the image.
 
-That is: debug symbols of compiled modules (binutils' `strip`), tests, C sources and stubs that packages bring, the
-SDK's descriptions of AWS services that healthd never asks, and the lexers by which rich would highlight source code
-that is not Python.
+That is: debug symbols of compiled modules (binutils' `strip`), tests, C sources and stubs that packages bring, and of
+libraries the parts for what healthd never does: the SDK's descriptions of AWS services that it does not ask, and of
+former versions of their APIs; databases that no journal is in; frameworks that Sentry watches; languages other than
+Python that rich would highlight; translations and icons for desktops of Apprise; pydantic's first version; what
+generates C.
 """
 
 import ctypes
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 AWS_SERVICES = frozenset(
@@ -23,22 +25,35 @@ _TESTS = {  # which nothing imports
     "aioitertools/tests", "aiosqlite/tests", "alembic/testing", "certifi/tests", "greenlet/tests", "regex/tests",
     "sqlalchemy/testing",
 }  # fmt: skip
+_PARTS = {  # as above; none of them is imported, nor read, by healthd or by what it imports
+    "apprise/assets/themes", "apprise/i18n/*/LC_MESSAGES", "botocore/data/*/*/examples-1.json", "cffi", "pycparser",
+    "pydantic/v1", "sqlalchemy/dialects/mssql", "sqlalchemy/dialects/mysql", "sqlalchemy/dialects/oracle",
+}  # fmt: skip
+_LEXERS = {"__init__.py", "_mapping.py", "python.py"}  # rich shows an exception's lines by the last, and fails without
+_INTEGRATIONS = {  # of Sentry, for Python itself
+    "__init__.py", "argv.py", "atexit.py", "dedupe.py", "excepthook.py", "logging.py", "modules.py", "stdlib.py",
+    "threading.py",
+}  # fmt: skip
 
 
 def unread(packages: Path) -> Iterator[Path]:
     """Yield the files and folders of site-packages that nothing reads at run time."""
     yield from packages.rglob("__pycache__")  # what is left is compiled afterwards
-    for tests in sorted(_TESTS):
-        yield from packages.glob(tests)
+    for part in sorted(_TESTS | _PARTS):
+        yield from packages.glob(part)
     for file in packages.rglob("*"):
         if file.suffix in _SOURCES and file.relative_to(packages).parts[0] not in _OURS:
             yield file
-    for folder in packages.glob("botocore/data/*"):
-        if folder.is_dir() and folder.name not in AWS_SERVICES:
-            yield folder
-    for lexer in packages.glob("pygments/lexers/[a-z]*.py"):
-        if lexer.name != "python.py":  # by which rich shows the lines of an exception, and fails without it
-            yield lexer
+    for service in packages.glob("botocore/data/*/"):
+        versions = sorted(service.glob("*/"))
+        yield from versions[:-1] if service.name in AWS_SERVICES else (service,)  # the SDK takes the newest
+    yield from _others(packages / "pygments/lexers", _LEXERS)
+    yield from _others(packages / "sentry_sdk/integrations", _INTEGRATIONS)
+
+
+def _others(folder: Path, kept: Collection[str]) -> Iterator[Path]:
+    """Yield what else is in a folder."""
+    yield from (path for path in folder.glob("*") if path.name not in kept)
 
 
 def trim(packages: Path) -> None:

@@ -22,7 +22,8 @@ IMAGE, ENGINE = os.environ.get("HEALTHD_TEST_IMAGE", ""), os.environ.get("HEALTH
 INSTALL = first_gate.DOCS / "install.md"
 LOCKED = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
 LOADED = (
-    "aiobotocore.session", "aiomysql", "aiosqlite", "alembic", "asyncpg", "h2.connection", "jinja2", "jwt", "motor",
+    "aiobotocore.session", "aiomysql", "aiosqlite", "alembic", "apprise", "asyncpg", "h2.connection", "jinja2",
+    "jwt.algorithms", "motor",
     "opentelemetry.proto.metrics.v1.metrics_pb2", "redis.asyncio", "rich.live", "sentry_sdk",
     "sqlalchemy.dialects.postgresql.asyncpg",
 )  # fmt: skip
@@ -62,7 +63,7 @@ def answered(port: int) -> bool:
 def test_it_is_small() -> None:
     """What it adds to its base: beside this folder there are a user and a configuration."""
     size = engine("run", "--rm", "--entrypoint", "du", IMAGE, "--bytes", "--summarize", "/opt/healthd").stdout
-    assert int(size.split()[0]) < 135_000_000
+    assert int(size.split()[0]) < 120_000_000
 
 
 def test_nothing_builds_inside_and_everything_loads() -> None:
