@@ -20,6 +20,7 @@ from healthd.commands import shipped
 from healthd.commands.options import REFUSED, config_option, reason, settings_or_exit
 from healthd.config.file import problem_at
 from healthd.config.places import KeyPath, Problem
+from healthd.config.secret_notes import notes_on_secrets
 from healthd.nearest import did_you_mean
 from healthd.runtime.redaction import Redactor
 
@@ -62,7 +63,7 @@ def check_file(ctx: click.Context, file: Path | None, config_file: Path | None, 
     for name, action in () if elsewhere else settings.actions.items():
         if problem := action.problem_here(os.environ):
             click.echo(f"  action {name}: could not be carried out on this host, {problem}")
-    for note in settings.notes:
+    for note in (*settings.notes, *notes_on_secrets(settings)):
         click.echo(f"  {note}")
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from healthd.addresses.notes import notes_of
 from healthd.config.auth import Auth
 from healthd.config.references import OWN_GROUPS
-from healthd.config.secret_notes import notes_on_secrets
 from healthd.config.sign_in import NO_SESSION_SECRET
 from healthd.config.window import notes_on_times, nothing_covered
 from healthd.nearest import not_under
@@ -33,7 +32,6 @@ def notes_on(settings: Settings) -> Iterator[str]:
     if wanted and not settings.spread_checks:
         yield f"checks.{wanted[0]}.spread: {_NONE_IS_SPREAD}"
     yield from _notes_on_auth(settings.auth)
-    yield from notes_on_secrets(settings)
     yield from notes_on_callers(settings.auth, "checks", settings.checks)
     yield from notes_on_callers(settings.auth, "groups", {*OWN_GROUPS, *settings.groups})
     yield from _notes_on_windows(settings)

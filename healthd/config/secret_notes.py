@@ -1,4 +1,7 @@
-"""Notes on secrets that are ordinary words: whoever reads a text knows what its mask hides."""
+"""Notes on secrets that are ordinary words: whoever reads a text knows what its mask hides.
+
+They are no part of the notes that the daemon logs: there the name of a check that has such a password would be masked.
+"""
 
 from __future__ import annotations
 
