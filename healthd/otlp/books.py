@@ -24,7 +24,8 @@ def export_metrics(registry: CollectorRegistry) -> ExportMetrics:
             items.labels(signal, outcome)  # at zero, so that the first loss is an increase
     works = Gauge(
         "healthd_otlp_up",
-        "Whether the receiver of OTLP has taken the last export; without a value where nothing is exported.",
+        "Whether the receiver of OTLP has taken the last export; without a value before the first one, and where "
+        "nothing is exported.",
         ["signal"],
         registry=registry,
     )

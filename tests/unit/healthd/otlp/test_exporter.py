@@ -116,6 +116,7 @@ async def test_metrics_at_an_interval_and_spans_at_once(receiver: Away) -> None:
     async with exporting() as stand:
         Counter("probes", "", registry=stand.registry).inc(2)
         await asyncio.sleep(10)
+        assert (stand.up("traces"), stand.up("metrics")) == (None, None)  # what was not tried has not failed
         stand.exporter.emit(span())
         await asyncio.sleep(115)
     assert receiver.asked == [(11.0, "traces"), (60.0, "metrics"), (120.0, "metrics")]
