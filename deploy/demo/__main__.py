@@ -212,7 +212,7 @@ class Play:
 
 
 async def play(*, keep: bool) -> bool:
-    """Whether every deploy ended as promised."""
+    """True if every deploy ended as promised."""
     async with staged() as stage, aiohttp.ClientSession() as session:
         customers = Customers(stage.url("switch", "/"), RATE)
         coming = asyncio.create_task(customers.come(), name="customers")

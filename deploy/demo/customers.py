@@ -13,7 +13,7 @@ import aiohttp
 
 @dataclass(slots=True)
 class Served:
-    """What a span of time brought: requests, failures, and when the first and the last failure came."""
+    """Outcome of a span of time: requests, failures, and when the first and the last failure came."""
 
     requests: int = 0
     failures: int = 0

@@ -1,1 +1,1 @@
-"""What the image is built with."""
+"""Tools that the image is built with."""

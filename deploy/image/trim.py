@@ -17,7 +17,7 @@ from pathlib import Path
 AWS_SERVICES = frozenset(
     {"cloudwatch", "codedeploy", "ec2", "ecs", "elbv2", "rds", "s3", "signin", "sqs", "ssm", "sso", "sso-oidc", "sts"}
 )
-"""What healthd asks, and what the SDK itself asks for credentials: `signin`, `sso`, `sso-oidc` and `sts`."""
+"""Services that healthd asks, and those that the SDK asks for credentials: `signin`, `sso`, `sso-oidc` and `sts`."""
 
 _SOURCES = {".c", ".cc", ".cpp", ".h", ".pxd", ".pxi", ".pyi", ".pyx"}
 _OURS = ("healthd", "healthd_gates", "healthd_deploy")

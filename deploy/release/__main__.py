@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @click.group()
 def main() -> None:
-    """What RELEASE.md asks for."""
+    """Steps that RELEASE.md asks for."""
 
 
 @main.command()

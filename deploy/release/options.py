@@ -1,4 +1,4 @@
-"""What a configuration may say, as lines of text: each option by its path, and each word that it takes.
+"""Options of a configuration, as lines of text: each option by its path, and each word that it takes.
 
 A release leaves the lines of its own behind (`cut`), and a test holds every later one to them: a file that was valid
 stays valid.
@@ -30,8 +30,8 @@ def record(root: Path, version: str) -> None:
 
 
 def broken(earlier: set[str], now: set[str]) -> list[str]:
-    """What was valid by the lines of an earlier release, and is refused now: options and words that are gone, and
-    options that must be given where they were not."""
+    """Return the lines of an earlier release that are refused now: options and words that are gone, and options that
+    must be given where they were not."""
     named = {line.removesuffix("!") for line in earlier}
     gone = named - {line.removesuffix("!") for line in now}
     parents = {line.rpartition(".")[0] for line in named}

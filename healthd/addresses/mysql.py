@@ -40,7 +40,7 @@ _APPLICATIONS = names("""
 
 @dataclass(frozen=True, slots=True)
 class MySQLAddress:
-    """Where a server is, and who asks it. It holds a password: never show it."""
+    """Address of a server, and the user who asks it. It holds a password: never show it."""
 
     host: str
     port: int
@@ -48,7 +48,7 @@ class MySQLAddress:
     password: str
     database: str | None
     mode: Mode = "preferred"
-    """How the connection is encrypted, as MySQL names it."""
+    """Encryption of the connection, as MySQL names it."""
     ca: str | None = None
     certificate: str | None = None
     key: str | None = None

@@ -1,4 +1,4 @@
-"""What of a configuration only a driver can judge. At the start of the daemon that waits until the driver is loaded:
+"""Options that only a driver can judge. At the start of the daemon that waits until the driver is loaded:
 health is served first, and the check itself says what is wrong."""
 
 from __future__ import annotations

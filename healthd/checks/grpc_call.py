@@ -49,7 +49,7 @@ class Reply:
 
     @property
     def text(self) -> str:
-        """What the server says about a status that is not OK."""
+        """The server's words about a status that is not OK."""
         return unquote(self.headers.get("grpc-message", ""))
 
     @property

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 ABSENT: Final = object()
-"""What is found where nothing is."""
+"""Result where nothing is found."""
 _INDEX = re.compile(r"-?[0-9]{1,9}")
 
 

@@ -1,4 +1,4 @@
-"""Whether anybody listens where a driver is about to connect. A driver that looks for servers until its time is over
+"""Listeners at the address that a driver is about to connect to. A driver that looks for servers until its time is over
 tells of a closed port only then."""
 
 from __future__ import annotations

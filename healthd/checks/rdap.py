@@ -1,5 +1,5 @@
-"""What registries tell of a domain by RDAP: which server to ask (RFC 9224), and what its answer means (RFC 9083). No
-I/O here."""
+"""Registration of a domain by RDAP: which server to ask (RFC 9224), and what its answer means (RFC 9083). No I/O
+here."""
 
 from __future__ import annotations
 

@@ -40,8 +40,8 @@ class RedisSentinelConfig(DatabaseConfig):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What one Sentinel says of the master and of its replicas; why it sees no quorum, None if there is one; and the
-    seconds that it took to answer a PING."""
+    """View of one Sentinel: the master and its replicas; why it sees no quorum, None if there is one; and the seconds
+    that it took to answer a PING."""
 
     master: Mapping[str, str]
     replicas: tuple[Mapping[str, str], ...]

@@ -41,7 +41,7 @@ def client_refused(cause: BaseException | None) -> str | None:
 
 
 _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"})
-"""What OpenSSL's releases say of an answer that is no TLS, by its names of reasons (sslerr.h)."""
+"""Words of OpenSSL's releases for an answer that is no TLS, by its names of reasons (sslerr.h)."""
 
 
 def is_no_tls(error: BaseException | None) -> bool:

@@ -50,7 +50,7 @@ def settings_or_exit(file: Path | None) -> Config:
 
 
 def reason(error: OSError) -> str:
-    """What the system says about an error, without the address that asyncio adds."""
+    """The system's words about an error, without the address that asyncio adds."""
     if error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
     return error.strerror or str(error) or type(error).__name__

@@ -79,7 +79,7 @@ def status(url: str | None, as_json: bool, group: str | None, timeout: float) ->
 
 
 def _is_ours(document: dict[str, Any]) -> bool:
-    """Whether it has the shape of `/health` or of a group."""
+    """True if it has the shape of `/health` or of a group."""
     checks = document.get("checks", {})
     overall = "overall" in document and {"environment", "version"} <= document.keys()
     known = {status.value for status in Status}

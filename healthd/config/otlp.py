@@ -1,4 +1,4 @@
-"""Where the daemon sends its metrics and the spans of its gates: OTLP over HTTP."""
+"""Receiver of the daemon's metrics and of the spans of its gates: OTLP over HTTP."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Otlp(Model):
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     """Headers of each request, such as `Authorization`."""
     signals: tuple[Signal, ...] = Field(("metrics", "traces"), min_length=1)
-    """What is sent: `metrics`, and `traces`, which have a span for each gate."""
+    """Signals that are sent: `metrics`, and `traces`, which have a span for each gate."""
     interval: Duration = Field(60.0, ge=1)
     """Time between two exports of metrics."""
     timeout: Duration = Field(10.0, le=60)

@@ -66,7 +66,7 @@ class Settings(Model):
     http: Http = Http()
     """HTTP server."""
     auth: Annotated[Auth, AfterValidator(_reachable_for_people)] = Auth()
-    """Who may call: tokens, workloads, people."""
+    """Callers that are let in: tokens, workloads, people."""
     log: Log = Log()
     """Logging."""
     sentry: Sentry = Sentry()

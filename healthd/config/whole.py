@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Fault(NamedTuple):
-    """What is wrong with options that are each right. It is told unless one of those that it is `about`, as they are
+    """Fault between options that are each right. It is told unless one of those that it is `about`, as they are
     written, is itself wrong."""
 
     text: str

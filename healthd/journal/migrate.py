@@ -32,7 +32,7 @@ PROMISES = sa.Table(
     sa.Column("version", sa.Text, nullable=False),
     sa.Column("oldest", sa.Text, nullable=False),
 )
-"""Which releases can use the tables: not a table of one branch, and read before any migration."""
+"""Releases that can use the tables: not a table of one branch, and read before any migration."""
 
 
 def is_behind(connection: sa.Connection, branch: Branch) -> bool:

@@ -1,4 +1,4 @@
-"""Whether the journal can be used, as its latest callers found it: since when it cannot, and why."""
+"""Outages of the journal, as its latest callers found them: since when it cannot be used, and why."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 from healthd.runtime.clock import Clock
 
 AWAY = "No gate is started or decided, and nothing is stored, until it is back; health does not depend on it."
-"""What an outage means, for people."""
+"""Meaning of an outage, for people."""
 _TROUBLED_SECONDS = 30.0  # for which an error is shown, even where other callers succeeded meanwhile
 
 

@@ -1,4 +1,4 @@
-"""What the journal knows of the past: transitions of checks, and the audit. It only reads; every method raises
+"""The past as the journal knows it: transitions of checks, and the audit. It only reads; every method raises
 JournalError."""
 
 from __future__ import annotations

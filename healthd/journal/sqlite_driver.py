@@ -87,4 +87,4 @@ class _Driver(AsyncAdapt_aiosqlite_dbapi):
 
 
 DRIVER = _Driver(aiosqlite, sqlite3)
-"""What SQLAlchemy takes for the driver's module."""
+"""Namespace that SQLAlchemy takes for the driver's module."""

@@ -21,7 +21,7 @@ _SHARED = 2 * LOOK  # seconds in which what another replica found becomes known
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What each check depends on, directly or not, and what depends on it."""
+    """Dependencies of each check, direct or not, and the checks that depend on it."""
 
     above: Mapping[str, tuple[str, ...]]
     below: Mapping[str, tuple[str, ...]]

@@ -1,4 +1,4 @@
-"""What a replica found of a check, between its own state of it and the journal."""
+"""Findings of a replica about a check, between its own state of it and the journal."""
 
 from __future__ import annotations
 

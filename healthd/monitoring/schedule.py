@@ -163,7 +163,7 @@ class Schedule:
     def _ended(self, task: asyncio.Task[object]) -> None:
         self._own.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("a scheduled run failed", error=repr(error))
+            _log.error("scheduled run failed", error=repr(error))
 
     def _is_behind(self) -> bool:
         """True if a run is due that has no timer: once an error ends APScheduler's timer, nothing runs any more, and

@@ -25,7 +25,7 @@ class AppriseAddress(ReceiverAddress):
 
     @property
     def secrets(self) -> Iterable[str]:
-        """What the service calls private, and all else that looks like a key."""
+        """Parts that the service calls private, and all else that looks like a key."""
         private, readable = _parts_of(self.get_secret_value())
         yield from private
         yield from (part for part in super().secrets if not _words_of(unquote(part)) <= readable)

@@ -1,4 +1,4 @@
-"""What several replicas see of the same subjects, and what is told of it."""
+"""Views of several replicas of the same subjects, and what is told of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What one replica sees: the subjects that fire, and the names of all that it has a result of. `address` stays the
+    """View of one replica: the subjects that fire, and the names of all that it has a result of. `address` stays the
     same when it starts again; a `former` view is of a process that was started again since, `own` of this one."""
 
     host: str

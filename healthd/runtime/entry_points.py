@@ -1,4 +1,4 @@
-"""What installed packages plug in, read once for all who ask: each reading opens a file of every installed package."""
+"""Plug-ins of installed packages, read once for all who ask: each reading opens a file of every installed package."""
 
 from __future__ import annotations
 

@@ -38,8 +38,8 @@ def ends_too_early(lasts: float | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a window may cover, and the time: it is validated against these. `checks` and `services` have the labels of
-    each; `groups_of` returns the groups of a check."""
+    """Subjects that a window may cover, and the time: it is validated against these. `checks` and `services` have the
+    labels of each; `groups_of` returns the groups of a check."""
 
     checks: Labels
     groups: Collection[str]

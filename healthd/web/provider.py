@@ -42,12 +42,12 @@ class ProviderAwayError(Exception):
 
 
 class NotProvenError(Exception):
-    """What came back from the provider does not prove who the person is."""
+    """The answer of the provider does not prove who the person is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """What the provider's discovery document says."""
+    """Contents of the provider's discovery document."""
 
     authorization: str
     token: str

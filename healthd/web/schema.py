@@ -102,7 +102,7 @@ class WindowsAnswer(_Answered):
 
 
 class IncidentUpdateAnswer(_Answered):
-    """What was said of an incident, and when."""
+    """Update of an incident, and its time."""
 
     at: _Moment
     state: Standing

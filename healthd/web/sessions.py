@@ -36,7 +36,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What has to be the same when a person comes back from the provider. `to` is where the person wanted to go."""
+    """Values that have to be the same when a person comes back from the provider. `to` is the page asked for."""
 
     state: str
     nonce: str

@@ -1,4 +1,4 @@
-"""Whether healthd would start the gates of a deploy: asked before anything is done for it."""
+"""Admission of a deploy: whether healthd would start its gates, asked before anything is done for it."""
 
 from __future__ import annotations
 

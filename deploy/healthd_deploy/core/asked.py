@@ -1,4 +1,4 @@
-"""What a deploy tool asks the daemon."""
+"""Questions of a deploy tool to the daemon."""
 
 from __future__ import annotations
 

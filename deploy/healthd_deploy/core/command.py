@@ -57,7 +57,7 @@ class Deploy(Generic[ConfigT]):
     gate_session: GateSession
     kept_open: AsyncExitStack
     strategy: str | None = None
-    """How the traffic is moved, where the command line says so."""
+    """Way in which the traffic is moved, where the command line says so."""
 
 
 Tool = Callable[[Deploy[ConfigT]], Awaitable[None]]

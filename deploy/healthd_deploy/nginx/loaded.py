@@ -44,7 +44,7 @@ class Configuration:
 
     @property
     def errors(self) -> str:
-        """Where it writes its errors, for people."""
+        """Place where it writes its errors, for people."""
         return f"its error log {file}" if (file := self._first("error_log")) else "its error log"
 
     def _first(self, directive: str) -> str | None:

@@ -29,7 +29,7 @@ class NotOurs(Exception):  # noqa: N818 - a reason, for people
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What the file says of the weighted service, and which version a deploy tool released to each target."""
+    """State of the weighted service in the file, and which version a deploy tool released to each target."""
 
     weighted: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -56,7 +56,7 @@ class SpansSent(Sent):
 
 
 class PartialSuccess(BaseModel):
-    """What was not taken, and why; or a warning."""
+    """Part that was not taken, and why; or a warning."""
 
     rejected_data_points: str | None = Field(None, alias="rejectedDataPoints")
     rejected_spans: str | None = Field(None, alias="rejectedSpans")

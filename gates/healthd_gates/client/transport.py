@@ -73,7 +73,7 @@ class Answered:
 
 @dataclass(slots=True)
 class _Trouble:
-    """What came of the last try of a call; no sentence before one is over."""
+    """Outcome of the last try of a call; no sentence before one is over."""
 
     sentence: str = ""
 

@@ -38,5 +38,5 @@ def arm(version: str | None, target: str | None, labels: tuple[str, ...]) -> dic
 
 
 def given(**values: Any) -> dict[str, Any]:
-    """What was said."""
+    """Return the options that were given."""
     return {name: value for name, value in values.items() if value is not None}

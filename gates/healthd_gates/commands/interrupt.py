@@ -35,7 +35,7 @@ class Interrupts:
                 loop.remove_signal_handler(number)
 
     async def unless(self, work: Awaitable[ResultT]) -> ResultT | None:
-        """What the work gives, or None when someone interrupts it."""
+        """Return the result of the work, or None when someone interrupts it."""
         self._came.clear()
         working = asyncio.ensure_future(work)
         interrupted = asyncio.create_task(self._came.wait(), name="interrupt")
@@ -49,7 +49,7 @@ class Interrupts:
 
 
 def ask_what_now(gate_id: str) -> WhatNow:
-    """What a person at the terminal wants. Ctrl-C once more, or no terminal, leaves the gate alone."""
+    """Return what a person at the terminal wants. Ctrl-C once more, or no terminal, leaves the gate alone."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return "leave"
     click.echo(f"\nGate {gate_id} is the daemon's: left alone it goes on to its verdict, rollback included.", err=True)

@@ -84,7 +84,7 @@ def _rollback(gate: GateDocument) -> Text:
 
 
 def _shortest(ids: Sequence[str]) -> int:
-    """How many characters of each id tell it from the others here; the daemon takes them for the whole."""
+    """Return how many characters of each id tell it from the others here; the daemon takes them for the whole."""
     length = _SHORT
     while len({gate_id[:length] for gate_id in ids}) < len(ids):
         length += 1

@@ -87,7 +87,7 @@ class _Lines:
 
 
 def line(gate: GateDocument) -> str:
-    """How a gate stands, in one plain line; first of all what it waits for."""
+    """Return the state of a gate in one plain line; first of all what it waits for."""
     if gate.waits_for is not None:
         return plain(f"{gate.state}: {gate.waits_for}")
     if gate.rollback is not None:
@@ -105,14 +105,14 @@ def _waits(gate: GateDocument) -> bool:
 
 
 def _decides(gate: GateDocument) -> str:
-    """Who decides a held gate, or lets a paused ramp go on, and by which commands."""
+    """Return who decides a held gate, or lets a paused ramp go on, and by which commands."""
     if gate.state != "held":
         return f"A person lets it go on: healthd gate resume {gate.id} --reason …"
     return f"A person decides: healthd gate approve|reject {gate.id} --reason …"
 
 
 def rollback_words(rollback: RollbackDocument) -> str:
-    """How far a rollback has come, loud where it wants a person."""
+    """Return how far a rollback has come, loud where it wants a person."""
     label = WORDS[rollback.state].label
     return label.upper() if rollback.state.wants_a_person else label
 
@@ -143,7 +143,7 @@ def picture(gate: GateDocument, now: datetime, width: int) -> RenderableType:
 
 
 def _next_steps(gate: GateDocument, rollback: RollbackDocument) -> list[RenderableType]:
-    """What a person can do, where one is needed; a command is never broken over lines."""
+    """Return what a person can do, where one is needed; a command is never broken over lines."""
     if rollback.state is RollbackState.DUE and rollback.detail:
         done = Text(f"  healthd gate give-up {gate.id} --done --reason …", no_wrap=True, overflow="ignore")
         told = f"healthd goes on trying. Where the traffic of {gate.service} was put back by hand, say so:"
@@ -218,7 +218,7 @@ def bar(ramp: RampDocument) -> str:
 
 
 def evidence_line(standing: StandingDocument) -> Text:
-    """How strong the evidence of harm is, and how strong it must be."""
+    """Return how strong the evidence of harm is, and how strong it must be."""
     missing = f" · {standing.gaps} gaps: numbers that did not come, which count for nothing" if standing.gaps else ""
     resets = f" · {standing.resets} counter resets" if standing.resets else ""
     text = f"  evidence of harm {standing.e_harm:,.3g}, rolled back at {standing.e_needed:,.0f}{missing}{resets}"

@@ -1,4 +1,4 @@
-"""What a gate observes: the sources that its criteria read, and where the numbers of its versions are in them."""
+"""Sources that a gate observes, as its criteria read them, and where the numbers of its versions are in them."""
 
 from __future__ import annotations
 

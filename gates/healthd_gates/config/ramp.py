@@ -19,7 +19,7 @@ def _requests(value: Any) -> Any:
 
 
 class Ramp(Model):
-    """How far and how fast the candidate's share of the traffic grows."""
+    """Growth of the candidate's share of the traffic."""
 
     budget: Annotated[float | None, BeforeValidator(_requests)] = Field(None, gt=0, le=1e12, allow_inf_nan=False)
     """The requests that may fail because of the release before it is taken back; 1 % of a minute's traffic unless
@@ -62,5 +62,5 @@ class Ramp(Model):
 
     @property
     def pace(self) -> Pace:
-        """How the judge's arithmetic may widen."""
+        """Pace at which the judge's arithmetic may widen."""
         return Pace(steps=self.steps) if self.steps else Pace(self.max_step)

@@ -19,8 +19,8 @@ class BesideDrift(Beside):
     """The limit on how much worse than the baseline beside it the candidate may be, beyond what drifts by itself."""
 
     drift: float | None = Field(None, ge=0, allow_inf_nan=False)
-    """How far the values of two healthy versions stay apart for minutes, in the unit of the value; what the last three
-    hours show unless given. Without an hour of a past the comparison decides nothing."""
+    """Distance of the values of two healthy versions over minutes, in the unit of the value; what the last three hours
+    show unless given. Without an hour of a past the comparison decides nothing."""
 
 
 class Value(Shared):
@@ -77,7 +77,7 @@ class Value(Shared):
 
     @property
     def drift(self) -> float | None:
-        """How far the value drifts by itself, None if that is to be learnt."""
+        """Drift of the value by itself, None if that is to be learnt."""
         return None if self.compare is None else self.compare.drift
 
     def build(self, frame: Frame, past: Past) -> Criterion:

@@ -20,7 +20,7 @@ class Pause:
 
     @property
     def sentence(self) -> str:
-        """What it waits for, for people."""
+        """Reason for which it waits, for people."""
         if self.before is not None:
             return f"it waits for a person before {100 * self.before:.4g} %"
         return f"{self.by} has paused it: {self.reason.rstrip('.')}"
@@ -28,7 +28,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """Where a ramp was after a look: at the `weight` of order number `step`, which `is_done` or under way. A change of
+    """Course of a ramp after a look: at the `weight` of order number `step`, which `is_done` or under way. A change of
     weight had taken `action_seconds` at most, None before the first was done. `pause` is the one that it was in."""
 
     step: int
@@ -77,7 +77,7 @@ class Ramp:
 
     @property
     def course(self) -> Course:
-        """What follows for a replay of it."""
+        """Course that a replay of it follows."""
         return Course(self.step, self.weight, self.done_at is not None, self.action_seconds, self.pause)
 
     @property

@@ -1,4 +1,4 @@
-"""What is stored of a gate's looks, up to its verdict."""
+"""Looks of a gate as they are stored, up to its verdict."""
 
 from __future__ import annotations
 

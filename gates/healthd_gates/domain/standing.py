@@ -84,7 +84,7 @@ class Unit(StrEnum):
 
 
 class Bound(StrEnum):
-    """What the number of a quantile is of it, where one bucket holds everything and nothing closer is known."""
+    """Bound that the number of a quantile is, where one bucket holds everything and nothing closer is known."""
 
     AT_MOST = "at_most"
     ABOVE = "above"

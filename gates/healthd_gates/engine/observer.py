@@ -91,7 +91,7 @@ class Question:
         except asyncio.CancelledError:
             raise
         except Exception as error:  # the boundary of a criterion: its bugs must not end a gate
-            _log.exception("a criterion failed in a way that it should not", criterion=name, error=describe(error))
+            _log.exception("criterion failed with an internal error", criterion=name, error=describe(error))
             return Observation(name, None, f"it failed: {type(error).__name__}")
 
 

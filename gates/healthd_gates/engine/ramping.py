@@ -64,7 +64,7 @@ class Widening:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What the evidence allows, the candidate's and all requests since the last weight is done, and whether the
+    """Allowance of the evidence, the candidate's and all requests since the last weight is done, and whether the
     candidate reported in the newest look. A candidate that is silent for longer than `patience` in seconds may be one
     that answers nobody."""
 

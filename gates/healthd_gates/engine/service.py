@@ -236,7 +236,7 @@ class GateService:
 
     @property
     def receiver(self) -> Receiver:
-        """What takes the telemetry that is sent here."""
+        """Receiver of the telemetry that is sent here."""
         return self._supervisor.observer_context.receiver
 
     async def push(self, gate_id: str, evidence: PushedEvidence, *, caller: str) -> None:

@@ -40,7 +40,7 @@ async def check_before_start(
     except asyncio.CancelledError:
         raise
     except Exception as error:  # the boundary of a source: its bugs must not keep a gate from starting
-        _log.exception("a source could not be inspected", error=describe(error))
+        _log.exception("source not inspected, internal error", error=describe(error))
         return ()
     if found.refused:
         raise _refusal("; ".join(found.refused))
@@ -64,7 +64,7 @@ async def doubts_about(source: Source) -> tuple[str, ...]:
     except asyncio.CancelledError:
         raise
     except Exception as error:  # as above: the gate is decided all the same
-        _log.exception("a source could not be inspected", error=describe(error))
+        _log.exception("source not inspected, internal error", error=describe(error))
         return ()
     return (*found.refused, *found.doubtful, *found.unseen)
 

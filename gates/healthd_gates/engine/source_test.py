@@ -53,7 +53,7 @@ class ArmSeen:
 
     @property
     def bounds(self) -> Mapping[float, Bound]:
-        """What the numbers of the quantiles are that are no estimates."""
+        """Bounds that the numbers of the quantiles are where they are no estimates."""
         known = _known(self.counts.latency if self.counts else None)
         return {level: it[1] for level, it in known.items() if it and it[1] is not None}
 

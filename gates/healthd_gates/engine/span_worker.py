@@ -25,7 +25,7 @@ _SUPERSEDED = 30.0  # seconds between two looks for watches that another deploy 
 
 
 class SpanSink(Protocol):
-    """Where spans go."""
+    """Destination of spans."""
 
     @property
     def wants_spans(self) -> bool: ...

@@ -47,7 +47,7 @@ class VirtualRamp:
 
     @property
     def weights(self) -> tuple[tuple[float, float], ...]:
-        """When each weight was in force, in seconds after the start, and the weight."""
+        """Times from which each weight was in force, in seconds after the start, with the weight."""
         return tuple(self._weights[1:])
 
     @property
@@ -66,7 +66,7 @@ class VirtualRamp:
 
     @property
     def course(self) -> Course:
-        """Where the ramp is."""
+        """Course of the ramp."""
         assert self.gate.ramp is not None
         return self.gate.ramp.course
 

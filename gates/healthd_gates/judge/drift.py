@@ -1,4 +1,4 @@
-"""How far a value drifts by itself, from the baseline's past.
+"""Drift of a value by itself, from the baseline's past.
 
 A healthy version's value may stay away from another's for minutes: two machines, two caches. A test of signs cannot
 tell that from harm, whatever its distance between samples; so the candidate has to be worse by more than the past
@@ -21,7 +21,7 @@ _FEWEST = 3600.0  # seconds of the past that show a drift
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How far two healthy versions stay apart: by so much, and by so many times."""
+    """Distance of two healthy versions: by so much, and by so many times."""
 
     difference: float
     ratio: float = 1.0

@@ -7,7 +7,7 @@ from math import inf
 from typing import NamedTuple
 
 _SHARES = 2.0
-"""How many even shares one report may say. Chance makes reports uneven: at one share each, what a strong one says
+"""Number of even shares that one report may say. Chance makes reports uneven: at one share each, what a strong one says
 beyond it is lost; without a limit a burst of one report would be worth a whole disturbance.
 """
 
@@ -37,7 +37,7 @@ UNCAPPED = Caps(inf, 1, 1)
 
 
 class JointCap:
-    """What each bet was credited with in the newest reports, and what the next may add to that.
+    """Credit of each bet in the newest reports, and what the next may add to that.
 
     No run of as many reports as a disturbance touches is credited with more than all of it, however unevenly chance
     divides it. A cap only lowers an e-value, and so costs no validity.

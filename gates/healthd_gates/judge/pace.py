@@ -1,4 +1,4 @@
-"""How a ramp may widen, as a policy says it: apart from the arithmetic, which reading a policy does not need."""
+"""Pace of a ramp, as a policy says it: apart from the arithmetic, which reading a policy does not need."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ GRAIN = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How a ramp may widen: at most by the factor `max_step`, or to the next of the fixed `steps` (fractions)."""
+    """Pace of a ramp: it widens at most by the factor `max_step`, or to the next of the fixed `steps` (fractions)."""
 
     max_step: float = 4.0
     steps: tuple[float, ...] = ()

@@ -62,7 +62,7 @@ class SeenLatency:
 
     @property
     def bound(self) -> Bound | None:
-        """What the quantile's number is of it, where its bucket tells no more."""
+        """Bound that the quantile's number is, where its bucket tells no more."""
         return self._known[1] if self._known else None
 
     @property

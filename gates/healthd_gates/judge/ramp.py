@@ -1,4 +1,4 @@
-"""How wide a release may be now: a weight that follows from the evidence and a harm budget. Pure; no clock, no traffic.
+"""Width of a release: a weight that follows from the evidence and a harm budget. Pure; no clock, no traffic.
 
 The rule is w = (B − S)/(λ·U·T): so wide that, even if the release were as bad as the evidence still allows, no more
 than the budget fails before it is taken back. Symbols and proof: docs/statistics.md, "Widening by evidence".
@@ -31,7 +31,7 @@ _LEAST_BUDGET = 20.0  # bad requests that the judge needs to prove twice a rate 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What the evidence allows: `excess` is U (a fraction), `spent` is S (requests), `traffic` is λ (requests a
+    """Allowance of the evidence: `excess` is U (a fraction), `spent` is S (requests), `traffic` is λ (requests a
     second), `reaction` is T (seconds)."""
 
     excess: float

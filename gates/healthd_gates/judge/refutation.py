@@ -26,7 +26,7 @@ def _jumps(calm: tuple[float, float], run: tuple[float, float]) -> bool:
 
 
 class Onset:
-    """Whether bad reports in a row began after a calm that is not that of harm at their rate.
+    """Test of whether bad reports in a row began after a calm that is not that of harm at their rate.
 
     Harm comes with the release: what begins later is more often a burst, and two bursts in a row would look like harm.
     """

@@ -64,11 +64,11 @@ class Each(Protocol):
 
     @property
     def seen(self) -> str:
-        """What the candidate was seen to do, for people."""
+        """Numbers that the candidate showed, for people."""
 
     @property
     def limits(self) -> str:
-        """What it is held to, for people."""
+        """Limits that it is held to, for people."""
 
     def report(self, harmful: bool) -> StratumReport:
         """Return the report; `harmful` is True if the criterion as a whole has found harm."""

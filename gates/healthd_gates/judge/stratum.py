@@ -145,7 +145,7 @@ class Stratum:
 
     @property
     def seen(self) -> str:
-        """What the candidate was seen to do, for people."""
+        """Numbers that the candidate showed, for people."""
         requests, bad = self._interval.requests, self._interval.bad
         rate = bad / requests if requests else 0.0
         now = ""
@@ -155,7 +155,7 @@ class Stratum:
 
     @property
     def limits(self) -> str:
-        """What it is held to, for people."""
+        """Limits that it is held to, for people."""
         m, y = self._compared
         parts = [] if self.limit is None else [f"limit {explain.percent(self.limit)}"]
         if self._rule.comparison is not None and self._rule.comparison.against is not Against.BEFORE:

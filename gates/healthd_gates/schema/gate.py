@@ -85,8 +85,8 @@ class PauseDocument(Shown):
 
 
 class RampDocument(Shown):
-    """How wide a release is, and may be: weights and shares are fractions, `budget` and `spent` requests, `traffic`
-    requests a second, `reaction` seconds.
+    """Width of a release: weights and shares are fractions, `budget` and `spent` requests, `traffic` requests a second,
+    `reaction` seconds.
 
     `weight` was ordered last, by order number `step`, and is done since `done_at`; `share` is what the candidate has
     been seen to get since. `allowed_weight` is the most that the evidence allows: whoever sets weights without healthd
@@ -159,7 +159,7 @@ class GateDocument(Shown):
 
     @property
     def waits_for(self) -> str | None:
-        """What keeps the gate from going on, for people; None where nothing does."""
+        """Obstacle that keeps the gate from going on, for people; None where nothing does."""
         return None if self.journal_away_since is None else waits_for_journal(self.journal_away_since)
 
     @property

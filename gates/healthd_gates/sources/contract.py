@@ -122,7 +122,7 @@ class SourceConfig(Model):
 
     @property
     def measures(self) -> str:
-        """What it can measure, for people whose criterion it cannot answer."""
+        """Measures that it has, for people whose criterion it cannot answer."""
         return "requests, errors and latency of the service as a whole"
 
     def check_series(self, series: Series) -> None:

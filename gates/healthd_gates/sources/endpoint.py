@@ -31,7 +31,7 @@ from healthd_gates.sources.contract import SourceConfig, SourceUnavailable
 K = TypeVar("K")
 T = TypeVar("T")
 Params = Mapping[str, str] | Sequence[tuple[str, str]] | None
-"""What stands behind the `?` of an address; a name may stand there several times."""
+"""Query behind the `?` of an address; a name may stand there several times."""
 _PIECE = 65_536
 STATUS_KINDS = {
     401: FailureKind.AUTH,

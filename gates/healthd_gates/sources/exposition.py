@@ -155,7 +155,7 @@ def _counter(
 
 
 def _series(sample: Sample) -> object:
-    """What `x_total{a}`, `x_bucket{a,le}` and `x_created{a}` have in common."""
+    """Key that `x_total{a}`, `x_bucket{a,le}` and `x_created{a}` have in common."""
     name = sample.name
     for suffix in ("_total", "_bucket", "_sum", "_created"):
         name = name.removesuffix(suffix)

@@ -43,11 +43,11 @@ class Answered:
 
 
 Answers = Mapping[str, Answered | SourceUnavailable]
-"""What each instance of an arm answered."""
+"""Answer of each instance of an arm."""
 
 
 class NumbersConfig(SourceConfig, ABC):
-    """What sources of single numbers have in common."""
+    """Common part of sources of single numbers."""
 
     latency_is_missing: ClassVar[str] = "histogram, as no source of this kind has: judge latency by another source"
 

@@ -30,7 +30,7 @@ PresetName = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """How an exporter counts requests. `base` holds for all that it counts, `arm` tells the versions apart in
+    """Counting of requests by an exporter. `base` holds for all that it counts, `arm` tells the versions apart in
     Prometheus, and `failed` tells errors from the other `requests`.
 
     Where a page is that of the service's own process, `process_labels` are those that the exporter gives: conditions on

@@ -151,7 +151,7 @@ class PrometheusConfig(HttpConfig):
 
     @property
     def counting(self) -> CountersConfig:
-        """How the source's own counters are read."""
+        """Reading of the source's own counters."""
         return CountersConfig(self.lookback, self.process, self.latency_per_second)
 
     def selectors(self, name: str, arm: Arm) -> dict[Use, Selector]:

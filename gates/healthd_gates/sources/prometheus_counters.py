@@ -47,7 +47,7 @@ Step = tuple[Counts | None, int]
 
 @dataclass(frozen=True, slots=True)
 class CountersConfig:
-    """How samples are read: how late they may be, the labels that distinguish processes, how many units of the
+    """Reading of samples: how late they may be, the labels that distinguish processes, how many units of the
     latencies are a second, and the labels that requests and latencies are split by."""
 
     lookback: float

@@ -21,7 +21,7 @@ _DOLLAR_QUOTE = re.compile(r"\$[a-zA-Z_0-9]*\$")
 
 
 Style = Literal["numbered", "repeated"]
-"""How parameters stand in a query: `$1` and `$2`, or `%s` each time."""
+"""Form of parameters in a query: `$1` and `$2`, or `%s` each time."""
 
 
 class SqlSourceConfig(NumbersConfig):

@@ -77,13 +77,13 @@ def is_number(value: Any) -> TypeGuard[float]:
 
 
 class WindowsConfig(NumbersConfig):
-    """What sources that count in closed windows have in common."""
+    """Common part of sources that count in closed windows."""
 
     latency_is_missing: ClassVar[str] = "`latency`: name there what counts the requests that took at most `$le`"
     resolution: ClassVar[int] = 1
     """Seconds that the shortest window has; every window is a multiple of them."""
     silence_hint: ClassVar[str] = ""
-    """What to look at where nothing arrives, and a name that is misspelt gives no error."""
+    """Hint where nothing arrives, and a name that is misspelt gives no error."""
     asks_between: ClassVar[bool] = False
     """True if it is a server of one's own, which is asked between windows too, to tell an outage when it begins."""
     has_values: ClassVar[bool] = True

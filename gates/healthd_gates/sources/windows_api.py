@@ -32,7 +32,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 
 Texts = Mapping[Query, str]
-"""What is sent for each query."""
+"""Request that is sent for each query."""
 
 
 async def ask_together(

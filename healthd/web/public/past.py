@@ -45,7 +45,7 @@ class _Known:
 
 
 class PublicPast:
-    """What visitors are shown of the past. `run` reads it when somebody has asked."""
+    """The past that visitors are shown. `run` reads it when somebody has asked."""
 
     def __init__(
         self, past: Past, board: Board, settings: Current[Settings], clock: Clock, memberships: Memberships

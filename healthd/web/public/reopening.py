@@ -1,4 +1,4 @@
-"""What is over stays so, unless somebody asks for it to be opened again."""
+"""Reopening of an incident: what is over stays so, unless somebody asks for it to be opened again."""
 
 from __future__ import annotations
 

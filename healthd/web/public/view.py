@@ -1,4 +1,4 @@
-"""What a public page says, as plain values in one language. It gets nothing of the inside but what `standing`, `past`,
+"""Contents of a public page as plain values in one language. It gets nothing of the inside but what `standing`, `past`,
 `planned` and the incidents hold, and so can show no more."""
 
 from __future__ import annotations

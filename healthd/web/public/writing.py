@@ -1,4 +1,4 @@
-"""What people write for customers: which text is taken, and from whom. The API and the page for people both use it."""
+"""Texts of people for customers: which text is taken, and from whom. The API and the page for people both use it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What callers write of incidents, as they send it."""
+"""Texts of callers about incidents, as they send them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class NewIncident(Whole, Model):
     """State that its components are shown to have at least: `degraded`, which is the default, or `outage`; `none` makes
     it an announcement. Components in planned maintenance are shown to be in maintenance, unless it says otherwise."""
     state: IncidentState | None = None
-    """How far it is: `investigating`, which is the default, `identified`, `monitoring` or `resolved`."""
+    """State of the incident: `investigating`, which is the default, `identified`, `monitoring` or `resolved`."""
     start: Annotated[Time | None, Field(alias="from")] = None
     """Begin of planned maintenance, which customers are told of from now on."""
     end: Annotated[Time | None, Field(alias="to")] = None
@@ -80,7 +80,7 @@ class NewUpdate(Whole, Model):
     text: Text = ""
     """Text of the update; line breaks begin paragraphs."""
     state: IncidentState | None = None
-    """How far it is from now on; `resolved` ends it."""
+    """State of the incident from now on; `resolved` ends it."""
     reopen: bool = False
     """Open again what is over: `investigating`, where no `state` is given. Planned maintenance is opened again by new
     times alone."""

@@ -137,7 +137,7 @@ class KubernetesConfig(ActionConfig):
 
     @property
     def named(self) -> tuple[str, str]:
-        """Which of the keys of an object is given, and its value."""
+        """The key of an object that is given, and its value."""
         return next((key, name) for key in _OBJECTS if (name := getattr(self, key)) is not None)
 
 

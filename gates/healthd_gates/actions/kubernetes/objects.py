@@ -1,4 +1,4 @@
-"""Where the API has the kinds of objects that an action can change, and the rights that reading them needs."""
+"""Paths at which the API has the kinds of objects that an action can change, and the rights that reading them needs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from healthd.kubernetes.api import Right
 
 
 class Place(NamedTuple):
-    """Where objects of a kind are, and what has to be listed besides."""
+    """Path of the objects of a kind, and what has to be listed besides."""
 
     version: str
     plural: str

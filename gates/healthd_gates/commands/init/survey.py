@@ -19,7 +19,7 @@ _COLOUR = re.compile(r"(?P<name>.+)[-_.](?P<colour>blue|green)")
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What was seen. `left_out` says why something is not in it."""
+    """Findings of the survey. `left_out` says why something is not in it."""
 
     dependencies: Sequence[Dependency] = ()
     from_file: frozenset[str] = frozenset()

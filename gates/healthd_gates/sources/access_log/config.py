@@ -89,7 +89,7 @@ class AccessLogConfig(SourceConfig):
     file: Annotated[Path, AfterValidator(_absolute)] | None = None
     """The log, which is followed through its rotation."""
     syslog: SyslogAddress | None = None
-    """Where the proxy sends its log instead: `udp://127.0.0.1:5514`, `tcp://…` or `unix:///run/healthd/nginx.sock`."""
+    """Address to which the proxy sends its log instead: `udp://127.0.0.1:5514`, `tcp://…` or `unix:///run/healthd/nginx.sock`."""
     format: Annotated[str, AfterValidator(_known_format)] = "nginx_combined"
     """`nginx_combined`, `nginx_json`, `haproxy_http`, `caddy_json`, `traefik_json`, `apache_combined` or `alb`; or the
     text of NGINX's own `log_format`, as it is in its configuration."""
@@ -97,7 +97,7 @@ class AccessLogConfig(SourceConfig):
     """A regular expression with named groups, where no format fits: `status`, and of `duration`, `upstream`, `agent`,
     `request` and others what there is."""
     fields: dict[Role, str] = Field(default_factory=dict)
-    """Which field of a line has the `status`, the `duration` and so on, where a format of JSON has other names."""
+    """Fields of a line that have the `status`, the `duration` and so on, where a format of JSON has other names."""
     duration_unit: Literal["s", "ms", "us", "ns"] | None = None
     """Unit of the durations, if not the format's own."""
     arms_by: str | None = None
@@ -171,7 +171,7 @@ class AccessLogConfig(SourceConfig):
 
     @property
     def form(self) -> Format:
-        """How a line is read."""
+        """Reading of a line."""
         form = format_of(self.format) if self.pattern is None else pattern_format(self.pattern)
         roles = replace(form.roles, **cast(dict[str, Any], self.fields))
         if self.duration_unit is not None:
@@ -182,7 +182,7 @@ class AccessLogConfig(SourceConfig):
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """What a policy may need and the format does not have."""
+        """Numbers that a policy may need and the format does not have."""
         return () if self.measures_latency else (f"no latencies: its lines have no {self.latency_is_missing}",)
 
     @property

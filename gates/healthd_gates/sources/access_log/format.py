@@ -1,4 +1,4 @@
-"""What a format of an access log is: a line → its fields, and what some of them mean to a gate."""
+"""Format of an access log: a line → its fields, and what some of them mean to a gate."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Roles:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a log is read. `fields` are all that it can have; None if a line says itself which it has."""
+    """Format of a log. `fields` are all that it can have; None if a line says itself which it has."""
 
     name: str
     parse: Parse

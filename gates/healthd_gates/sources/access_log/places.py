@@ -1,4 +1,4 @@
-"""Where in a log a reader stands.
+"""Position of a reader in a log.
 
 An inode alone does not identify a file: it is given to a new file as soon as the old one is deleted, and stays the same
 when a file is copied and truncated. So a place also has digests of the first bytes of its file and of those before it.
@@ -77,7 +77,7 @@ class LogFile:
         """The place at which nothing more came, and since when."""
         self._known: Place | None = None
         self.since = time.time_ns()
-        """When it was read before the present reading, in nanoseconds since 1970."""
+        """Time of the reading before the present one, in nanoseconds since 1970."""
 
     @property
     def size(self) -> int:

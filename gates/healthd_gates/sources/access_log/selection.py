@@ -115,7 +115,7 @@ class Selecting:
 
 
 class _Conditions:
-    """What all selections make of the values of one field."""
+    """Results of all selections for the values of one field."""
 
     def __init__(self, tests: Mapping[Matcher, int], everyone: int) -> None:
         """`tests` has the selections of each condition."""

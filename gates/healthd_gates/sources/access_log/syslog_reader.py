@@ -29,7 +29,7 @@ _MOST_BATCHES, _MOST_CELLS = 1000, 20_000
 
 @dataclass(slots=True)
 class _Batch:
-    """What came between two looks, the first of which was at `began` by the wall clock."""
+    """Lines that came between two looks, the first of which was at `began` by the wall clock."""
 
     began: float
     tallies: dict[tuple[Question, str], Tally]

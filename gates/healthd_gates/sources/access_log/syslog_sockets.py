@@ -92,7 +92,7 @@ class Sockets:
                         continue
                     except Exception:  # a message that cannot be read must not end the thread
                         self._drop(1)
-                        _log.exception("a message of syslog could not be read")
+                        _log.exception("syslog message not read, internal error")
 
     def _read(self, ready: socket.socket, selector: selectors.BaseSelector) -> None:
         if ready is not self._listener:

@@ -22,7 +22,7 @@ OTHER = "\0other"
 
 
 class Question(NamedTuple):
-    """Which lines are counted, and by which field; equal questions of several gates are answered once.
+    """Question of which lines are counted, and by which field; equal questions of several gates are answered once.
 
     `key` is empty if all lines are of one version. `only` are fields and the values that one of them must have. `split`
     is the field, or `path`, by which requests are also counted apart; empty for none. `selections` are the lines that

@@ -33,11 +33,11 @@ has the status (opentelemetry.io/docs/specs/semconv/http/http-metrics, and its v
 
 
 class OtlpConfig(SourceConfig):
-    """What OpenTelemetry SDKs and collectors send to healthd: metrics, or spans of servers."""
+    """Telemetry that OpenTelemetry SDKs and collectors send to healthd: metrics, or spans of servers."""
 
     kind: Literal["otlp"]
     signal: Literal["metrics", "spans"] = "metrics"
-    """What counts: metrics, or the spans of kind SERVER, of which every one must be sampled."""
+    """Signal that counts: metrics, or the spans of kind SERVER, of which every one must be sampled."""
     resource: dict[Annotated[str, StringConstraints(min_length=1, max_length=128)], str] = Field(
         default_factory=dict, max_length=10
     )

@@ -1,4 +1,4 @@
-"""What an export says, in values of ours. `decode.py` makes them, `subscription.py` counts by them."""
+"""Contents of an export, in values of ours. `decode.py` makes them, `subscription.py` counts by them."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """What one process sent in one export. `process` is a digest of all its attributes."""
+    """Data of one process in one export. `process` is a digest of all its attributes."""
 
     process: str
     labels: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""What one gate keeps of the telemetry that arrives: the newest totals of each process of its arms."""
+"""Telemetry that one gate keeps of what arrives: the newest totals of each process of its arms."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Uses = Callable[[str, Mapping[str, str]], frozenset[str]]
 
 @dataclass(frozen=True, slots=True)
 class ArmTerms:
-    """How an arm's telemetry is known: the resource attributes that it has, and what its streams count for."""
+    """Marks of an arm's telemetry: the resource attributes that it has, and what its streams count for."""
 
     resource: Mapping[str, str]
     uses: Uses
@@ -31,8 +31,8 @@ class ArmTerms:
 
 @dataclass(slots=True)
 class ArmHeard:
-    """What was heard of an arm. `sampled` has the probabilities with which its spans were kept; `heard` is when it was
-    last heard of, in seconds since 1970; `left_out` counts what was beyond the limits."""
+    """Telemetry of an arm. `sampled` has the probabilities with which its spans were kept; `heard` is when it was last
+    heard of, in seconds since 1970; `left_out` counts what was beyond the limits."""
 
     processes: dict[str, Process] = field(default_factory=dict)
     sampled: set[float | None] = field(default_factory=set)

@@ -23,7 +23,7 @@ _KEPT = 900 * NANO  # after which a stream that the others of its process have o
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """What a stream has counted since it began, up to `at`. `edges` are in seconds, `counts` those of each bucket."""
+    """Counts of a stream since it began, up to `at`. `edges` are in seconds, `counts` those of each bucket."""
 
     at: int
     value: float
@@ -68,7 +68,7 @@ class Process:
 
 @dataclass(slots=True)
 class Increase:
-    """What streams counted between two readings, by what they count for. `gaps` are streams that count from what they
+    """Counts of streams between two readings, by what they count for. `gaps` are streams that count from what they
     said first, since a part of it is of the time before; `restarts` are processes that began anew; `odd` are streams
     that fell."""
 

@@ -1,4 +1,4 @@
-"""What people write on the public pages about incidents."""
+"""Incidents, as people write of them on the public pages."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""What the holder of a claim may have told when it died."""
+"""Notices that the holder of a claim may have told when it died."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""When the answer of a callback that has no gate became known: its deliveries are retried from then on."""
+"""Time at which the answer of a callback that has no gate became known: its deliveries are retried from then on."""
 
 import sqlalchemy as sa
 from alembic import op
