@@ -68,6 +68,9 @@ class Suite:
             del self._monitors[monitor.name]
             self._schedule.remove(monitor.name)
         self._board.arrange(wanted, settings.active_groups, settings.windows)
+        for monitor in self._monitors.values():
+            if isinstance(monitor.check, BrokenCheck):  # what it lacked may have been installed
+                monitor.check = self._bear(monitor.config, self._context(monitor.name))
         new = {name: config for name, config in wanted.items() if name not in self._monitors}
         for number, (name, config) in enumerate(new.items(), 1):
             self._monitors[name] = self._build(name, config)
@@ -182,7 +185,7 @@ class Suite:
         monitor = Monitor(
             name,
             config,
-            self._bear_or_wait(config, CheckContext(name, self._clock, self._environ, self._heartbeats)),
+            self._bear_or_wait(config, self._context(name)),
             board=self._board,
             clock=self._clock,
             redact=self._redact,
@@ -191,6 +194,9 @@ class Suite:
         checks, replica = self._shared
         monitor.replica = replica if name in checks else None
         return monitor
+
+    def _context(self, name: str) -> CheckContext:
+        return CheckContext(name, self._clock, self._environ, self._heartbeats)
 
     def _bear_or_wait(self, config: CheckConfig, context: CheckContext) -> Check:
         if CHECKS.lacks_driver(config.kind) and not isinstance(config, MisconfiguredConfig):

@@ -15,6 +15,8 @@ from healthd.monitoring.suite import Suite
 from tests.fakes.monitoring import UP, Act, Scripted, Stage, forever
 
 BORN: list["Played"] = []
+MENDED: list[bool] = []
+"""Not empty where what was broken no longer is."""
 
 
 class PlayedConfig(CheckConfig):
@@ -27,9 +29,9 @@ class Played(Scripted):
     config_model = PlayedConfig
 
     def __init__(self, config: PlayedConfig, context: CheckContext) -> None:
-        if config.act == "broken":
+        if config.act == "broken" and not MENDED:
             raise ValueError("bad URI for app:hunter22")
-        acts: dict[str, Act] = {"up": UP, "hangs": forever}
+        acts: dict[str, Act] = {"up": UP, "broken": UP, "hangs": forever}
         super().__init__(acts[config.act])
         BORN.append(self)
 
@@ -38,6 +40,7 @@ class Played(Scripted):
 def _kind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(checks.KINDS, "played", f"{__name__}:Played")
     BORN.clear()
+    MENDED.clear()
 
 
 def settings(**kinds: dict[str, Any]) -> Settings:
@@ -107,6 +110,16 @@ async def test_a_check_that_cannot_be_built_is_red_by_itself() -> None:
     assert found.kind is FailureKind.MISCONFIGURED
     assert found.message == "cannot be built: ValueError: bad URI for app:***"
     assert (await running.suite.probe("b")).result == UP
+
+
+async def test_a_check_that_could_not_be_built_is_built_by_a_reload() -> None:
+    """Though nothing of it changed in the file, such as where a package was installed since."""
+    running, configured = Running(), settings(a={"act": "broken"})
+    await running.suite.arrange(configured)
+    assert (await running.suite.probe("a")).result.kind is FailureKind.MISCONFIGURED
+    MENDED.append(True)
+    await running.suite.arrange(configured)
+    assert (await running.suite.probe("a")).result == UP
 
 
 async def test_unset_variables_are_named() -> None:
