@@ -27,6 +27,7 @@ _COMMANDS = {
     "nginx": ("blue-green", "switch"),
     "traefik": ("blue-green", "switch"),
 }
+_PATIENCE = 5.0  # seconds that a deploy waits for a reader of its lines who has stopped reading
 
 
 @click.group(
@@ -48,4 +49,4 @@ def main() -> None:
 
 def run() -> None:
     """Run the command line and end the process."""
-    leaving.run(main)
+    leaving.run(main, patience=_PATIENCE)

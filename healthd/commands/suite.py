@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import os
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 import click
 
 from healthd import logs
-from healthd.commands.options import REFUSED, config_option, json_option, reason, settings_or_exit
+from healthd.commands.options import REFUSED, config_option, json_option, settings_or_exit
 from healthd.commands.table import check_table, showing
 from healthd.config.sections import Log
 from healthd.monitoring.board import Board, CheckState
@@ -71,19 +70,9 @@ def _run_and_exit(settings: Config, names: Sequence[str], as_json: bool) -> None
         known = ", ".join(settings.active_checks)
         click.echo(f"no check that runs is called {', '.join(unknown)}; there are: {known}", err=True)
         sys.exit(REFUSED)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # missing letters are no verdict
-    try:
-        states = loop.run(_probe_once(settings, names, quiet=as_json))
-        if as_json:
-            click.echo(json.dumps({state.name: check_document(state, detailed=True) for state in states}, indent=2))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:  # a full disk: the results cannot be printed, and that is not "one is unhealthy"
-        click.echo(f"cannot write what was found: {reason(error)}", err=True)
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - what is left is not written at the end either
-        sys.exit(REFUSED)
+    states = loop.run(_probe_once(settings, names, quiet=as_json))
+    if as_json:
+        click.echo(json.dumps({state.name: check_document(state, detailed=True) for state in states}, indent=2))
     sys.exit(0 if all(state.status.is_up for state in states) else 1)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from typing import Any
@@ -37,9 +36,6 @@ class VerdictGroup(LazyGroup):
             sys.exit(_INTERRUPTED)
         except click.exceptions.Exit:
             raise
-        except BrokenPipeError:  # whoever read the output has gone, as `head` does: nobody was told a verdict
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed at the end
-            sys.exit(_NO_VERDICT)
         except Exception:
             traceback.print_exc()
             sys.exit(_NO_VERDICT)

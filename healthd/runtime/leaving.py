@@ -7,17 +7,24 @@ The interpreter ends by taking apart all that was imported, object by object: a 
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import sys
 import threading
 from collections.abc import Callable
 
+from healthd.runtime import output
 
-def run(command: Callable[[], object]) -> None:
+_READER_GONE = (errno.EPIPE, errno.ETIMEDOUT)  # as `head` goes: it has what it wanted
+
+
+def run(command: Callable[[], object], *, patience: float | None = None) -> None:
     """Run a command and end the process with its exit code, after threads that are waited for, `atexit` functions and
     what is still to be written.
 
-    What is more than a code, such as a bug or an output that nobody reads any more, is left to the interpreter."""
+    The code is the command's own, whatever became of its output; with `patience`, a reader of it that has stopped
+    reading is waited for so many seconds. What is more than a code, such as a bug, is left to the interpreter."""
+    output.never_fail(patience)
     try:
         command()
         code: object = 0
@@ -28,10 +35,8 @@ def run(command: Callable[[], object]) -> None:
     assert isinstance(code, int)
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
-    try:
-        for stream in (sys.stdout, sys.stderr):
-            if stream is not None:  # it was closed before the start
-                stream.flush()
-    except (OSError, ValueError):
-        sys.exit(code)
+    sys.stdout.flush()
+    if (why := output.lost(sys.stdout)) is not None and why.errno not in _READER_GONE:
+        print(f"standard output could not be written: {why.strerror}", file=sys.stderr)
+    sys.stderr.flush()
     os._exit(code)
