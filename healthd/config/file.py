@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +13,7 @@ from ruamel.yaml.comments import CommentedMap
 
 from healthd.config.explain import explained, without_follow_ups
 from healthd.config.file_text import UnreadableError, read_text
+from healthd.config.home import unexpanded
 from healthd.config.include import ConfigError as ConfigError
 from healthd.config.include import included, read_tree
 from healthd.config.layers import Layers, is_layered
@@ -116,14 +117,20 @@ def _parse(
     try:
         settings = model.model_validate(plain)
     except ValidationError as error:
-        hide = Redactor(filler.filled).known
         found = without_follow_ups(list(explained(error, tree, file, model)))
-        wrong = [replace(problem, message=hide(problem.message)) for problem in found]
     else:
-        if not filler.problems:
+        found = list(_unexpanded(settings, tree, file)) if any("~" in text for text in texts.values()) else []
+        if not filler.problems and not found:
             return settings
-        wrong = []
+    hide = Redactor(filler.filled).known
+    wrong = [replace(problem, message=hide(problem.message)) for problem in found]
     raise ConfigError(_together(filler.problems, wrong))
+
+
+def _unexpanded(settings: BaseModel, tree: CommentedMap, file: str) -> Iterator[Problem]:
+    for where, cure in unexpanded(settings):
+        place = place_of(tree, where, file)
+        yield Problem(place.file, place.line, ".".join(map(str, where)), cure)
 
 
 def _together(unfilled: list[Problem], wrong: list[Problem]) -> list[Problem]:
