@@ -43,7 +43,8 @@ _LONGEST_PAUSE = 600.0  # between two attempts to deliver a verdict
 _LONGEST_LOOK_PAUSE = 30.0  # between two attempts to start a gate: the tool's own patience runs meanwhile
 _LONGEST_WISH = 3600.0  # the longest pause that a tool may ask for
 _FIRST_REPORT, _REPORTS = 60.0, 8  # seconds, doubled each time; GitHub takes ten
-_GIVE_UP_UNKNOWN = 86400.0  # for a hook that the configuration no longer has, or does not have yet
+# For a hook that the configuration no longer has, or does not have yet: as long as any is tried by default.
+_GIVE_UP_UNKNOWN = 30 * 86400.0
 
 
 class _UnansweredError(Exception):
@@ -72,9 +73,7 @@ class CallbackSteps:
         JournalError."""
         correspondent = self._correspondents.get(reply.hook)
         if correspondent is None:
-            state = ReplyState.GIVEN_UP if self._age(reply) >= _GIVE_UP_UNKNOWN else ReplyState.DUE
-            gone = f"hooks.{reply.hook} is not configured any more"
-            return replace(reply, state=state, detail=gone), _LONGEST_LOOK_PAUSE
+            return await self._without_hook(reply), _LONGEST_LOOK_PAUSE
         if reply.word is not None:
             return await self._tell(reply, correspondent, reply.word, reply.why or "", reply.word_at)
         if reply.gate_id is None:
@@ -84,10 +83,29 @@ class CallbackSteps:
         except UnknownGate as error:
             return self._without_gate(reply, Verdict.FAIL, str(error))
         if gate.is_answered:
-            answered_at = gate.decision.at if gate.decision is not None else gate.finished_at
             word, text = verdict(gate, self._page(gate))
-            return await self._tell(reply, correspondent, word, text, answered_at)
+            return await self._tell(reply, correspondent, word, text, _answered_at(gate))
         return await self._report(reply, correspondent, gate)
+
+    async def _without_hook(self, reply: Reply) -> Reply:
+        """Return a callback whose hook the configuration does not have. The time until it is given up counts from the
+        answer, like that of every other: while the gate runs there is nothing to give up."""
+        gone = f"hooks.{reply.hook} is not configured any more"
+        known = await self._known_at(reply)
+        tried_for = (self._clock.now() - _since(reply, known)).total_seconds() if known is not None else 0.0
+        given_up = tried_for >= _GIVE_UP_UNKNOWN
+        return replace(reply, state=ReplyState.GIVEN_UP if given_up else ReplyState.DUE, detail=gone)
+
+    async def _known_at(self, reply: Reply) -> datetime | None:
+        """Return since when the answer is known, the callback's own beginning where no gate was started or is left;
+        None while the gate runs."""
+        if reply.word is not None or reply.gate_id is None:
+            return reply.word_at or reply.created_at
+        try:
+            gate = await self._gate_service.get(reply.gate_id)
+        except UnknownGate:
+            return reply.created_at
+        return (_answered_at(gate) or reply.created_at) if gate.is_answered else None
 
     async def _begin(self, reply: Reply, correspondent: Correspondent) -> tuple[Reply, float]:
         """Start the gate, or join the one that was started before a crash."""
@@ -185,7 +203,7 @@ class CallbackSteps:
             _log.exception("callback failed with an internal error", key=reply.key)
             delivery = Delivery(Receipt.RETRY, describe(error))
         self._log_delivery(noted, delivery, text)
-        since = max(answered_at or reply.created_at, reply.created_at)  # the tool may have asked for it again since
+        since = _since(reply, answered_at or reply.created_at)
         return self._delivered(noted if delivery.heard else reply, delivery, correspondent.retry_for, since)
 
     def _delivered(self, reply: Reply, delivery: Delivery, retry_for: float, since: datetime) -> tuple[Reply, float]:
@@ -213,6 +231,15 @@ class CallbackSteps:
 
     def _age(self, reply: Reply) -> float:
         return (self._clock.now() - reply.created_at).total_seconds()
+
+
+def _answered_at(gate: Gate) -> datetime | None:
+    return gate.decision.at if gate.decision is not None else gate.finished_at
+
+
+def _since(reply: Reply, answered_at: datetime) -> datetime:
+    """Return the time from which an answer is tried: the tool may have asked for it again since it was known."""
+    return max(answered_at, reply.created_at)
 
 
 def _backoff(tries: int, longest: float) -> float:

@@ -486,3 +486,22 @@ async def test_what_cannot_be_stored_is_not_acknowledged(file: Path, monkeypatch
             await running.gates.callback_worker.owe(owed())
         assert asyncio.get_running_loop().time() - begun < 9.0
         monkeypatch.undo()
+
+
+@pytest.mark.parametrize(("missing", "told"), [(90.0, ["pass"]), (300.0, [])])
+async def test_without_its_hook_an_answer_waits_from_when_it_is_known(
+    file: Path, monkeypatch: pytest.MonkeyPatch, missing: float, told: list[str]
+) -> None:
+    """However long its gate took: a mistake in a reload costs nothing, and what is out for good is given up."""
+    monkeypatch.setattr(callback_steps, "_GIVE_UP_UNKNOWN", 200.0)
+    long = staged(policy={"observe": {"min": "10m", "max": "20m"}})
+    async with replica(file, long) as running:
+        await running.gates.callback_worker.owe(owed())
+        await asyncio.sleep(500.0)
+        running.configure(config())
+        while not [gate for gate in await gates_of(running) if gate.is_answered]:
+            await asyncio.sleep(5.0)
+        await asyncio.sleep(missing)
+        running.configure(long)
+        await asyncio.sleep(120.0)
+        assert words() == told
