@@ -32,6 +32,11 @@ _NO_COUNT = re.compile(
 )
 _ONE_STATEMENT = re.compile(r"\b(?:only|single)\b.*\bstatement", re.IGNORECASE)  # what InfluxDB 3 says of several
 _NOT_EXECUTED = "not executed"  # what InfluxDB 1 says of several statements in the place of what is wrong with one
+_UNMAPPED = ("default retention policy not set", "finding DBRP mappings")  # what InfluxDB 2 says of a bucket
+_NO_DATABASE = ("database not found", "retention policy not found", *_UNMAPPED)
+_CURE = (
+    "; InfluxQL finds a bucket by its mapping: influx v1 dbrp create --default --db NAME --rp autogen --bucket-id ID"
+)
 _FUNCTION = re.compile(r"\w\s*\(")
 
 
@@ -137,9 +142,10 @@ class InfluxDB(WindowsSource):
         except (KeyError, TypeError, ValueError, AttributeError):
             raise self._api.unavailable(FailureKind.UNEXPECTED_RESPONSE, "an answer that is no query's") from None
         for error in errors:
-            lasts = str(error).startswith(("database not found", "retention policy not found"))
+            lasts = str(error).startswith(_NO_DATABASE)
             kind = FailureKind.MISCONFIGURED if lasts else FailureKind.UNEXPECTED_RESPONSE
-            raise self._api.unavailable(kind, str(error))
+            cure = _CURE if str(error).startswith(_UNMAPPED) else ""
+            raise self._api.unavailable(kind, f"{error}{cure}")
         return {query: self._windows_of(result, span) for query, result in found.items()}
 
     def _windows_of(self, result: Any, span: Span) -> Windows:

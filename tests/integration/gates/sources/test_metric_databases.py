@@ -68,6 +68,15 @@ async def test_a_part_of_influxdb_s_answer_is_none(peer: Peer, store: Store) -> 
         await gate.look()
     await gate.source.close()
     assert absent.value.kind is FailureKind.MISCONFIGURED
+    gate = desk(INFLUXDB.config(peer))
+    unmapped = {"statement_id": 0, "error": "default retention policy not set for: shop"}
+    peer.answer("GET", "/query", Answer(json={"results": [unmapped]}))
+    with pytest.raises(
+        SourceUnavailable, match=r"not set for: shop; .* by its mapping: influx v1 dbrp create"
+    ) as unknown:
+        await gate.look()
+    await gate.source.close()
+    assert unknown.value.kind is FailureKind.MISCONFIGURED
 
 
 async def test_a_version_is_one_node_of_a_path(peer: Peer, store: Store) -> None:
