@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsPartialSuccess,
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
 )
@@ -78,6 +80,16 @@ def rejected(signal: str, answer: bytes) -> tuple[int, str]:
         return metrics.rejected_data_points, metrics.error_message
     traces = ExportTraceServiceResponse.FromString(answer).partial_success
     return traces.rejected_spans, traces.error_message
+
+
+def complaint(answer: bytes) -> str:
+    """Return the message of a `google.rpc.Status`, which receivers answer errors with; empty if it is none. Its code
+    and its message have the places of what a partial success says, and the same types."""
+    try:
+        message: str = ExportMetricsPartialSuccess.FromString(answer).error_message
+    except DecodeError:
+        return ""
+    return message
 
 
 def _add_counts(metric: Metric, family: Family, since: float, now: float) -> None:

@@ -16,6 +16,7 @@ from healthd.runtime.daemon_thread import in_daemon_thread
 
 _AGAIN = frozenset({429, 502, 503, 504})  # what may be sent once more
 _LARGEST_ANSWER = 65_536
+_PROTOBUF = "application/x-protobuf"
 _LONGEST_COMPLAINT = 200  # characters of a refusal
 
 
@@ -37,7 +38,7 @@ class Receiver:
 
     async def send(self, signal: Signal, body: bytes) -> bytes:
         """Return the answer to an export, whose body is `packed`. Raises ExportError; the deadline is the caller's."""
-        headers = {"Content-Type": "application/x-protobuf"}
+        headers = {"Content-Type": _PROTOBUF}
         if self.config.compression == "gzip":
             headers["Content-Encoding"] = "gzip"
         url = self.config.address(signal)
@@ -48,12 +49,22 @@ class Receiver:
             raise ExportError(f"cannot be reached: {brief(error, url)}") from None
         if response.status == 200:
             return answer
-        said = "".join(letter for letter in answer.decode(errors="replace") if letter.isprintable() or letter == " ")
+        said = _said(response.content_type, answer)
         raise ExportError(
             f"answered {response.status}{': ' if said else ''}{said[:_LONGEST_COMPLAINT]}",
             final=response.status not in _AGAIN,
             retry_after=seconds_to_wait(response.headers) if response.status in _AGAIN else None,
         )
+
+
+def _said(content_type: str, answer: bytes) -> str:
+    """Return what an error says, in protobuf or as a text."""
+    text = ""
+    if content_type == _PROTOBUF:
+        from healthd.otlp.messages import complaint
+
+        text = complaint(answer)
+    return "".join(letter for letter in text or answer.decode(errors="replace") if letter.isprintable())
 
 
 def packed(message: bytes, config: Otlp) -> bytes:
