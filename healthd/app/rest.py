@@ -151,6 +151,7 @@ class Rest:
             memory=memory,
             replicas=self._replicas,
         )
+        self.notifications.look_again = health.suite.look_again
         self.exporter = Exporter(
             in_force,
             health.metrics.registry,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -18,7 +18,7 @@ from healthd.config.settings import Settings
 from healthd.model import Probe, Status, Transition
 from healthd.monitoring.board import Board, CheckState
 from healthd.monitoring.monitor import Listener, Monitor
-from healthd.monitoring.schedule import Schedule
+from healthd.monitoring.schedule import STAGGER, Schedule
 from healthd.registry import why_not_loaded
 from healthd.runtime.clock import Clock
 from healthd.runtime.daemon_thread import in_daemon_thread
@@ -117,6 +117,11 @@ class Suite:
     def run_in(self, seconds: float, name: str) -> None:
         """Move the next run of a check."""
         self._schedule.next_in(seconds, name)
+
+    def look_again(self, names: Sequence[str]) -> None:
+        """Run checks now, and not only when they are due."""
+        for place, name in enumerate(names):
+            self._schedule.next_in(place * STAGGER, name, jitter=0)
 
     async def close(self) -> None:
         """Stop probing, and drop every connection."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -29,6 +29,7 @@ from healthd.notifiers.notice import Notice
 from healthd.notifiers.routes import Route
 from healthd.notify.check_notices import check_notice, key_of
 from healthd.notify.delivery_queue import DeliveryMetrics, DeliveryQueue
+from healthd.notify.hearsay import Hearsay
 from healthd.notify.quiet import Quiet
 from healthd.notify.replicas import Replicas
 from healthd.notify.told import Key, Memory, Told, receiver_of
@@ -69,6 +70,9 @@ class Notifications:
         self._replicas = replicas or Replicas(socket.gethostname(), self._memory, clock)
         self._replicas.seen, self._replicas.doubted = self.sweep, self._doubt
         self._source = self._replicas.host
+        self._hearsay = Hearsay()
+        self.look_again: Callable[[Sequence[str]], None] = lambda _: None
+        """Called with the checks of which another replica has just found something else."""
         metrics.watch_replicas(lambda: self._replicas.count)
         self._ready, self._changed = asyncio.Event(), asyncio.Event()
         self._early: list[Notice] = []
@@ -185,6 +189,8 @@ class Notifications:
         for state in states:
             notice = check_notice(state, self._source, now, url, self._board.depending_on(state.name))
             own[notice.key] = Seen(notice, _quiet(state), state.config.replicas)
+        if names := self._hearsay.news(own, self._replicas.others):
+            self.look_again(names)
         current = self._replicas.merge(own)
         keys = {key_of(state, self._source) for state in self._board.checks()}
         keys.update(subjects_of(own, self._replicas.others))

@@ -247,3 +247,12 @@ async def test_a_fault_of_what_spreads_checks_leaves_no_check_unrun() -> None:
     assert flight is not None
     await flight
     assert running.board.check("a").status is Status.HEALTHY
+
+
+async def test_checks_are_looked_at_before_they_are_due() -> None:
+    """One after the other, and none that is gone."""
+    running = Running()
+    running.schedule = running.suite._schedule = moved = Moved()
+    await running.suite.arrange(settings(a={}, b={}))
+    running.suite.look_again(["b", "a", "gone"])
+    assert moved.moves == [(0.0, "b"), (0.0, "a"), (0.0, "gone")]

@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from healthd.config.settings import Settings
 from healthd.journal.errors import JournalError
 from healthd.journal.leases import LEASE
+from healthd.model import Status
 from healthd.notifiers.notice import Notice, Severity
 from tests.fakes.monitoring import DOWN, SLOW, UP, LoopClock
 from tests.fakes.replicas import Receiver, Replica, Seat, SharedJournal
@@ -89,6 +91,36 @@ async def test_the_end_is_told_when_no_replica_sees_it_down(receiver: Receiver) 
         one.put("db", UP)
         await asyncio.sleep(5)
         assert receiver.words == ["db unhealthy", "db healthy"]
+
+
+async def test_what_another_has_found_is_looked_at_at_once(receiver: Receiver) -> None:
+    """A failure and its end, once each, within an exchange, and only where it stands otherwise; nothing is believed."""
+    disk = {"disk": {**TCP, "scope": "local"}, "db": TCP, "mail": TCP}
+    async with running("abc", settings(checks=disk)) as replicas:
+        looked: list[tuple[str, list[str]]] = []
+        for host, replica in zip("abc", replicas, strict=True):
+            replica.notifications.look_again = partial(_noted, looked, host)
+            for name in disk:
+                replica.put(name, UP)
+        one, two, three = replicas
+        await asyncio.sleep(10)
+        assert looked == []
+        three.put("db", DOWN)
+        one.put("db", DOWN)
+        one.put("disk", DOWN)
+        await asyncio.sleep(3)
+        assert looked == [("b", ["db"])]
+        assert two.stage.board.check("db").status is Status.HEALTHY
+        two.put("db", DOWN)
+        await asyncio.sleep(10)
+        assert len(looked) == 1
+        one.put("db", UP)
+        await asyncio.sleep(3)
+        assert sorted(looked[1:]) == [("b", ["db"]), ("c", ["db"])]
+        two.put("db", UP)
+        three.put("db", UP)
+        await asyncio.sleep(10)
+        assert len(looked) == 3
 
 
 async def test_the_worst_that_is_seen_is_told(receiver: Receiver) -> None:
@@ -386,6 +418,10 @@ async def test_notices_of_gates_are_told_by_whoever_runs_them(receiver: Receiver
         two.notifications.tell(_verdict(two, "pass g2", firing=False))
         await asyncio.sleep(10)
     assert receiver.words == ["api fail g1", "api pass g2"]
+
+
+def _noted(looked: list[tuple[str, list[str]]], host: str, names: Sequence[str]) -> None:
+    looked.append((host, list(names)))
 
 
 def _verdict(replica: Replica, standing: str, *, firing: bool) -> Notice:
