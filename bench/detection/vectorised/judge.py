@@ -21,6 +21,7 @@ from bench.detection.vectorised.hypotheses import (
 from bench.detection.vectorised.joint_cap import Caps
 from bench.detection.vectorised.mixtures import Mask, log_weighted
 from healthd_gates.judge import criterion, deterioration, error_rate
+from healthd_gates.judge.past import SHOWS_SPELLS
 from healthd_gates.judge.rhythm import _REMEMBERED
 from healthd_gates.judge.rules import Against, Comparison, Rules
 
@@ -52,6 +53,8 @@ class ErrorRates:
         self._timing = timing
         frame = criterion.Frame(rules.risk, timing)
         self._frame, horizon = frame, frame.horizon
+        known = (~np.isnan(past[0])).sum(axis=1) * HISTORY_SECONDS
+        self._spell = np.where(known >= SHOWS_SPELLS, 0.0, error_rate._SPELL)
         kept = without_incident(*past, HISTORY_SECONDS)
         self._burstiness = Burstiness(runs, kept, HISTORY_SECONDS, timing.interval)
         self._catastrophe = Catastrophe(runs, horizon + round(timing.initial_delay / timing.interval))
@@ -83,9 +86,8 @@ class ErrorRates:
         touched = self._rhythm.touched(self._timing.blip)
         self._against_catastrophe(own, odds, touched)
         if not settling:
-            self._judge(
-                own, other, odds, Caps(self._frame.harm_needed, touched, self._rhythm.touched(2 * self._timing.blip))
-            )
+            late = self._rhythm.touched(np.maximum(2 * self._timing.blip, self._spell) if self._timing.blip else 0.0)
+            self._judge(own, other, odds, Caps(self._frame.harm_needed, touched, late))
         elif self._baseline is not None and other is not None:
             both = own.here & other.here & (own.m > 0) & (other.m > 0)
             self._baseline.settle(_where(both, (own.m, own.y, other.m, other.y)), odds, both)
@@ -201,8 +203,8 @@ class _Rhythms:
         self.span[rows] = np.maximum(reach, np.nanmedian(self._spans[rows], axis=1))
         self._since[rows] = 0.0
 
-    def touched(self, blip: float) -> Array:
-        if not blip:
+    def touched(self, blip: float | Array) -> Array:
+        if not np.any(blip):
             return np.ones(self.span.shape)
         return np.maximum(1, np.ceil((blip + self.span) / self.spacing - 0.1))
 

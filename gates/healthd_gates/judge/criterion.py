@@ -62,12 +62,12 @@ class Frame:
         """
         return self.harm_needed / rhythm.touched(self.timing.blip)
 
-    def caps(self, rhythm: Rhythm, lasting: float = 0.0) -> Caps:
+    def caps(self, rhythm: Rhythm, lasting: float = 0.0, late: float = 0.0) -> Caps:
         """Return the caps of a comparison: two disturbances in a row do not decide alone if they began late, nor does
-        one of `lasting` seconds. A policy without `blip` has no caps.
+        one of `lasting` seconds, or of `late` seconds if it began late. A policy without `blip` has no caps.
         """
         blip = self.timing.blip
-        lengths = (max(blip, lasting), max(2 * blip, lasting)) if blip else (0.0, 0.0)
+        lengths = (max(blip, lasting), max(2 * blip, lasting, late)) if blip else (0.0, 0.0)
         return Caps(self.harm_needed, *(rhythm.touched(length) for length in lengths))
 
     def catastrophe_caps(self, rhythm: Rhythm) -> tuple[float, float]:

@@ -23,6 +23,8 @@ _RECURRENCE_ALONE = 0.1
 """The share of recurring trouble if nothing is compared. The limit, or the baseline if there is no limit, has the
 rest.
 """
+_SPELL = 120.0
+"""Seconds that trouble which began late may last and not decide alone, where no past shows how long it usually does."""
 _BEFORE = 0.2
 """The share of what is several times worse than before the switch, which shows more clearly than what is beyond the
 limit.
@@ -41,6 +43,7 @@ class ErrorRate(Weighed):
         self._strata = strata
         self.name, self.critical, self.weight = rule.name, rule.critical, rule.weight
         self._rule, self._frame, self._reading = rule, frame, reading
+        self._spell = 0.0 if past.shows_spells(reading) else _SPELL
         self._burstiness = Burstiness.of(past, reading, frame.timing.interval)
         self._odds = self._burstiness.odds
         self._catastrophe = self._catastrophe_of(rule.limit)
@@ -75,7 +78,7 @@ class ErrorRate(Weighed):
                 most = (0.0, 0.0) if shared else self._frame.catastrophe_caps(look.rhythm)
                 self._catastrophe.step(candidate[1], candidate[0], self._odds, *most)
         if not look.settling:
-            caps = self._frame.caps(look.rhythm)
+            caps = self._frame.caps(look.rhythm, late=self._spell)
             if candidate is not None:
                 self._looks += 1
                 self._interval.step(candidate[1], candidate[0], self._odds)

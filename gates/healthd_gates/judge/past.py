@@ -27,6 +27,10 @@ Reading = Callable[[Any], tuple[float, float] | None]
 _INCIDENT = 720.0  # seconds; anything longer is normal for the service
 _SHARE = 0.6  # of all variation beyond chance
 _FEWEST_REQUESTS = 1000.0
+SHOWS_SPELLS = 3000.0
+"""Seconds of a past from which on it shows the spells in which trouble usually comes: the hour that earlier gates tell,
+less what is lost of it.
+"""
 _PARTS = 5  # of its length that a past must have beside the incident, at least
 
 
@@ -63,6 +67,10 @@ class Past:
     def spans(self, reading: Reading) -> list[Span]:
         """Return all of it that is not the candidate's own, for the estimates of burstiness."""
         return [*_read(self.before, reading), *_read(self.earlier, reading), *_read(self.bake, reading)]
+
+    def shows_spells(self, reading: Reading) -> bool:
+        """True if it is so long that it shows the spells in which the service's trouble usually comes."""
+        return sum(seconds for _, _, seconds in self.spans(reading)) >= SHOWS_SPELLS
 
     def own_spans(self, reading: Reading) -> list[Span]:
         """Return the candidate's own part, which may have the beginning of harm in it."""

@@ -17,7 +17,7 @@ from healthd_gates.judge.burstiness import Burstiness
 from healthd_gates.judge.criterion import END_SUSPICION, Frame, Look
 from healthd_gates.judge.interval import RateInterval
 from healthd_gates.judge.mixtures import log_weighted
-from healthd_gates.judge.past import Past, Span
+from healthd_gates.judge.past import SHOWS_SPELLS, Past, Span
 from healthd_gates.judge.rate_tests import UNITS, AboveBaselineRate, RateHarm
 from healthd_gates.judge.rules import RateRule
 from healthd_gates.judge.streams import interval_of
@@ -26,10 +26,8 @@ _LIMIT = 0.3
 """Share of the risk for the limit if there is a baseline too."""
 _ROUNDING = 1e-9
 _FEWEST = 1000.0  # seconds of the past that tell a rate
-_KNOWN, _LASTING = 3600.0, 60.0
-"""Seconds of the past that show the spells in which events come; without them no spell of `_LASTING` seconds decides by
-comparison.
-"""
+_LASTING = 60.0
+"""Seconds of a spell that does not decide by comparison where no past shows the spells in which events come."""
 
 Exposure = Callable[[Events, float], float | None]
 """Returns the exposure of an arm's events that were counted in so many seconds, None if it is not known."""
@@ -61,7 +59,7 @@ class Rate:
         self._rule, self._frame, self._exposure = rule, frame, exposure
         before = _spans([*past.before, *past.earlier, *past.bake], exposure)
         own = _spans(past.own, exposure)
-        self._lasting = 0.0 if sum(seconds for _, _, seconds in before) >= _KNOWN else _LASTING
+        self._lasting = 0.0 if sum(seconds for _, _, seconds in before) >= SHOWS_SPELLS else _LASTING
         self._reference = rule.limit or _rate_of(before) or _rate_of(own)
         scale = self._scale if self._reference else None
         self._burstiness = Burstiness(_scaled(before, scale), frame.timing.interval, _scaled(own, scale))

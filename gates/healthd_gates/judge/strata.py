@@ -16,7 +16,7 @@ from healthd_gates.domain.evidence import Counts, Evidence
 from healthd_gates.domain.standing import CriterionReport, Finding, StratumReport
 from healthd_gates.domain.strata import MOST
 from healthd_gates.judge import explain
-from healthd_gates.judge.criterion import END_SUSPICION, Frame, Look
+from healthd_gates.judge.criterion import END_SUSPICION, Look
 from healthd_gates.judge.joint_cap import Caps
 from healthd_gates.judge.past import Past
 
@@ -89,14 +89,14 @@ class Strata:
         for numbers, _ in (*past.before, *past.earlier, *past.bake, *past.own):
             self._meet(numbers)
 
-    def step(self, look: Look, frame: Frame) -> None:
+    def step(self, look: Look, caps: Caps) -> None:
         """Judge one evaluation."""
         evidence = look.evidence
         for counts in (evidence.candidate, evidence.baseline):
             self._meet(counts)
         if not look.settling:
             self._weigh()
-        caps, share = frame.caps(look.rhythm), self._share(evidence)
+        share = self._share(evidence)
         for stratum in self._strata.values():
             stratum.step(look, caps, share)
 

@@ -51,6 +51,8 @@ class Weighed(ABC):
     _frame: Frame
     _before: Deterioration | None = None
     _strata: Strata | None = None
+    _spell = 0.0
+    """Seconds that trouble which began late may last and not decide a comparison alone."""
     failed = False
     failure = Reason.HARM
 
@@ -87,7 +89,7 @@ class Weighed(ABC):
         """Judge the evidence of one evaluation with the estimates before it, then update them."""
         self._step_total(look)
         if self._strata is not None:
-            self._strata.step(look, self._frame)
+            self._strata.step(look, self._frame.caps(look.rhythm, late=self._spell))
 
     def report(self, silence: Finding | None) -> CriterionReport:
         """Return the criterion's report."""

@@ -1,6 +1,7 @@
 """The vectorised judge of the bench is the product's: the same evidence of harm and the same proofs, look by look."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from healthd_gates.judge.rhythm import Rhythm
 pytestmark = pytest.mark.proof
 
 LOOKS, RUNS = 60, 2
+NO_PAST = "spells without a past"
 SCENARIOS = (
     *(Scenario(kind.name, burst=kind.burst, history_burst=0.0) for kind in cells.HEALTHY if kind.burst),
     Scenario("gaps", missing=0.3),
@@ -29,6 +31,7 @@ SCENARIOS = (
     Scenario("a fleet", level=0.1, scrape=30),
     Scenario("intermittent", intermittent=0.5),
     Scenario("shared", shared_incident=0.2),
+    Scenario(NO_PAST, intermittent=0.06),
 )
 
 
@@ -55,6 +58,8 @@ def test_every_look_is_judged_as_the_product_judges_it(scenario: Scenario, name:
     assert rule.limit is not None
     every = policy.interval
     streams = [simulate(scenario, rate, base, np.random.default_rng([7, run]), every) for run in range(RUNS)]
+    if scenario.name == NO_PAST:
+        streams = [replace(stream, history=(np.zeros(0), np.zeros(0))) for stream in streams]
     past = (np.array([s.history[0] for s in streams]), np.array([s.history[1] for s in streams]))
     judge = ErrorRates(policy.verdict_rules(), rule.comparison, rule.limit, past)
     originals = [product(stream, policy, rule, every) for stream in streams]
