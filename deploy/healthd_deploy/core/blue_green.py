@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
-from healthd_deploy.core.exit import NoAnswer, NoWayBack, StepFailed
+from healthd_deploy.core.exit import NoAnswer, NothingSwitched, NoWayBack, StepFailed
 from healthd_deploy.core.gate_request import Arm
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import GatePlan
@@ -192,7 +192,7 @@ class BlueGreen:
         else:
             await self.gate_session.lock.hold()
             switch = f"see that {idle} has the traffic" if resumed else f"switch the traffic from {live} to {idle}"
-            await steps.do(switch, lambda: self._switch(idle), undo=back)
+            await steps.do(switch, lambda: self._switch(idle, resumed=resumed), undo=back)
             await self.gate_session.switched()
             await self.gate_session.verdict()
         steps.settled()
@@ -209,10 +209,8 @@ class BlueGreen:
         except NoAnswer:
             raise
         except StepFailed as failed:
-            cure = f"mend {live}, which has the traffic, or its settings, or deploy with --no-rollback"
-            raise NoWayBack(
-                f"there would be no way back: {str(failed).rstrip('.')}. Nothing was done: {cure}"
-            ) from failed
+            why = f"there would be no way back to {live}: {str(failed).rstrip('.')}"
+            raise NoWayBack(f"{why}. Nothing was done: set that right, or deploy with --no-rollback") from failed
 
     async def _may_begin(self, candidate: Arm, baseline: Arm) -> None:
         """Raise unless the gates before the release pass, and healthd would start those after it."""
@@ -243,9 +241,14 @@ class BlueGreen:
             raise StepFailed(f"{target} has the traffic: nothing may be released to it")
         await self.platform.release(target, version)
 
-    async def _switch(self, target: str) -> None:
+    async def _switch(self, target: str, *, resumed: bool) -> None:
         self.gate_session.report.exposed()
-        await self.platform.switch(target)
+        try:
+            await self.platform.switch(target)
+        except NothingSwitched:
+            if not resumed:
+                self.gate_session.report.not_exposed()
+            raise
 
     async def _hand_over(self) -> None:
         """Nothing but noted: the gate has begun, and widens by itself, even if this tool is killed."""

@@ -24,7 +24,11 @@ class NoAnswer(StepFailed):
     """A platform could not be reached, or did not report its state: a retry a moment later may succeed."""
 
 
-class TargetDown(StepFailed):
+class NothingSwitched(StepFailed):
+    """Switch that failed with the traffic where it was."""
+
+
+class TargetDown(NothingSwitched):
     """A target cannot take the traffic; the current one still answers at least some of it."""
 
 

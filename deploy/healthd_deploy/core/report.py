@@ -35,6 +35,10 @@ class Report:
         """Record that the new version has traffic from now on."""
         self.exposed_at = time.monotonic()
 
+    def not_exposed(self) -> None:
+        """Record that it got no traffic after all."""
+        self.exposed_at = None
+
     def back(self) -> None:
         """Record that it has no traffic any more; the first call counts."""
         if self.exposed_at is not None and self.back_at is None:

@@ -7,7 +7,7 @@ nginx.org/en/docs/switches.html.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -15,12 +15,24 @@ from pathlib import Path, PurePath
 import psutil
 
 from healthd_deploy.core import program
-from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.core.exit import COULD_NOT_ASK, NothingSwitched, StepFailed
 from healthd_deploy.nginx.settings import Upstream
 
 _TEST, _PRINT = "-t", "-T"
 _LOCAL = ("nginx", "sudo")
 _COMMENT = re.compile(r"#.*")
+
+
+class NotIncluded(NothingSwitched):
+    """NGINX's configuration does not include the file: nothing would be switched."""
+
+    code = COULD_NOT_ASK
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(
+            f"NGINX's configuration does not include {file}, so that nothing would be switched: add `include {file};` "
+            "to its http block"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +42,15 @@ class Configuration:
     text: str = ""
 
     def refuse_without(self, line: str, file: Path) -> None:
-        """Raise StepFailed where a line of a file that is there is not part of it: nothing would be switched."""
+        """Raise NotIncluded where a line of a file that is there is not part of it: nothing would be switched."""
         if self.text and line not in self.text.splitlines():
-            raise StepFailed(
-                f"NGINX's configuration does not include {file}, so that nothing would be switched: add "
-                f"`include {file};` to its http block"
-            )
+            raise NotIncluded(file)
+
+    def refuse_without_include(self, file: Path) -> None:
+        """Raise NotIncluded where no `include` names a file that is not there yet. In a container its folder may have
+        another name."""
+        if self.text and not any(PurePath(file.name).match(PurePath(name).name) for name in self._all("include")):
+            raise NotIncluded(file)
 
     @property
     def pid(self) -> str | None:
@@ -49,8 +64,12 @@ class Configuration:
 
     def _first(self, directive: str) -> str | None:
         """Return the first word of a directive that stands there first, as those of the whole server do."""
-        found = re.search(rf"(?:^|[;{{}}\s]){directive}\s+([^;\s]+)[^;]*;", _COMMENT.sub("", self.text))
-        return found[1].strip("\"'") if found else None
+        return next(self._all(directive), None)
+
+    def _all(self, directive: str) -> Iterator[str]:
+        """Yield the first word of a directive wherever it stands."""
+        for found in re.finditer(rf"(?:^|[;{{}}\s]){directive}\s+([^;\s]+)[^;]*;", _COMMENT.sub("", self.text)):
+            yield found[1].strip("\"'")
 
 
 async def read(config: Upstream) -> Configuration:

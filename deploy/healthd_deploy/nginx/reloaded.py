@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.core.exit import NothingSwitched, StepFailed
 from healthd_deploy.core.steps import wait_until
 
 _LEAST, _TIMES = 10.0, 10.0  # seconds for a reload, or times what NGINX needs to read its configuration
@@ -24,7 +24,7 @@ _EVERY = 0.02  # seconds between two looks at the processes
 _ACCEPTS = re.compile(r"\S+: worker process$")
 
 
-class NotTaken(StepFailed):
+class NotTaken(NothingSwitched):
     """NGINX keeps its old workers: it serves as it did before the reload."""
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from math import gcd
 
 from healthd_deploy.core import program
-from healthd_deploy.core.exit import StepFailed, UnknownTarget
+from healthd_deploy.core.exit import NothingSwitched, StepFailed, UnknownTarget
 from healthd_deploy.nginx import loaded
 from healthd_deploy.nginx.able import refuse_dead
 from healthd_deploy.nginx.loaded import Configuration
@@ -59,13 +59,25 @@ class UpstreamFile:
         if not os.access(self._config.file.parent, os.W_OK):
             raise StepFailed(f"{self._config.file.parent} cannot be written to as this user")
         program.find(self._config.reload[0])
-        await program.run(self._config.test, within=self._config.timeout)
-        await self._loaded()
+        await self._tested_before(before)
         if weight not in (0.0, 100.0) or (before is not None and before.other):
             now = f", which has {before.share(target):g} %" if before is not None else ""
             return f"{weight:g} % of the traffic would go to {target}{now}"
         goal = target if weight else self._beside(target)
         return f"{goal} has the traffic" if live == goal else f"the traffic would go from {live} to {goal}"
+
+    async def _tested_before(self, before: State | None) -> None:
+        """Have NGINX check its configuration. Raises StepFailed where it does not include the file, though that may not
+        be there yet, which NGINX then complains of."""
+        try:
+            await program.run(self._config.test, within=self._config.timeout)
+        except StepFailed as failed:
+            if before is None and str(self._config.file) in str(failed):
+                return
+            raise
+        configuration = await self._loaded()
+        if before is None:
+            configuration.refuse_without_include(self._config.file)
 
     async def could_take_back(self, target: str) -> None:
         """Check that a target which has all of the traffic could get it again: its servers answer, and NGINX accepts
@@ -117,8 +129,10 @@ class UpstreamFile:
                 await program.run(self._config.test, within=self._config.timeout)
                 if before is None:
                     configuration = await self._loaded(first=True)
-            except BaseException:
+            except BaseException as refused:
                 self._put_back(before)
+                if type(refused) is StepFailed:
+                    raise NothingSwitched(str(refused)) from None
                 raise
             patient = patience(time.monotonic() - began, self._config.timeout)
             # Also where the file said so before: its writer may have been killed before the reload.
@@ -145,7 +159,7 @@ class UpstreamFile:
             line = mark_of(self._config.file.read_text(encoding="utf-8"))
             configuration.refuse_without(line, self._config.file)
             if not first and (why := loaded.stopped(self._config, configuration)) is not None:
-                raise StepFailed(f"{why}. Nothing was switched")
+                raise NothingSwitched(f"{why}; nothing is switched")
         return configuration
 
     async def _reload(self, patient: float, errors: str) -> None:

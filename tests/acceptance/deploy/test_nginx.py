@@ -270,7 +270,7 @@ async def test_a_live_target_that_is_mistyped(tmp_path: Path) -> None:
             outcome = await stage.deploy("blue-green", *words)
             assert outcome.code == 3, outcome.err
             assert (
-                f"there would be no way back: blue cannot take the traffic ({HOST}:1: Connection refused)"
+                f"there would be no way back to blue: blue cannot take the traffic ({HOST}:1: Connection refused)"
                 in outcome.out
             )
             assert "deploy with --no-rollback" in outcome.out

@@ -39,12 +39,15 @@ async def test_a_file_that_nothing_includes(tmp_path: Path) -> None:
     with version_running("1.0") as old, nginx.running("server { listen @LISTEN@; return 200 hello; }") as balancer:
         file = upstream(balancer, tmp_path, f"{old.host}:{old.port}")
         with pytest.raises(StepFailed, match=told):
+            await file.look("blue")
+        with pytest.raises(StepFailed, match=told):
             await file.switch("blue")
         assert not (tmp_path / "api.conf").exists()
         (tmp_path / "api.conf").write_text("")
         text = balancer.file.read_text()
         balancer.file.write_text(text.replace("server {", f"include {tmp_path}/api.conf; server {{"))
         (tmp_path / "api.conf").unlink()
+        assert await file.look("blue") == "the traffic would go from nothing to blue"
         await file.switch("blue")
         assert await file.look("blue") == "blue has the traffic"
         await file.could_take_back("blue")
@@ -73,7 +76,7 @@ async def test_an_nginx_that_is_stopped(tmp_path: Path) -> None:
                     pid.write_text(left)
                 before = (tmp_path / "api.conf").read_text()
                 for ask in (file.look, file.could_take_back, file.switch):
-                    with pytest.raises(StepFailed, match=r"NGINX is not running .*: start it\. Nothing was switched"):
+                    with pytest.raises(StepFailed, match=r"NGINX is not running .*: start it; nothing is switched"):
                         await ask("blue")
                 assert (tmp_path / "api.conf").read_text() == before
             (tmp_path / "api.conf").unlink()

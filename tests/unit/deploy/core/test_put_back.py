@@ -6,6 +6,7 @@ import pytest
 
 from healthd_deploy.core.blue_green import BlueGreen
 from healthd_deploy.core.command import carried_out
+from healthd_deploy.core.exit import NothingSwitched, StepFailed
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import DeployConfig
 from healthd_deploy.core.steps import Steps
@@ -61,3 +62,29 @@ async def test_the_idle_target_gets_its_version_again(
     deploy = BlueGreen(platform, session, steps, config.gates, None, releases_back=releases_back)
     assert await carried_out(lambda: deploy.deploy("2.0"), session, steps) == (0 if verdict is Verdict.PASS else 1)
     assert platform.changed == changed
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (NothingSwitched("NGINX keeps its old workers"), "2.0: failed: NGINX keeps its old workers"),
+        (StepFailed("no pid"), "2.0: failed: no pid; it had the traffic for 0 s"),
+    ],
+    ids=["nothing was switched", "nobody knows"],
+)
+async def test_a_switch_that_fails_is_told_as_what_it_was(failure: StepFailed, told: str) -> None:
+    """A version that got no traffic had none, for however long that took to know."""
+
+    class Failing(Targets):
+        async def switch(self, target: str) -> None:
+            if target == "blue":
+                raise failure
+
+    config = DeployConfig.model_validate({"service": "shop", "gates": {"before": []}, "rollback_patience": "0s"})
+    steps, daemon = Steps(quiet=True), Daemon(Verdict.PASS)
+    session = GateSession(cast("GateClient", daemon), config, "run-1", steps)
+    session.report.version = "2.0"
+    deploy = BlueGreen(Failing("0.9"), session, steps, config.gates, None)
+    assert await carried_out(lambda: deploy.deploy("2.0"), session, steps) == 1
+    assert session.report.sentence(1) == told
+    assert daemon.cancelled == ["new-1"]
