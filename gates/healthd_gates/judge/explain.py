@@ -20,13 +20,9 @@ def seconds(value: float) -> str:
 
 def quantile(value: float, bound: Bound | None, numbered: Callable[[float], str] = seconds) -> str:
     """Return a quantile's time in words."""
-    match bound:
-        case Bound.AT_MOST:
-            return f"at most {numbered(value)}, not known closer"
-        case Bound.ABOVE:
-            return f"above {numbered(value)}, not known closer"
-        case None:
-            return f"about {numbered(value)}"
+    if bound is Bound.AT_MOST:
+        return f"at most {numbered(value)}, not known closer"
+    return f"above {numbered(value)}, not known closer" if bound is Bound.ABOVE else f"about {numbered(value)}"
 
 
 def bounding(bound: Bound | None) -> str:

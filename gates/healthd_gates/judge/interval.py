@@ -56,7 +56,7 @@ class RateInterval:
         step from a refuted rate ends at one that is refuted too, or just is not.
         """
         lines = self._lines(times)
-        for _ in range(_STEPS):
+        for _ in range(_STEPS):  # pragma: no branch - a bound on what converges before
             values = [start - refuted * slope for start, slope in lines]
             high = max(values)
             weights = [exp(value - high) for value in values]

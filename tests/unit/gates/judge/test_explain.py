@@ -2,7 +2,8 @@
 
 import pytest
 
-from healthd_gates.domain.standing import Finding
+from healthd_gates.domain.standing import Bound, Finding
+from healthd_gates.judge import explain
 from healthd_gates.judge.explain import failed, finding_sentence
 
 
@@ -27,3 +28,16 @@ def test_what_is_proven_and_open_takes_no_more_requests() -> None:
     assert said == "The error rate is open: 0.1 %; limit 5 %; nothing passes while there are signs of harm."
     said = finding_sentence(Finding.OPEN, "error rate", "", "0.1 %", "limit 5 %", 900.0, 45.0)
     assert said.endswith("a proof takes about 900 more requests (45 s).")
+
+
+@pytest.mark.parametrize(
+    ("bound", "sign", "said"),
+    [
+        (None, "", "about 0.2 s"),
+        (Bound.AT_MOST, "≤ ", "at most 0.2 s, not known closer"),
+        (Bound.ABOVE, "> ", "above 0.2 s, not known closer"),
+    ],
+)
+def test_a_quantile_that_is_only_bounded_is_told_as_one(bound: Bound | None, sign: str, said: str) -> None:
+    assert explain.bounding(bound) == sign
+    assert explain.quantile(0.2, bound, lambda value: f"{value} s") == said

@@ -307,3 +307,13 @@ def test_an_outage_of_the_numbers_says_nothing_of_routes() -> None:
     for _ in range(30):
         standing = judge.step(Evidence(START, 5.0, None, arm(fine())))
     assert standing.criteria[0].sentence.endswith("no telemetry from the candidate.")
+
+
+def test_what_both_versions_fail_while_one_settles_is_not_the_releases() -> None:
+    """A route is compared from the start, as the total is."""
+    rules = Rules((BESIDE,), timing=replace(TIMING, initial_delay=30.0))
+    judge = Judge(rules)
+    cold = look(fine() | {"/3": (20, 20)}, fine() | {"/3": (20, 20)})
+    assert [judge.step(cold).verdict for _ in range(6)] == [None] * 6
+    assert judge.log_e_harm <= 0
+    assert until_verdict(judge, [look(fine(), fine())] * 40).verdict is Verdict.PASS

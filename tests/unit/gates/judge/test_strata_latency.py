@@ -170,3 +170,27 @@ def test_what_is_beyond_the_most_is_one_more() -> None:
     assert folded.strata_latency[OTHER].edges == (0.05, inf)
     total = sum(latency.total for latency in folded.strata_latency.values())
     assert total == pytest.approx(sum(latency.total for latency in many.values()) + 3)
+
+
+def test_while_it_settles_a_route_decides_nothing() -> None:
+    """A cold route may be slow at first."""
+    judge = Judge(Rules((ALONE,), timing=replace(TIMING, initial_delay=30.0)))
+    cold = look(fine() | {"/3": took(5.0, 20)})
+    assert [judge.step(cold).verdict for _ in range(6)] == [None] * 6
+    assert until_verdict(judge, [look(fine())] * 40).verdict is Verdict.PASS
+
+
+def test_without_a_limit_the_comparison_alone_holds_a_route() -> None:
+    rule = Latency(by="route", limit=None, compare=Compare())
+    standing = judged(rule, [look(fine() | {"/3": took(5.0)}, fine())] * 60)
+    assert standing.verdict is Verdict.FAIL
+    assert "baseline" in standing.criteria[0].sentence
+    assert "limit" not in standing.criteria[0].sentence
+
+
+def test_a_version_that_measures_no_latency_is_not_missed_by_route() -> None:
+    """Nor is anything due to a route in a look in which the baseline measures none either."""
+    counted = Evidence(START, 5.0, Counts(1000, 0), Counts(1000, 0))
+    judge = Judge(Rules((BESIDE,), timing=TIMING))
+    judge.step(look(fine(), fine()))
+    assert judge.step(counted).verdict is None
