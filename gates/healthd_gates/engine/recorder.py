@@ -38,8 +38,8 @@ class Record:
     async def write(self, step: Step, moment: datetime, seen: SeenEvidence | None = None) -> None:
         """Store a step, however long the journal is down, as it is now: the cursor may move on meanwhile. Raises
         LeaseLost."""
-        told, cursor = "", self.cursor
-        for attempt in range(10**9):
+        told, cursor, attempt = "", self.cursor, 0
+        while True:
             try:
                 await shielded(self._store(step, moment, seen, cursor), name=f"store:{self.gate.id}")
                 return
@@ -48,6 +48,7 @@ class Record:
                     _log.warning("gate waiting for the journal", gate=self.gate.id, problem=str(error))
                 told = str(error)
                 await asyncio.sleep(_PATIENCE[min(attempt, len(_PATIENCE) - 1)])
+                attempt += 1
 
     async def try_write(self, step: Step, moment: datetime, seen: SeenEvidence | None = None) -> None:
         """Store a step, and report it, even if the waiting caller is cancelled. Raises LeaseLost and JournalError."""

@@ -11,7 +11,8 @@ from healthd.model import FailureKind
 from healthd_gates.domain.errors import InvalidRequest
 from healthd_gates.domain.request import Version
 from healthd_gates.domain.standing import Verdict
-from healthd_gates.sources.contract import Look, SourceUnavailable
+from healthd_gates.engine.source_check import check_before_start, doubts_about
+from healthd_gates.sources.contract import Arm, Arms, Look, SourceContext, SourceUnavailable
 from healthd_gates.sources.inspection import Inspection
 from tests.fakes.gates import (
     Script,
@@ -25,6 +26,7 @@ from tests.fakes.gates import (
     replica,
     request,
 )
+from tests.fakes.monitoring import LoopClock
 
 
 def _answers(said: Any) -> Any:
@@ -158,3 +160,38 @@ async def test_proven_harm_waits_for_no_explanation(file: Path, monkeypatch: pyt
         assert ended.decision is not None
         assert ended.decision.verdict is Verdict.FAIL
         assert len(asked) == 2  # at the start and at the first note
+
+
+@pytest.mark.parametrize(
+    ("said", "doubts"),
+    [
+        (Inspection({}, ("no such label",), ("odd",), ("not there",)), ("no such label", "odd", "not there")),
+        (SourceUnavailable(FailureKind.TIMEOUT, "it is slow"), ()),
+        (hanging, ()),
+        (ZeroDivisionError(), ()),
+    ],
+    ids=["doubtful", "down", "hangs", "bug"],
+)
+async def test_a_source_that_is_asked_for_a_verdict_delays_it_by_no_more_than_a_look(
+    monkeypatch: pytest.MonkeyPatch, said: Any, doubts: tuple[str, ...]
+) -> None:
+    """And a bug of it costs the verdict its doubts alone."""
+    monkeypatch.setattr(Scripted, "inspect", _answers(said), raising=False)
+    began = asyncio.get_running_loop().time()
+    assert await doubts_about(_scripted()) == doubts
+    assert asyncio.get_running_loop().time() - began <= 5.0
+
+
+async def test_a_start_or_a_verdict_whose_caller_goes_asks_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scripted, "inspect", _answers(hanging), raising=False)
+    arms, context = Arms("api", Arm("2")), SourceContext(LoopClock(), str)
+    for asking in (doubts_about(_scripted()), check_before_start(ScriptedConfig(), arms, context)):
+        task = asyncio.create_task(asking)
+        await asyncio.sleep(1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+def _scripted() -> Scripted:
+    return Scripted(ScriptedConfig(), Arms("api", Arm("2")), SourceContext(LoopClock(), str))

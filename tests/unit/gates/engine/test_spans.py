@@ -1,6 +1,7 @@
 """The spans of a gate, from its log as it is stored."""
 
 import asyncio
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from healthd.journal.database import JournalError
 from healthd.otlp.span import Span
 from healthd_gates.actions.contract import ActionResult, Ending
 from healthd_gates.domain.evidence import Counts
-from healthd_gates.domain.gate import Gate, GateEvent, GateState
+from healthd_gates.domain.gate import EventKind, Gate, GateEvent, GateState
 from healthd_gates.domain.request import Deployment
 from healthd_gates.engine import span_worker
 from healthd_gates.engine.span_worker import SpanSink
-from healthd_gates.engine.spans import last_span
+from healthd_gates.engine.spans import _span_events, last_span
 from tests.fakes.gates import Note, Replica, Script, broken, config, healthy, later, over, replica, request
+from tests.fakes.monitoring import MIDNIGHT
 from tests.unit.gates.engine.test_rollback import DONE, always, finished, switched_back
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -237,3 +239,10 @@ async def test_a_cancelled_gate_has_no_verdict(file: Path) -> None:
     assert span.attributes["healthd.gate.state"] == "cancelled"
     assert span.attributes["deployment.status"] is None
     assert span.events[-1].attributes["healthd.state.by"] == "kim"
+
+
+def test_a_gate_of_weeks_has_the_beginning_and_the_end_of_its_log() -> None:
+    """A receiver takes no span with more events."""
+    log = [GateEvent("g1", n, MIDNIGHT + timedelta(hours=n), EventKind.STATE, {"state": "held"}) for n in range(1000)]
+    times = [event.at for event in _span_events(log)]
+    assert times == [event.at for event in (*log[:64], *log[-64:])]

@@ -74,6 +74,13 @@ def test_a_rate_against_the_baseline(events: float, verdict: Verdict) -> None:
     assert standing.verdict is verdict
 
 
+def test_a_baseline_that_reports_late_is_compared_from_then_on() -> None:
+    """Not while it says nothing, be it while the candidate settles."""
+    rule = rate(per="request", requests="r", compare={"tolerated": 1.25})
+    late = lambda place: Events(8, requests=1000) if place > 4 else None  # noqa: E731
+    assert judged(rule, every(12, requests=500), late).verdict is Verdict.FAIL
+
+
 def test_what_is_said_of_a_rate() -> None:
     said = judged(rate(limit=0.5), every(40)).criteria[1]
     assert said.sentence.startswith("The rate of crashes is above the limit: 4 a second (")

@@ -1,0 +1,74 @@
+"""What a look makes of a ramp, as values: no journal, no clock."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.domain.ramp import Pause, Ramp
+from healthd_gates.domain.standing import Reason
+from healthd_gates.engine.ramping import Sighting, on_look
+from healthd_gates.judge.follow import Silence
+from healthd_gates.judge.ramp import Allowance
+from tests.unit.gates.engine.values import NOW, gate, spec, standing
+
+COMPARE = [{"kind": "error_rate", "limit": "5%", "compare": {"to": "concurrent"}}]
+RAMP = Ramp(until=NOW + timedelta(hours=1), weight=0.25, step=2, done_at=NOW, since=NOW)
+PLENTY = Allowance(excess=0.001, spent=0.0, traffic=500.0, reaction=10.0)
+LOOK = replace(standing(None, Reason.NOT_ENOUGH_EVIDENCE), log_e_harm=0.0)
+
+
+def seen(allowance: Allowance = PLENTY, requests: float = 250.0) -> Sighting:
+    return Sighting(allowance, requests, 1000.0, reported=True, silence=Silence(0.0, 0.0), patience=60.0)
+
+
+def looked(ramp: Ramp | None, sighting: Sighting) -> tuple[Gate, bool]:
+    """The gate after the look, and whether it orders a wider weight."""
+    policy = spec({"on_ramp": ["shift"]}, criteria=COMPARE, ramp={"budget": 300})
+    after, wider, end = on_look(gate(GateState.RAMPING, ramp=ramp), LOOK, sighting, (), policy, NOW)
+    assert end is None
+    return after, wider is not None
+
+
+def test_a_gate_without_a_ramp_has_none() -> None:
+    assert looked(None, seen()) == (gate(GateState.RAMPING), False)
+
+
+def test_what_the_evidence_allows_is_ordered() -> None:
+    """Four times as much at most; it is under way then."""
+    after, wider = looked(RAMP, seen())
+    assert wider
+    assert after.ramp is not None
+    assert (after.ramp.weight, after.ramp.step, after.ramp.held) == (1.0, 3, "it is under way")
+
+
+def test_nothing_is_ordered_while_harm_is_suspected() -> None:
+    policy = spec({"on_ramp": ["shift"]}, criteria=COMPARE, ramp={"budget": 300})
+    suspected = replace(LOOK, log_e_harm=3.0)
+    after, wider, _ = on_look(gate(GateState.RAMPING, ramp=RAMP), suspected, seen(), (), policy, NOW)
+    assert wider is None
+    assert after.ramp is not None
+    assert after.ramp.held == "harm is suspected"
+
+
+@pytest.mark.parametrize(
+    ("ramp", "sighting", "why"),
+    [
+        (replace(RAMP, pause=Pause(1, NOW, by="ann", reason="a look")), seen(), "ann"),
+        (replace(RAMP, done_at=None), seen(), "it is under way"),
+        (RAMP, seen(replace(PLENTY, traffic=0.0)), "the baseline has sent no numbers of traffic yet"),
+        (RAMP, seen(replace(PLENTY, spent=300.0)), "the harm budget of 300 requests is spent"),
+    ],
+)
+def test_what_stands_in_its_way_is_told(ramp: Ramp, sighting: Sighting, why: str) -> None:
+    after, wider = looked(ramp, sighting)
+    assert not wider
+    assert after.ramp is not None
+    assert why in after.ramp.held
+
+
+def test_a_full_ramp_is_only_looked_at() -> None:
+    full = replace(RAMP, weight=1.0, full_at=NOW)
+    after, wider = looked(full, seen(requests=1000.0))
+    assert (after.ramp, wider) == (replace(full, share=1.0), False)
