@@ -14,6 +14,7 @@ from healthd.runtime.deadline import with_deadline
 
 _log = structlog.get_logger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0  # seconds
+_LONGEST_OWN = {"metrics": 60.0, "traces": 300.0}  # that no receiver asked for; missing metrics raise alarms
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,5 +115,5 @@ class Channel:
             _log.warning("otlp export failed", signal=self.signal, problem=self._redact(str(error)), **trace)
         self._down = True
         self._books.up(self.signal, False)
-        longer = min(max(2 * self.pause, _FIRST_PAUSE), _LONGEST_PAUSE)
+        longer = min(max(2 * self.pause, _FIRST_PAUSE), _LONGEST_OWN[self.signal])
         self.pause = min(error.retry_after, _LONGEST_PAUSE) if error.retry_after is not None else longer

@@ -163,6 +163,14 @@ async def test_metrics_that_cannot_be_sent_are_dropped(receiver: Away) -> None:
     assert stand.items("metrics")["dropped"] > 0
 
 
+async def test_metrics_are_there_again_a_minute_after_the_receiver(receiver: Away) -> None:
+    """However long it was away."""
+    receiver.answers = [ExportError("cannot be reached")] * 8 + [b""]
+    async with exporting():
+        await asyncio.sleep(9 * 60)
+    assert [moment for moment, _ in receiver.asked] == [60.0 * number for number in range(1, 10)]
+
+
 @pytest.mark.parametrize(
     ("answer", "next_at"),
     [
