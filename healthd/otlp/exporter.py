@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
+import structlog
 from prometheus_client import CollectorRegistry
 
 from healthd import __version__
@@ -23,6 +24,7 @@ from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import with_deadline
 from healthd.runtime.redaction import Redactor
 
+_log = structlog.get_logger(__name__)
 _MOST_SPANS = 2048  # that wait; of more, the newest are dropped
 _AT_ONCE = 256  # spans in a request
 _SERVICE = "healthd.gate.service"  # attribute for the name of something configured
@@ -83,9 +85,13 @@ class Exporter:
 
     async def close(self) -> None:
         """Send what is left, for a limited time, and stop."""
-        with suppress(TimeoutError):
+        try:
             await with_deadline(_LAST_WORDS, self._send_last(), name="last exports")
-        self._traces.lost(len(self._spans))
+        except TimeoutError as error:
+            _log.warning("otlp receiver takes too long at the end", problem=str(error))
+        if self._spans:
+            _log.warning("otlp spans lost at the end", spans=len(self._spans))
+            self._traces.lost(len(self._spans))
         await asyncio.gather(self._metrics.close(), self._traces.close())
 
     async def _send_last(self) -> None:

@@ -47,11 +47,13 @@ class Receiver:
                 answer = await response.content.read(_LARGEST_ANSWER)
         except (aiohttp.ClientError, OSError) as error:
             raise ExportError(f"cannot be reached: {brief(error, url)}") from None
+        if response.status == 200 and response.content_type == "text/html":
+            raise ExportError(f"{url} answered with a page for people, as no receiver of OTLP does", final=True)
         if response.status == 200:
             return answer
         said = _said(response.content_type, answer)
         raise ExportError(
-            f"answered {response.status}{': ' if said else ''}{said[:_LONGEST_COMPLAINT]}",
+            f"{url} answered {response.status}{': ' if said else ''}{said[:_LONGEST_COMPLAINT]}",
             final=response.status not in _AGAIN,
             retry_after=seconds_to_wait(response.headers) if response.status in _AGAIN else None,
         )

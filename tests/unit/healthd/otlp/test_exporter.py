@@ -313,14 +313,17 @@ async def test_a_reload_is_followed(receiver: Away) -> None:
 @pytest.mark.parametrize(("answer", "items"), [(b"", {"exported": 2}), (None, {"dropped": 2})])
 async def test_the_end_sends_what_is_left_for_some_seconds(receiver: Away, answer: bytes | None, items: Any) -> None:
     receiver.answers = [answer]
-    async with exporting() as stand:
-        stand.exporter.emit(span(1))
-        stand.exporter.emit(span(2))
-        task = asyncio.create_task(stand.exporter.close())
-        began = asyncio.get_running_loop().time()
-        await task
-        assert asyncio.get_running_loop().time() - began <= 3.2
+    with capture_logs() as logs:
+        async with exporting() as stand:
+            stand.exporter.emit(span(1))
+            stand.exporter.emit(span(2))
+            task = asyncio.create_task(stand.exporter.close())
+            began = asyncio.get_running_loop().time()
+            await task
+            assert asyncio.get_running_loop().time() - began <= 3.2
     assert stand.items("traces") == items
+    lost = [line["spans"] for line in logs if line["event"] == "otlp spans lost at the end"]
+    assert lost == ([2] if "dropped" in items else [])
 
 
 async def test_no_secret_leaves_in_a_span(receiver: Away) -> None:

@@ -27,5 +27,15 @@ async def test_a_refusal_is_told_in_its_own_words(peer: Peer, body: bytes, kind:
     with pytest.raises(ExportError) as refused:
         await receiver.send("metrics", b"")
     await receiver.session.close()
-    assert str(refused.value) == f"answered 503{': ' if says else ''}{says}"
+    assert str(refused.value) == f"{peer.url}/v1/metrics answered 503{': ' if says else ''}{says}"
     assert (refused.value.final, refused.value.retry_after) == (False, 7.0)
+
+
+@pytest.mark.parametrize("kind", ["text/html", "text/html; charset=utf-8"])
+async def test_a_page_is_no_receipt(peer: Peer, kind: str) -> None:
+    """A login page of a proxy at a wrong address says 200 to everything."""
+    peer.answer("POST", "/v1/traces", Answer(200, body=b"<html>login</html>", headers={"Content-Type": kind}))
+    receiver = await receiver_of(Otlp.model_validate({"endpoint": peer.url}))
+    with pytest.raises(ExportError, match=r"/v1/traces answered with a page for people, as no receiver of OTLP does"):
+        await receiver.send("traces", b"")
+    await receiver.session.close()
