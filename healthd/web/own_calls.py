@@ -97,7 +97,8 @@ def descriptions() -> list[Description]:
             {201: Answer("The incident with the update.", IncidentAnswer)},
             "incidents:write",
             {
-                **_REFUSED, 400: "No JSON.", 404: "No such incident.", 409: "Several begin so.", 413: "Too long.",
+                **_REFUSED, 400: "No JSON.", 404: "No such incident.",
+                409: "Several begin so, or it is over and nobody asks to open it again.", 413: "Too long.",
                 422: "No such update can be.", 429: "Too many.",
             },
             {"incident": NAME}, body=NewUpdate,
