@@ -138,7 +138,8 @@ class GateSession:
             return
         self._steps.say("nothing is released and nothing switched")
         if gate is not None and not gate.is_answered:
-            running = gate
+            # One of a tool that was killed after its switch may wait for nobody else to tell it.
+            running = gate if self._steps.dry_run else await asked(self._client.switched(gate.id))
             await self._steps.look(f"gate {gate.policy} of {gate.caller}", lambda: self._verdict(running))
         else:
             if ramp is not None:
