@@ -32,7 +32,7 @@ def reopening(incident: Incident, wanted: NewUpdate) -> dict[str, Any]:
 def _over(incident: Incident, wanted: NewUpdate) -> Problem:
     end = incident.turned
     by = "" if end.starts else f", by {end.author}"  # planned maintenance ends by its times too
-    told = f"it is {end.state} since {stamp(end.at)}{by}: to add a text leave the state out"
+    told = f"it is {end.state} since {stamp(end.at)}{by}: to add a text leave the state out (`healthd incident update`)"
     if wanted.state != "resolved":
-        told += '; to open it again say so: `healthd incident update --reopen`, or "reopen": true'
+        told += '; to open it again say so (`healthd incident update --reopen`, or "reopen": true)'
     return Problem(409, "Incident is over", told)
