@@ -28,14 +28,15 @@ from healthd.notify.turns import UNASKED
 CHECKS = 20
 STEADY = 18.0  # seconds for which a check stays as it is, at least; it also stays until that was told
 WITHIN = 15.0  # seconds after which what was done must be in force on every replica that lives
+_NOT_STORED = "end of a session not stored yet"
 PATIENCE = 60.0  # seconds in which a change must be told
 
 
 @dataclass
 class Found:
-    """What was seen. As docs/notifications.md says that they may be, notices are told `again` under the same id, and
-    changes are told `unasked`, by each replica for itself, while the journal does not answer in time; the rest are
-    faults. `slowest` is how many seconds a change waited to be told."""
+    """What was seen. As the documentation says they may be, notices are told `again` under the same id, changes are
+    told `unasked`, by each replica for itself, while the journal does not answer in time, and an end of a session is
+    `unstored` then; the rest are faults. `slowest` is how many seconds a change waited to be told."""
 
     kills: int = 0
     due: int = 0
@@ -43,6 +44,7 @@ class Found:
     again: int = 0
     unasked: int = 0
     slowest: float = 0.0
+    unstored: int = 0
     faults: list[str] = field(default_factory=list)
 
 
@@ -142,6 +144,7 @@ class Shift:
 
     def __init__(self, replicas: list[Replica], client: aiohttp.ClientSession, dice: random.Random) -> None:
         self.replicas, self._client, self._dice = replicas, client, dice
+        self.unstored = 0
         self._window: str | None = None
         self._rounds = 0
 
@@ -155,8 +158,10 @@ class Shift:
             await self._ask("DELETE", f"/windows/{self._window}")
         body = {"kind": "silence", "checks": ["quiet"], "for": "1h", "reason": f"round {self._rounds}"}
         window = self._window = (await self._ask("POST", "/windows", json=body))["id"]
-        cookie = session_of(secrets.token_hex(8))
+        cookie, before = session_of(secrets.token_hex(8)), self._slow_ends()
         await self._ask("POST", "/sign-out", headers={"Cookie": cookie, "Sec-Fetch-Site": "same-origin"})
+        stored = self._slow_ends() == before
+        self.unstored += not stored
 
         async def lacks(replica: Replica) -> str:
             health = await replica.get(self._client, "/health")
@@ -165,10 +170,13 @@ class Shift:
             return ", ".join(
                 [f"heartbeat {health['checks']['job']['status']}"] * (health["checks"]["job"]["status"] != status)
                 + [f"windows {windows}, not {window}"] * (windows != [window])
-                + ["a session that was ended"] * ("Signed in as" in page)
+                + ["a session that was ended"] * (stored and "Signed in as" in page)
             )
 
         return lacks
+
+    def _slow_ends(self) -> int:
+        return sum(it.said(_NOT_STORED) for it in self.replicas)
 
     async def _ask(self, method: str, path: str, **options: Any) -> Any:
         replica = self._dice.choice([it for it in self.replicas if it.lives])
@@ -193,9 +201,9 @@ async def shift(kills: int, number: int, journal: str, seed: int, folder: Path) 
     async with Target(dice) as target, aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(20)) as client:
         settings = configuration(journal, target.names, target.origin)
         replicas = [Replica(folder / f"{count}.yaml", settings) for count in range(number)]
+        work = Shift(replicas, client, dice)
         try:
             await asyncio.gather(*(it.start(client) for it in replicas))
-            work = Shift(replicas, client, dice)
             await asyncio.sleep(STEADY)  # in which they get to know each other
             for _ in range(kills):
                 target.turn_some()
@@ -216,6 +224,7 @@ async def shift(kills: int, number: int, journal: str, seed: int, folder: Path) 
             for replica in replicas:
                 replica.kill()
     target.judge(found)
+    found.unstored = work.unstored
     return found
 
 
@@ -231,6 +240,9 @@ async def measure(kills: int, number: int, journal: str | None, seed: int) -> li
         Row(f"{what}: told once more under the same id", str(found.again), str(kills), found.again / kills, "< 1"),
         Row(f"{what}: told by each for itself, as the journal did not answer in time", str(found.unasked), "", 0.0, ""),
         Row(f"{what}: longest wait until a change was told", f"{found.slowest:.0f} s", "", found.slowest, ""),
+        Row(
+            f"{what}: signed out on one alone, as the journal did not answer in time", str(found.unstored), "", 0.0, ""
+        ),
         Row(f"{what}: not in force on one within {WITHIN:.0f} s", str(kinds["in force"]), "0", kinds["in force"], "0"),
     ]
 

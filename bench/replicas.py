@@ -77,6 +77,11 @@ class Replica:
     def lives(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    def said(self, text: str) -> int:
+        """Return how often its log has a text."""
+        log = self._file.with_suffix(".log")
+        return log.read_text(errors="replace").count(text) if log.exists() else 0
+
     def kill(self) -> None:
         """SIGKILL."""
         if self._process is not None:

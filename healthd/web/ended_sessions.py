@@ -13,7 +13,6 @@ import structlog
 from healthd.config.sign_in import LONGEST_SESSION
 from healthd.journal.errors import JournalError
 from healthd.runtime.clock import Clock
-from healthd.runtime.deadline import with_deadline
 
 _log = structlog.get_logger(__name__)
 _LOOK = 5.0  # seconds between two reads of the journal
@@ -37,17 +36,20 @@ class EndedSessions:
         self._known: dict[str, datetime] = {}
         self._unsaved: dict[str, datetime] = {}
         self._saving = asyncio.Lock()
+        self._underway: set[asyncio.Task[bool]] = set()
 
     def __contains__(self, session: object) -> bool:
         return session in self._known or session in self._unsaved
 
     async def add(self, session: str) -> None:
-        """End a session, and wait briefly until that is stored. It is remembered for as long as `auth.sign_in.session`
-        can ever be: a reload may lengthen that."""
+        """End a session, and wait briefly until that is stored; a journal that is slower stores it all the same. It is
+        remembered for as long as `auth.sign_in.session` can ever be: a reload may lengthen that."""
         self._unsaved[session] = self._clock.now() + timedelta(seconds=LONGEST_SESSION)
-        try:
-            await with_deadline(_PATIENCE, self._save(), name="ended sessions")
-        except (JournalError, TimeoutError):
+        saving = asyncio.create_task(self._stored(), name="ended sessions")
+        self._underway.add(saving)
+        saving.add_done_callback(self._underway.discard)
+        await asyncio.wait({saving}, timeout=_PATIENCE)
+        if not saving.done() or not saving.result():
             _log.warning("end of a session not stored yet, it is over on this replica alone")
 
     async def run(self) -> None:
@@ -66,6 +68,17 @@ class EndedSessions:
     async def flush(self) -> None:
         """Store what is left, at the end. Raises JournalError."""
         await self._save()
+
+    async def _stored(self) -> bool:
+        """Store what is left. False where the journal cannot be used now."""
+        try:
+            await self._save()
+        except JournalError:  # which the journal itself logs; the next round tries again
+            return False
+        except Exception:
+            _log.exception("end of a session not stored")
+            return False
+        return True
 
     async def _load(self) -> None:
         loaded = await self._store.load()

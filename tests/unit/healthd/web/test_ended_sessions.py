@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import sqlalchemy as sa
@@ -102,3 +103,25 @@ async def test_where_nobody_signs_in_the_journal_is_not_asked() -> None:
             await asyncio.sleep(0)
         running.cancel()
         assert store.asked == people_sign_in
+
+
+@pytest.mark.looptime
+async def test_a_journal_that_is_slow_stores_it_though_nobody_waits() -> None:
+    """The person is answered after two seconds; the write is not begun anew by the next round."""
+
+    class Slow:
+        stored: ClassVar[list[str]] = []
+
+        async def load(self) -> dict[str, datetime]:
+            return {}
+
+        async def save(self, ended: Mapping[str, datetime]) -> None:
+            await asyncio.sleep(3.0)
+            self.stored.extend(ended)
+
+    one = EndedSessions(Slow(), HandClock(), lambda: True)
+    began = asyncio.get_running_loop().time()
+    await one.add("a")
+    assert asyncio.get_running_loop().time() - began == pytest.approx(2.0)
+    await asyncio.sleep(1.5)
+    assert (Slow.stored, one._unsaved, "a" in one) == (["a"], {}, True)
