@@ -43,7 +43,7 @@ class Daemon:
         self._keys = {f"{gate.deployment.id}:{gate.policy}": gate.id for gate in gates}
         self.asked: list[Mapping[str, Any]] = []
         self.cancelled: list[str] = []
-        self.told: list[str] = []  # to be switched to
+        self.switches: list[str] = []  # to be switched to
         self.kept: list[QuarantinedDocument] = []
 
     async def gates(self, **_query: Any) -> GatesDocument:
@@ -88,7 +88,7 @@ class Daemon:
     async def unlock(self, _service: str, _holder: str) -> None: ...
 
     async def switched(self, gate_id: str) -> GateDocument:
-        self.told.append(gate_id)
+        self.switches.append(gate_id)
         return await self.gate(gate_id)
 
     async def cancel(self, gate_id: str, reason: str) -> None:
@@ -169,7 +169,7 @@ async def test_a_gate_that_another_tool_left_at_its_switch_is_told_of_it() -> No
     """That tool was killed before it could."""
     daemon = Daemon(Verdict.PASS, of(RUNNING, "run-1"))
     assert (await deployed(daemon))[0] == 0
-    assert daemon.told == ["running"]
+    assert daemon.switches == ["running"]
 
 
 async def test_a_switch_of_its_own_is_undone() -> None:

@@ -87,4 +87,4 @@ async def test_a_switch_that_fails_is_told_as_what_it_was(failure: StepFailed, t
     deploy = BlueGreen(Failing("0.9"), session, steps, config.gates, None)
     assert await carried_out(lambda: deploy.deploy("2.0"), session, steps) == 1
     assert session.report.sentence(1) == told
-    assert (daemon.cancelled, daemon.told) == (["new-1"], [])
+    assert (daemon.cancelled, daemon.switches) == (["new-1"], [])
