@@ -76,8 +76,7 @@ class Admissions:
     async def with_checked_source(self, admission: Admission, spec: GateSpec) -> Admission:
         """Return the admission with doubts about the numbers to come. Raises InvalidRequest if none could be judged by
         them."""
-        if spec.service is None:
-            return admission
+        assert spec.service is not None
         gate, looks = admission.gate, self._supervisor.observer_context
         arms = arms_of(gate.service, spec.service, gate.candidate, gate.baseline)
         context = source_context(looks, spec, Pushes(self._gate_store, gate.id))

@@ -5,10 +5,11 @@ from datetime import timedelta
 
 from prometheus_client import CollectorRegistry, generate_latest
 
+from healthd_gates.domain.callback import ReplyState
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.ramp import Ramp
 from healthd_gates.domain.standing import CriterionReport, Finding, Reason, Unit
-from healthd_gates.engine.metrics import RunningGates
+from healthd_gates.engine.metrics import ReplyMetrics, RunningGates
 from tests.unit.gates.engine.values import NOW, PASSED, gate, standing
 
 
@@ -48,3 +49,16 @@ def test_a_criterion_shows_what_it_has() -> None:
     found = [line for line in scraped(gate(standing=seen)) if "criterion" in line]
     assert {line.split('criterion="')[1].split('"')[0] for line in found} == {"errors"}
     assert [line.split("{")[0] for line in found] == ["_candidate_ratio", "_log_evidence_of_harm"]
+
+
+def test_a_callback_is_counted_at_its_end() -> None:
+    registry = CollectorRegistry()
+    metrics = ReplyMetrics(registry)
+    for state in (ReplyState.DUE, ReplyState.DONE, ReplyState.DONE, ReplyState.GIVEN_UP):
+        metrics.settled("flagger", state)
+    counted = {
+        state: registry.get_sample_value("healthd_hook_callbacks_total", {"hook": "flagger", "state": state.value})
+        for state in ReplyState
+    }
+    ended = {ReplyState.DONE: 2.0, ReplyState.GIVEN_UP: 1.0}
+    assert counted == {ReplyState.DUE: None, ReplyState.WAITING: None, **ended}

@@ -1,9 +1,11 @@
 """Which rollbacks want a person, and for how long."""
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from structlog.testing import capture_logs
 
 from healthd_gates.domain.gate import Decision, Gate, GateState, Page, Rollback, RollbackState
 from healthd_gates.domain.standing import Verdict
@@ -75,3 +77,16 @@ def test_every_state_has_words(state: RollbackState) -> None:
     else:
         assert "A person must " in trouble.sentence
     assert trouble.address == "/gates/g2/page"
+
+
+async def test_a_bug_of_the_list_is_logged_and_the_list_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read again after a while, or once something has changed."""
+    troubled = TroubledRollbacks(Stored(FAILED), HandClock())  # type: ignore[arg-type]
+    await troubled.look()
+    monkeypatch.setattr(Stored, "rollbacks", lambda *_: 1 / 0)
+    with capture_logs() as logged:
+        running = asyncio.create_task(troubled.run())
+        await asyncio.sleep(1)
+        running.cancel()
+    assert [entry["event"] for entry in logged] == ["failed rollbacks not read for notification"]
+    assert [gate.id for gate in troubled()] == ["g2"]

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from healthd_gates.domain.errors import InvalidRequest
-from tests.fakes.gates import POLICY, ScriptedConfig, config, replica, request
+from healthd_gates.sources.contract import ArmError
+from tests.fakes.gates import POLICY, NoteConfig, ScriptedConfig, config, replica, request
 
 COMPARE = [{"kind": "error_rate", "limit": "5%", "compare": {"to": "concurrent"}}]
 POLICIES: dict[str, Any] = {
@@ -62,3 +63,18 @@ async def test_a_ramp_cannot_be_followed_by_a_source_of_its_own_requests(
     monkeypatch.setattr("tests.fakes.gates.NoteConfig.sets_weight", property(lambda _: True))
     ramped = {"source": {"kind": "scripted"}, "policy": "quick", "on_fail": ["back"], "on_ramp": ["back"]}
     assert "cannot see which version has how much" in str(await refused(file, policy="wide", service=ramped))
+
+
+@pytest.mark.parametrize(("arms", "why"), [(True, "action back: it needs the label pod"), (False, "not on this host")])
+async def test_a_deploy_that_could_not_be_rolled_back_is_refused(
+    file: Path, monkeypatch: pytest.MonkeyPatch, *, arms: bool, why: str
+) -> None:
+    """Where the request does not say what an action needs, or this host does not have it."""
+
+    def check(*_: object) -> None:
+        if arms:
+            raise ArmError("candidate.labels.pod", "it needs the label pod")
+
+    monkeypatch.setattr(NoteConfig, "check", check)
+    monkeypatch.setattr(NoteConfig, "problem_here", lambda *_: "kubectl is not on this host")
+    assert why in str(await refused(file, policy="quick"))
