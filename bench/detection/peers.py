@@ -174,7 +174,8 @@ def _minutes(stream: Stream, interval: float) -> list[tuple[float, float]]:
         np.nansum(part[:whole].reshape(-1, steps), axis=1) for part in (stream.n, stream.x, stream.m, stream.y)
     )
     with np.errstate(invalid="ignore", divide="ignore"):
-        return list(zip((x / n).tolist(), (y / m).tolist(), strict=True))
+        rates = (np.where(requests > 0, bad / requests, np.nan) for requests, bad in ((n, x), (m, y)))
+        return list(zip(*(part.tolist() for part in rates), strict=True))
 
 
 def _complete(stream: Stream) -> tuple[Array, Array, Array, Array]:

@@ -6,8 +6,8 @@ from math import inf, nan
 import numpy as np
 import pytest
 
-from bench.detection.peers import argo, flagger, kayenta, shift
-from bench.detection.streams import Stream
+from bench.detection.peers import _minutes, argo, flagger, kayenta, shift
+from bench.detection.streams import INTERVAL, Scenario, Stream, simulate
 
 GOOD, BAD = 0.0, 0.2
 Rule = Callable[[Stream, float], float]
@@ -56,3 +56,12 @@ def test_a_shift_is_found_where_it_is() -> None:
     assert shift(x, y, 0.0) == pytest.approx(2, abs=0.06)
     assert 1.4 < shift(x, y, 2.326) < shift(x, y, 1.0) < 2
     assert shift(x + 1, y, 2.326) == pytest.approx(shift(x, y, 2.326) + 1, abs=1e-6)
+
+
+def test_a_candidate_that_died_has_no_rate() -> None:
+    """Its minutes without requests have none, whatever errors were counted: by an infinite one a shift is sought for
+    ever."""
+    stream = simulate(Scenario("", dies=60.0), 50.0, 0.01, np.random.default_rng(3))
+    own = np.array(_minutes(stream, INTERVAL))[:, 0]
+    assert np.isnan(own).tolist() == [False] + [True] * 29
+    assert [kayenta(samples)(stream, INTERVAL) for samples in (10, 30)] == [inf, inf]
