@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
 from typing import TypeVar
 
 from healthd_deploy.core.exit import CouldNotAsk
@@ -17,3 +19,11 @@ async def asked(call: Awaitable[ResultT]) -> ResultT:
         return await call
     except (Refused, Unreachable) as error:
         raise CouldNotAsk(str(error)) from error
+
+
+async def answer_within(seconds: float, call: Awaitable[ResultT]) -> ResultT | None:
+    """Return the answer of a call; None where it is refused, or nobody answers in so many seconds."""
+    with suppress(Refused, Unreachable, TimeoutError):
+        async with asyncio.timeout(seconds):
+            return await call
+    return None

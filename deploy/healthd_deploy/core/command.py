@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import sys
 import uuid
 from collections.abc import Awaitable, Callable, Collection
@@ -31,6 +30,7 @@ from healthd_deploy.core.exit import (
     LeftInPlace,
     OrderedBack,
 )
+from healthd_deploy.core.interrupts import interrupting
 from healthd_deploy.core.report import Report
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import BlueGreenPlan, DeployConfig
@@ -170,54 +170,54 @@ async def _run(
 async def carried_out(work: Callable[[], Awaitable[None]], gate_session: GateSession, steps: Steps) -> int:
     """Do it under the deploy lock; unless it ends well or is to be left in place, undo it. Returns the exit code.
 
-    The first Ctrl-C or SIGTERM stops the work, and what was done is undone; the undoing itself is not interrupted.
+    The first Ctrl-C, SIGTERM or SIGHUP stops the work, and what was done is undone; the undoing itself is not
+    interrupted, but what healthd is then told of it is.
     """
     working: asyncio.Task[None] | None = None
+    telling: asyncio.Task[None] | None = None
     waiting_for_lock = asyncio.current_task()
     assert waiting_for_lock is not None
 
     def interrupt() -> None:
         if working is None:
             waiting_for_lock.cancel()
+        elif telling is not None:
+            telling.cancel()
         elif working.done() or working.cancelling():
             steps.say("what was done is being undone: let it end")
         else:
             working.cancel()
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupt)
-    try:
-        async with gate_session.lock.held():
-            working = asyncio.ensure_future(_kept(work, gate_session))
-            await asyncio.wait({working})
-            code = _code(working, gate_session.report)
-            if code == PROMOTED:
-                return code
-            if not working.cancelled() and isinstance(working.exception(), LeftInPlace):
-                await steps.leave()
-                steps.say(f"nothing is undone: {gate_session.report.reason}", "✗")
-                return code
-            if not working.cancelled() and isinstance(working.exception(), OrderedBack):
-                await steps.leave()
-                steps.say(f"rolled back by healthd: {gate_session.report.reason}", "✗")
-                return code
-            await gate_session.abandon()
-            if await steps.unwind():
-                await gate_session.tell_put_back()
-                return code
-            steps.say("NOT EVERYTHING COULD BE UNDONE: look at the lines above, a person is needed", "✗")
-            if still := await gate_session.still_rolling_back():
-                steps.say(still)
-            return NOT_UNDONE
-    except asyncio.CancelledError:
-        return INTERRUPTED  # nothing was done yet
-    except DeployAborted as stopped:
-        gate_session.report.reason = str(stopped)
-        return stopped.code
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+    with interrupting(interrupt):
+        try:
+            async with gate_session.lock.held():
+                working = asyncio.ensure_future(_kept(work, gate_session))
+                await asyncio.wait({working})
+                code = _code(working, gate_session.report)
+                if code == PROMOTED:
+                    return code
+                if not working.cancelled() and isinstance(working.exception(), LeftInPlace):
+                    await steps.leave()
+                    steps.say(f"nothing is undone: {gate_session.report.reason}", "✗")
+                    return code
+                if not working.cancelled() and isinstance(working.exception(), OrderedBack):
+                    await steps.leave()
+                    steps.say(f"rolled back by healthd: {gate_session.report.reason}", "✗")
+                    return code
+                abandoned = await gate_session.abandon()
+                undone = await steps.unwind()
+                if not undone:
+                    steps.say("NOT EVERYTHING COULD BE UNDONE: look at the lines above, a person is needed", "✗")
+                telling = asyncio.ensure_future(gate_session.tell_end(abandoned=abandoned, undone=undone))
+                await asyncio.wait({telling})
+                if not telling.cancelled() and (fault := telling.exception()) is not None:
+                    steps.say(f"healthd could not be told: {type(fault).__name__}: {fault}", "✗")
+                return code if undone else NOT_UNDONE
+        except asyncio.CancelledError:
+            return INTERRUPTED  # nothing was done yet
+        except DeployAborted as stopped:
+            gate_session.report.reason = str(stopped)
+            return stopped.code
 
 
 async def _kept(work: Callable[[], Awaitable[None]], gate_session: GateSession) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from healthd.units import show_duration
-from healthd_deploy.core.asked import asked
+from healthd_deploy.core.asked import answer_within, asked
 from healthd_deploy.core.exit import CouldNotAsk
 from healthd_deploy.core.settings import DeployConfig
 from healthd_deploy.core.steps import Steps
@@ -26,6 +26,7 @@ from healthd_gates.schema.lock import LockDocument
 
 _LOCKED = "urn:healthd:locked"
 _LOOK_EVERY = 2.0  # seconds between two looks at a lock that may be another run's
+_GIVE_BACK = 5.0  # seconds for a daemon to take the lock back
 _SLACK = 5.0  # seconds that a run may be late with prolonging it
 
 
@@ -57,9 +58,11 @@ class DeployLock:
             finally:
                 prolonging.cancel()
                 await asyncio.wait({prolonging})
-                with suppress(Refused, Unreachable, CouldNotAsk):  # it expires by itself
-                    await self.hold()
-                    await self._client.unlock(self._config.service, self._key)
+                await answer_within(_GIVE_BACK, self._give_back())  # it expires by itself
+
+    async def _give_back(self) -> None:
+        await self._locked()
+        await self._client.unlock(self._config.service, self._key)
 
     async def hold(self) -> None:
         """Check that the lock still belongs to this run. Raises CouldNotAsk."""

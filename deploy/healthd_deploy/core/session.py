@@ -9,7 +9,7 @@ from typing import Any
 
 from healthd.units import show_duration
 from healthd_deploy.core.admission import GateAdmission
-from healthd_deploy.core.asked import asked
+from healthd_deploy.core.asked import answer_within, asked
 from healthd_deploy.core.attempts import begun
 from healthd_deploy.core.deploy_lock import DeployLock
 from healthd_deploy.core.earlier_gates import EarlierGates
@@ -25,6 +25,7 @@ from healthd_gates.client.transport import Refused, Unreachable
 from healthd_gates.commands.view import showing
 from healthd_gates.schema.gate import GateDocument
 
+_TOLD = 5.0  # seconds for a daemon to take in that a deploy is undone
 _TRY = 60.0  # seconds that a try of an action gets to come to its end
 
 
@@ -119,8 +120,7 @@ class GateSession:
         try:
             self._gate = await asyncio.shield(asking)
         except asyncio.CancelledError:  # it may have started, and is to be abandoned then
-            with suppress(Refused, Unreachable):
-                self._gate = await asking
+            self._gate = await answer_within(_TOLD, asking)
             raise
         except (Refused, Unreachable) as problem:
             raise CouldNotAsk(str(problem)) from problem
@@ -151,18 +151,22 @@ class GateSession:
         if (gate := self._gate) is not None:
             await self._steps.look(f"gate {gate.policy}", lambda: self._verdict(gate))
 
-    async def abandon(self) -> None:
-        """Abandon the gate, because the deploy is being undone: the daemon must not judge a version that is gone."""
+    async def abandon(self) -> bool:
+        """Abandon the gate, because the deploy is being undone: the daemon must not judge a version that is gone.
+        Return False where it does not answer, as the way back does not wait for it."""
         if (gate := self._gate) is None or gate.is_answered:
-            return
+            return True
         try:
-            await self._client.cancel(gate.id, self.earlier.undoing)
-        except (Refused, Unreachable) as error:
-            if gate.ramp is not None:
-                self._steps.say(f"gate {gate.id} could not be cancelled, and may go on with its ramp: {error}", "✗")
-            return
+            async with asyncio.timeout(_TOLD):
+                await self._client.cancel(gate.id, self.earlier.undoing)
+        except (Refused, Unreachable, TimeoutError) as error:
+            why = str(error) or f"no answer within {show_duration(_TOLD)}"
+            goes_on = ", and may go on with its ramp" if gate.ramp is not None else ""
+            self._steps.say(f"gate {gate.id} could not be cancelled{goes_on}: {why}", "✗")
+            return isinstance(error, Refused)
         if gate.ramp is not None:
             await self._let_tries_end(gate.id)
+        return True
 
     async def _let_tries_end(self, gate_id: str) -> None:
         """Wait for an action of the ramp that is being carried out: it must not come after the way back."""
@@ -182,7 +186,10 @@ class GateSession:
         if gate.decision is None and (gate.ramp is not None or self.report.exposed_at is not None):
             ordered = f", and ordered {gate.ramp.width} of the traffic" if gate.ramp is not None else ""
             raise LeftInPlace(f"gate {gate.id} was cancelled{ordered}: the traffic stays where it is. {sentence}")
-        gate = await self._rolled_back(gate)
+        try:
+            gate = await self._rolled_back(gate)
+        except asyncio.CancelledError:  # the verdict stands
+            self._steps.say("interrupted: healthd's rollback is not waited for any longer", "✗")
         if self.stays_in_place and (end := end_of(gate)) is not None:
             raise self._ends_with(end)
         raise (GateFailed if code_of(gate) == FAILED else GateInconclusive)(f"{gate.verdict}: {sentence}")
@@ -231,7 +238,7 @@ class GateSession:
         failure: str | None = None
         if self.patience and gate.rollback is not None and gate.rollback.state == "due":
             self._steps.say(f"waiting up to {show_duration(self.patience)} for healthd to roll back")
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, CouldNotAsk):
             async with asyncio.timeout(self.patience):
                 while (rollback := gate.rollback) is not None and rollback.state == "due":
                     if failure is None and (failure := rollback.detail) is not None:
@@ -243,25 +250,30 @@ class GateSession:
             self.report.gates[-1] = gate
         return gate
 
-    async def tell_put_back(self) -> None:
-        """Tell healthd, whose rollback is not done, that this tool has put the traffic back: else it would act, and
-        call people, for what is over. Raises nothing."""
-        if (gate := self._gate) is None or self.report.back_at is None:
+    async def tell_end(self, *, abandoned: bool, undone: bool) -> None:
+        """Tell healthd how the way back ended, or what it does not know by now. Raises nothing: a daemon that does not
+        answer is not waited for."""
+        if (gate := self._gate) is None:
             return
-        with suppress(Refused, Unreachable):
-            rollback = (await self._client.gate(gate.id)).rollback
-            if rollback is not None and rollback.state.is_open:
-                told = await self._client.put_back(gate.id, f"deploy {self._key} undid its switch")
-                self.report.gates[-1:] = [told]
-                self._steps.say(f"healthd is told, and tries no more: {told.rollback.told if told.rollback else ''}")
+        if not abandoned and not await self.abandon():
+            order = f"`healthd gate cancel {gate.id} --reason …`"
+            self._steps.say(f"healthd does not know that the deploy is undone: once it answers, {order} tells it", "✗")
+            return
+        await answer_within(_TOLD, self._tell_put_back(gate.id) if undone else self._tell_still_rolling_back(gate.id))
 
-    async def still_rolling_back(self) -> str | None:
-        """Return a sentence on healthd's unfinished rollback, for the person who investigates; None when there is none,
-        or it is unknown."""
-        if self._gate is None:
-            return None
-        with suppress(Refused, Unreachable):
-            gate = await self._client.gate(self._gate.id)
-            if gate.rollback is not None and gate.rollback.state == "due":
-                return f"healthd goes on trying to roll back: `healthd gate show {gate.id}` tells how far it is"
-        return None
+    async def _tell_put_back(self, gate_id: str) -> None:
+        """Tell healthd, whose rollback is not done, that this tool has put the traffic back: else it would act, and
+        call people, for what is over."""
+        if self.report.back_at is None:
+            return
+        rollback = (await self._client.gate(gate_id)).rollback
+        if rollback is not None and rollback.state.is_open:
+            told = await self._client.put_back(gate_id, f"deploy {self._key} undid its switch")
+            self.report.gates[-1:] = [told]
+            self._steps.say(f"healthd is told, and tries no more: {told.rollback.told if told.rollback else ''}")
+
+    async def _tell_still_rolling_back(self, gate_id: str) -> None:
+        """Tell of healthd's unfinished rollback, for the person who investigates."""
+        gate = await self._client.gate(gate_id)
+        if gate.rollback is not None and gate.rollback.state == "due":
+            self._steps.say(f"healthd goes on trying to roll back: `healthd gate show {gate.id}` tells how far it is")

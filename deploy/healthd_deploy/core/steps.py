@@ -86,11 +86,15 @@ class Steps:
             self._undos.insert(0, _Undo(what, act))
 
     async def afterwards(self, what: str, act: Act[None], *, wait: float) -> None:
-        """Run a step after the deploy's outcome is decided: its failure is reported, and does not change the
-        outcome."""
+        """Run a step after the deploy's outcome is decided: its failure is reported, as is an interrupt before it, and
+        changes nothing of the outcome."""
         if wait and not self.dry_run:
             self.say(f"{what} in {show_duration(wait)}")
-            await asyncio.sleep(wait)
+            try:
+                await asyncio.sleep(wait)
+            except asyncio.CancelledError:
+                self.say(f"{what}: left out, interrupted", "✗")
+                return
         with suppress(StepFailed):
             await self.do(what, act)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 
 from healthd.runtime.clock import Clock
+from healthd_deploy.core.interrupts import interrupting
 
 
 class Reason(Enum):
@@ -52,8 +52,7 @@ class Stop:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Handle signals: the first Ctrl-C or SIGTERM asks to stop; the second cancels the current step."""
-        loop = asyncio.get_running_loop()
+        """Handle signals: the first Ctrl-C, SIGTERM or SIGHUP asks to stop; the second cancels the current step."""
         running = asyncio.current_task()
         assert running is not None
 
@@ -62,10 +61,5 @@ class Stop:
                 running.cancel()
             self.interrupt()
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, caught)
-        try:
+        with interrupting(caught):
             yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)

@@ -18,6 +18,8 @@ from healthd.runtime.web_address import WebAddress
 from healthd_gates.client.credentials import CredentialError, Credentials
 
 _AGAIN = frozenset({408, 429, 502, 503, 504})
+_NOT_HEALTHD = "does the URL lead to the daemon, and not to an application or a proxy?"
+_NOBODY_BEHIND = "a proxy or balancer in front reaches no daemon, or the URL leads to an application: is healthd up?"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
 _MARGIN = 10.0  # seconds that the answer to a held call may be late
 _LATE = 2.0  # seconds after which whoever waits is told for what
@@ -67,8 +69,8 @@ class Answered:
         title = f"status {self.status}"
         if self.location is not None:
             return {"title": title, "detail": f"it sends to {self.location}: give the address of the daemon itself"}
-        return {"title": title, "detail": "that is no answer of healthd's: does the URL lead to the daemon, and not to"
-                " an application or a proxy?"}  # fmt: skip
+        meant = _NOBODY_BEHIND if self.status in _AGAIN else _NOT_HEALTHD
+        return {"title": title, "detail": f"that is no answer of healthd's: {meant}"}
 
 
 @dataclass(slots=True)

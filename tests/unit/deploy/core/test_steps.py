@@ -30,15 +30,13 @@ class Lenient:
         self.report, self.abandoned, self.lock = Report("1.1"), 0, FreeLock()
         self.stays_in_place = False
 
-    async def abandon(self) -> None:
+    async def abandon(self) -> bool:
         self.abandoned += 1
+        return True
 
     async def still_stands(self) -> None: ...
 
-    async def tell_put_back(self) -> None: ...
-
-    async def still_rolling_back(self) -> str | None:
-        return None
+    async def tell_end(self, **_more: bool) -> None: ...
 
 
 class World:
