@@ -45,7 +45,7 @@ def main() -> None:
         ("False rollbacks of healthy releases: worst cell [95 % bounds] (mean of all cells)", _healthy_table(results)),
         ("Detection: median seconds after the switch, and share of runs where it is not all", _harmful_table(results)),
         ("Latency", _latency_table(results)),
-        ("Candidates that die or lose their traffic: passes", _silent_table(results)),
+        ("Candidates that die or lose their traffic: passes after that", _silent_table(results)),
     ):
         if len(lines := list(table)) > 2:
             print(f"\n### {title}\n")
@@ -54,7 +54,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.detection", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer cells and runs, two minutes on two cores")
+    parser.add_argument("--quick", action="store_true", help="fewer cells and runs, half a minute on two idle cores")
     parser.add_argument("--aims", action="store_true", help="only the cells that an aim names")
     parser.add_argument("--runs", type=int, help="runs of a healthy cell")
     parser.add_argument("--peers", type=int, help="runs of a cell on which the other tools' rules are tried")
@@ -133,7 +133,7 @@ def _silent_table(results: Sequence[Result]) -> Iterator[str]:
     yield _row(["release", "passes, worst cell"])
     yield _row(["---"] * 2)
     for scenario, group in _by_scenario([r for r in results if r.cell.scenario.silent]):
-        yield _row([scenario.name, share(max((r.passes for r in group), key=lambda tally: tally.share))])
+        yield _row([scenario.name, share(max((r.blind for r in group), key=lambda tally: tally.share))])
 
 
 def _seen(tally: Tally) -> str:

@@ -130,10 +130,10 @@ def _often(name: str, tally: Tally, aim: float) -> Figure:
 
 def _silent(results: Sequence[Result]) -> Iterator[Figure]:
     if results:
-        passed, runs = sum(r.passes.count for r in results), sum(len(r.passes.times) for r in results)
-        misses = tuple(f"{r.cell.name}: {share(r.passes)}" for r in results if r.passes.count)
+        passed, runs = sum(r.blind.count for r in results), sum(len(r.passes.times) for r in results)
+        misses = tuple(f"{r.cell.name}: {share(r.blind)}" for r in results if r.blind.count)
         found = f"{passed} of {runs} runs in {len(results)} cells"
-        yield Figure("dies, fades, black hole: passes", "0", found, not passed, misses)
+        yield Figure("dies, fades, black hole: passes after that", "0", found, not passed, misses)
 
 
 def _is_harm(result: Result) -> bool:

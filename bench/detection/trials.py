@@ -106,6 +106,12 @@ class Result:
         """The passes that did not wait for the end."""
         return Tally(tuple(time if time < 1800 else inf for time in self.passes.times))
 
+    @property
+    def blind(self) -> Tally:
+        """The passes after the candidate had died: one before that was of a candidate that lived."""
+        died = self.cell.scenario.dies or 0.0
+        return Tally(tuple(time if time > died else inf for time in self.passes.times))
+
 
 def run(cell: Cell, runs: int, seed: int, peers: int = 0, interval: float = INTERVAL) -> Result:
     """Run one cell, and the other tools' rules on the first `peers` of its streams. The seed of each run depends on the

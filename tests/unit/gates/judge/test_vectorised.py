@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from bench.detection import cells
 from bench.detection.judged import Outcome, evidence_of, history_of, judged_at_once
 from bench.detection.streams import Scenario, Stream, simulate
-from bench.detection.trials import at_least, at_most
+from bench.detection.trials import Cell, Result, Tally, at_least, at_most
 from bench.detection.vectorised.burstiness import Counts
 from bench.detection.vectorised.judge import ErrorRates
 from healthd_gates.config.builtin_policies import SHIPPED
@@ -92,3 +93,9 @@ def test_bounds_are_those_of_clopper_and_pearson() -> None:
     assert at_most(0, 300) == pytest.approx(1 - 0.05 ** (1 / 300))
     assert at_most(0, 300) < 0.01 < at_most(0, 298)
     assert (at_least(1, 10), at_most(1, 10)) == pytest.approx((0.005116, 0.394163), abs=1e-6)
+
+
+def test_a_pass_before_the_candidate_died_is_no_blind_one() -> None:
+    """Of passes at 75, 100 and 105 s of a candidate that died at 100 s the last alone is."""
+    died = Cell(Scenario("dies", dies=100.0), 50.0, 0.01)
+    assert Result(died, Tally((inf,) * 3), Tally((75.0, 100.0, 105.0))).blind.times == (inf, inf, 105.0)
