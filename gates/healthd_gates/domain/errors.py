@@ -92,14 +92,24 @@ class ServiceBusy(Refusal):
         if until is not None:
             lasts = f"until {_shown(until)} at the latest"
         elif gate.is_answered:
-            lasts = f"until its rollback is over{f', or given up at {_shown(given_up)}' if given_up else ''}"
-            if gate.rollback is not None and gate.rollback.detail:
-                lasts += f": {gate.rollback.detail.rstrip('.')}"
+            lasts = f"{_rollback_lasts(gate, given_up)}; healthd gate watch {gate.id} --to-the-end waits for that"
             lasts += f"; to end it by hand: healthd gate give-up {gate.id} --reason …"
         else:
             lasts = "until its verdict, which is due"
         fields = {"service": gate.service, "gate_id": gate.id, "caller": gate.caller}
         return cls(**fields, until=until, gives_up_at=given_up, lasts=lasts)
+
+
+def _rollback_lasts(gate: Gate, given_up: datetime | None) -> str:
+    """Return for what of a rollback others wait, until when, and how far it is."""
+    rollback = gate.rollback
+    if rollback is not None and rollback.state == "confirming":
+        lasts = "until its rollback is confirmed"
+        lasts += f", at {_shown(rollback.confirm_until)} at the latest" if rollback.confirm_until else ""
+        now = f" (now: {rollback.detail.rstrip('.')})" if rollback.detail else ""
+        return f"{lasts}: the traffic was sent back, and the numbers are watched until they have recovered{now}"
+    lasts = f"until its rollback is over{f', or given up at {_shown(given_up)}' if given_up else ''}"
+    return f"{lasts}: {rollback.detail.rstrip('.')}" if rollback is not None and rollback.detail else lasts
 
 
 class Locked(Refusal):

@@ -41,7 +41,8 @@ async def test_the_refusal_says_when_and_how(file: Path) -> None:
         with pytest.raises(ServiceBusy, match=f"healthd gate give-up {gate.id}") as busy:
             await running.keeper.start(request(version="2.1"), caller="ci")
         assert re.search(
-            r"UTC: back was tried \d+ times and is not done yet: exit code 1; to end it by hand", str(busy.value)
+            r"UTC: back was tried \d+ times and is not done yet: exit code 1; healthd gate watch .*; to end it by hand",
+            str(busy.value),
         )
         assert "until" not in busy.value.fields
         assert gate.decision is not None
