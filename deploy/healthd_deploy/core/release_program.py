@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
 from typing import Annotated
 
@@ -11,8 +12,10 @@ from pydantic import AfterValidator, Field
 from healthd.config.model import Model
 from healthd.units import Duration, Span
 from healthd_deploy.core import program
+from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.core.settings import BlueGreenOptions
 
+_SHOWN = 300  # characters of a command that failed
 _PLACEHOLDERS = ("$target", "$version")
 
 
@@ -37,8 +40,15 @@ class Program(Model):
         return [word.replace("$target", target).replace("$version", version) for word in self.argv]
 
     async def run(self, target: str, version: str) -> None:
-        """Run it. Raises StepFailed, with its last words, where it does not end with 0 in time."""
-        await program.run(self.words(target, version), within=self.timeout)
+        """Run it. Raises StepFailed, with its last words, its target and what was run, where it does not end with 0 in
+        time."""
+        words = self.words(target, version)
+        try:
+            await program.run(words, within=self.timeout)
+        except StepFailed as failed:
+            ran = shlex.join(words)
+            ran = ran if len(ran) <= _SHOWN else f"{ran[:_SHOWN]}…"
+            raise type(failed)(f"{str(failed).rstrip('.')} (for {target}: {ran})") from None
 
 
 class ReleasedByPrograms(BlueGreenOptions):
