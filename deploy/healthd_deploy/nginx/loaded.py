@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -41,9 +42,9 @@ class Configuration:
 
     text: str = ""
 
-    def refuse_without(self, line: str, file: Path) -> None:
-        """Raise NotIncluded where a line of a file that is there is not part of it: nothing would be switched."""
-        if self.text and line not in self.text.splitlines():
+    def refuse_without(self, lines: AbstractSet[str | None], file: Path) -> None:
+        """Raise NotIncluded where none of the lines is part of it, of a file that is there."""
+        if self.text and lines.isdisjoint(self.text.splitlines()):
             raise NotIncluded(file)
 
     def refuse_without_include(self, file: Path) -> None:

@@ -154,13 +154,17 @@ class UpstreamFile:
     async def _loaded(self, *, first: bool = False) -> Configuration:
         """Return NGINX's configuration. Raises StepFailed where it does not include the file, or no NGINX runs: nothing
         would be switched. The `first` file may be there before NGINX runs, which needs it to start."""
+        before = self._line()
         configuration = await loaded.read(self._config)
-        if self._config.file.exists():
-            line = mark_of(self._config.file.read_text(encoding="utf-8"))
-            configuration.refuse_without(line, self._config.file)
+        if (line := self._line()) is not None:
+            configuration.refuse_without({before, line}, self._config.file)  # a dry run may meet a switch
             if not first and (why := loaded.stopped(self._config, configuration)) is not None:
                 raise NothingSwitched(f"{why}; nothing is switched")
         return configuration
+
+    def _line(self) -> str | None:
+        """Return the line of the file with its state, None where it is not there."""
+        return mark_of(self._config.file.read_text(encoding="utf-8")) if self._config.file.exists() else None
 
     async def _reload(self, patient: float, errors: str) -> None:
         """Reload NGINX; return once its new workers alone take connections. Raises NotTaken, which names where its
