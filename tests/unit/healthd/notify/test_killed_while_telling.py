@@ -157,6 +157,22 @@ async def test_maintenance_that_begins_meanwhile_ends_it(receiver: Receiver) -> 
         assert receiver.words == ["db unhealthy", "db in maintenance"]
 
 
+async def test_what_is_held_back_meanwhile_is_over_in_the_end(receiver: Receiver) -> None:
+    """Its cause is found and told after the kill; what may have been told of it stays open until it is well."""
+    checks = {"db": {**TCP, "interval": "2s"}, "api": {**TCP, "interval": "2s", "depends_on": "db"}}
+    async with running("ab", settings(checks=checks)) as replicas:
+        put(replicas, UP)
+        put(replicas, DOWN, "api")
+        left = await killed_while_telling(replicas, receiver)
+        put(left, DOWN)
+        await asyncio.sleep(LEASE + 10)
+        assert receiver.words == ["api unhealthy", "db unhealthy"]
+        put(left, UP, "api")
+        put(left, UP)
+        await asyncio.sleep(10)
+        assert sorted(receiver.words[2:]) == ["api healthy", "db healthy"]
+
+
 async def test_a_check_that_is_removed_meanwhile_ends_it(receiver: Receiver) -> None:
     """Nobody looks at it any more."""
     async with running("ab", settings()) as replicas:
