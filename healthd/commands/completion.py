@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
+from healthd.commands.printing import Printing
 from healthd.commands.values import Choice
 
 _SHELLS: dict[str, type[ShellComplete]] = {"bash": BashComplete, "fish": FishComplete, "zsh": ZshComplete}
 
 
-@click.command()
+@click.command(cls=Printing)
 @click.argument("shell", metavar="SHELL", type=Choice(sorted(_SHELLS)))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:

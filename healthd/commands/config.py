@@ -18,6 +18,7 @@ from healthd.checks.contract import CheckConfig, Level
 from healthd.checks.misconfigured import MisconfiguredConfig
 from healthd.commands import shipped
 from healthd.commands.options import REFUSED, config_option, reason, settings_or_exit
+from healthd.commands.printing import Printing
 from healthd.config.file import problem_at
 from healthd.config.places import KeyPath, Problem
 from healthd.config.secret_notes import notes_on_secrets
@@ -67,7 +68,7 @@ def check_file(ctx: click.Context, file: Path | None, config_file: Path | None, 
         click.echo(f"  {note}")
 
 
-@config.command()
+@config.command(cls=Printing)
 @config_option
 def show(config_file: Path | None) -> None:
     """Print the configuration in force as JSON, defaults filled in and secrets masked."""
@@ -76,7 +77,7 @@ def show(config_file: Path | None) -> None:
     click.echo(json.dumps(_shown(document, Redactor.of(settings)), indent=2, ensure_ascii=False))
 
 
-@config.command()
+@config.command(cls=Printing)
 def schema() -> None:
     """Print the JSON Schema of the configuration, for editors and for validation elsewhere."""
     from healthd.config.json_schema import config_schema
@@ -85,7 +86,7 @@ def schema() -> None:
     click.echo(json.dumps(config_schema(Config), indent=2))
 
 
-@config.command()
+@config.command(cls=Printing)
 @click.argument("name", required=False)
 @click.option(
     "--into",

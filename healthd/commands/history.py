@@ -12,6 +12,7 @@ from rich.text import Text
 
 from healthd.commands.asking import ask
 from healthd.commands.options import json_option
+from healthd.commands.printing import Printing
 from healthd.commands.terminal import echo, plain, terminal
 from healthd.commands.values import WholeNumber
 
@@ -19,7 +20,7 @@ _MOSTLY = 0.9  # share of a period
 _PERIODS = ("24h", "7d", "30d", "90d")
 
 
-@click.command()
+@click.command(cls=Printing)
 @click.argument("check", required=False)
 @click.option("--days", default=90, show_default=True, type=WholeNumber(1, 366), help="For how many days back.")
 @json_option
@@ -36,7 +37,7 @@ def history(check: str | None, days: int, as_json: bool) -> None:
     click.echo(json.dumps(document, indent=2)) if as_json else _print_one(document, days)
 
 
-@click.command()
+@click.command(cls=Printing)
 @click.option("--caller", help="Changes of this caller only.")
 @click.option("--action", help="Of this action only, such as window.add; `gate.` for all that begin so.")
 @click.option("--subject", help="Of this id or name only.")

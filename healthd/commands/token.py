@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from healthd.commands.options import json_option
+from healthd.commands.printing import Printing
 from healthd.commands.values import Choice
 from healthd.config.auth_grant import ROLES, SCOPES
 from healthd.units import parse_duration, representable, stamp
@@ -58,7 +59,7 @@ def _time(given: str, now: datetime) -> datetime:
     return representable(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
 
 
-@token.command()
+@token.command(cls=Printing)
 @click.option("--name", default="ci", show_default=True, help="Who gets it; the audit shows this name.")
 @click.option(
     "--scope",

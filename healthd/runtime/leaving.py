@@ -7,15 +7,12 @@ The interpreter ends by taking apart all that was imported, object by object: a 
 from __future__ import annotations
 
 import atexit
-import errno
 import os
 import sys
 import threading
 from collections.abc import Callable
 
 from healthd.runtime import output
-
-_READER_GONE = (errno.EPIPE, errno.ETIMEDOUT)  # as `head` goes: it has what it wanted
 
 
 def run(command: Callable[[], object], *, patience: float | None = None) -> None:
@@ -36,7 +33,7 @@ def run(command: Callable[[], object], *, patience: float | None = None) -> None
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     sys.stdout.flush()
-    if (why := output.lost(sys.stdout)) is not None and why.errno not in _READER_GONE:
+    if (why := output.unwritten(sys.stdout)) is not None:
         print(f"standard output could not be written: {why.strerror}", file=sys.stderr)
     sys.stderr.flush()
     os._exit(code)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
+_READER_GONE = (errno.EPIPE, errno.ETIMEDOUT)  # as `head` goes: it has what it wanted
 _MOST = select.PIPE_BUF  # bytes that a pipe takes without waiting, once it says that it takes any
 
 
@@ -80,6 +81,13 @@ def lost(stream: TextIO) -> OSError | None:
     buffer = getattr(stream, "buffer", None)
     raw = getattr(buffer, "raw", buffer)
     return raw.lost if isinstance(raw, Stream) else None
+
+
+def unwritten(stream: TextIO) -> OSError | None:
+    """Return why a part of what was printed could not be written; None where nothing is lost, or its reader has
+    gone."""
+    why = lost(stream)
+    return None if why is None or why.errno in _READER_GONE else why
 
 
 def _open_the_closed() -> None:

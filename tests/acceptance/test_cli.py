@@ -300,6 +300,19 @@ def test_results_that_cannot_be_written_change_no_verdict(tmp_path: Path, words:
     assert (done.returncode, done.stderr) == (0, "standard output could not be written: No space left on device\n")
 
 
+@pytest.mark.parametrize(("output", "code"), [("/dev/full", 3), (None, 0)], ids=["full", "reader gone"])
+def test_a_command_that_only_prints_says_that_it_could_not(output: str | None, code: int) -> None:
+    """A script goes on with half a file else; whoever has read enough, as `head`, is no error."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with Path(output or os.devnull).open("w") as full, os.fdopen(writing, "w") as unread:
+        done = subprocess.run(
+            [INSTALLED, "config", "schema"], stdout=full if output else unread, stderr=PIPE, text=True, check=False
+        )
+    assert done.returncode == code
+    assert done.stderr == ("standard output could not be written: No space left on device\n" if output else "")
+
+
 def test_letters_that_a_terminal_lacks_are_no_verdict(tmp_path: Path) -> None:
     """Those of the table included."""
     done = subprocess.run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from healthd.commands.options import Seconds, json_option
+from healthd.commands.printing import Printing
 from healthd.commands.terminal import plain
 from healthd_gates.client.client import GateClient
 from healthd_gates.commands.connection import asking
@@ -35,7 +36,7 @@ async def unlock(client: GateClient, service: str, holder: str) -> None:
     click.echo(f"the deploy lock of {service} is free")
 
 
-@click.command()
+@click.command(cls=Printing)
 @json_option
 @asking
 async def locks(client: GateClient, as_json: bool) -> None:
@@ -50,7 +51,7 @@ async def locks(client: GateClient, as_json: bool) -> None:
         click.echo(plain(f"{held.service}: {held.holder} until {held.until:%Y-%m-%d %H:%M:%S} UTC: {held.reason}"))
 
 
-@click.command()
+@click.command(cls=Printing)
 @json_option
 @asking
 async def quarantine(client: GateClient, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from healthd.commands.options import json_option
+from healthd.commands.printing import Printing
 from healthd.commands.terminal import echo, terminal
 from healthd.commands.values import Choice, WholeNumber
 from healthd_gates.client.client import GateClient
@@ -26,7 +27,7 @@ _SHORT = 12  # characters of an id: its time to the millisecond
 _STATES = ["active", *(state.value for state in GateState)]
 
 
-@click.command("list")
+@click.command("list", cls=Printing)
 @click.option("--service", help="Those of this service only.")
 @click.option(
     "--state",
@@ -91,7 +92,7 @@ def _shortest(ids: Sequence[str]) -> int:
     return length
 
 
-@click.command()
+@click.command(cls=Printing)
 @chosen_gate
 @json_option
 @asking

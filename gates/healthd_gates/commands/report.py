@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from healthd.commands.options import json_option
+from healthd.commands.printing import Printing
 from healthd.commands.terminal import echo, terminal
 from healthd.commands.values import WholeNumber
 from healthd.units import show_duration
@@ -53,7 +54,7 @@ class Finding:
     sentence: str
 
 
-@click.command()
+@click.command(cls=Printing)
 @click.option("--service", help="The gates of this service only.")
 @click.option("--days", default=30, show_default=True, type=WholeNumber(1, 3650), help="For how many days back.")
 @json_option
