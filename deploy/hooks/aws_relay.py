@@ -1,7 +1,9 @@
 """A Lambda that brings lifecycle hooks of Amazon ECS and AWS CodeDeploy to healthd, and the answer back.
 
-It needs nothing but Python. `HEALTHD_HOOK` is the address to call, `HEALTHD_TOKEN` a token with the scope
-`gates:hooks`, `HEALTHD_PATIENCE` for how many seconds a healthd that is out of reach is waited for (900 unless given).
+It needs nothing but Lambda's Python. `HEALTHD_HOOK` is the address to call, `HEALTHD_TOKEN_PARAMETER` the name of the
+SecureString of SSM that is a token with the scope `gates:hooks`, `HEALTHD_PATIENCE` for how many seconds a healthd that
+is out of reach is waited for (900 unless given). `HEALTHD_TOKEN` in the place of the parameter is the token itself,
+which everyone reads who may read the function's configuration.
 
 What it raises fails the hook, and with it the deployment: only a pass promotes.
 """
@@ -17,6 +19,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _TIMEOUT = 10.0  # seconds
+_SSM_TIMEOUT = 2.0  # to connect, and again to read
 _ASK_AGAIN = 30
 _PATIENCE = 900.0
 _SINCE = "healthdUnreachableSince"  # seconds since 1970, in ECS's keeping between two calls
@@ -68,10 +71,11 @@ def _codedeploy(event: dict[str, Any]) -> dict[str, Any]:
 
 def _ask(event: Mapping[str, Any]) -> dict[str, Any]:
     """healthd's answer. Raises Unreachable and Refused."""
+    token = _token()
     request = urllib.request.Request(
         os.environ["HEALTHD_HOOK"],
         data=json.dumps(event).encode(),
-        headers={"Content-Type": "application/json", "Authorization": f"Bearer {os.environ['HEALTHD_TOKEN']}"},
+        headers={"Content-Type": "application/json", "Authorization": f"Bearer {token}"},
     )
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
@@ -85,3 +89,24 @@ def _ask(event: Mapping[str, Any]) -> dict[str, Any]:
         raise Unreachable(f"{type(error).__name__}: {error}") from None
     print(json.dumps(answer))
     return answer
+
+
+def _token() -> str:
+    """The token, read anew at each call, so that another one needs no new Lambda. Raises Unreachable and Refused."""
+    parameter = os.environ.get("HEALTHD_TOKEN_PARAMETER")
+    if not parameter:
+        return os.environ["HEALTHD_TOKEN"]
+    import boto3  # of Lambda's runtime
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    once = Config(connect_timeout=_SSM_TIMEOUT, read_timeout=_SSM_TIMEOUT, retries={"total_max_attempts": 1})
+    try:
+        said = boto3.client("ssm", config=once).get_parameter(Name=parameter, WithDecryption=True)
+    except ClientError as error:
+        final = error.response["Error"]["Code"] in ("AccessDeniedException", "ParameterNotFound")
+        raise (Refused if final else Unreachable)(f"SSM did not give {parameter}: {error}") from None
+    except BotoCoreError as error:
+        raise Unreachable(f"SSM did not give {parameter}: {error}") from None
+    value: str = said["Parameter"]["Value"]
+    return value

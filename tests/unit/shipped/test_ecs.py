@@ -67,7 +67,7 @@ def test_the_lambda_is_given_longer_than_the_relay_can_take() -> None:
     """By its tries and pauses: a Lambda that is ended in the middle answers nothing."""
     (options,) = [options for _, operation, options in calls() if operation == "create-function"]
     tries, pauses = aws_relay._TRIES, sum(aws_relay._PAUSE * attempt for attempt in range(1, aws_relay._TRIES))
-    assert float(str(options["timeout"])) > tries * aws_relay._TIMEOUT + pauses
+    assert float(str(options["timeout"])) > tries * (2 * aws_relay._SSM_TIMEOUT + aws_relay._TIMEOUT) + pauses
     pages = [(ROOT / page).read_text() for page in ("docs/deploy/ecs.md", "docs/hooks.md")]
     assert all(set(re.findall(r"(\d+) s are more|must be (\d+) s", page)) for page in pages)
     told = {each for page in pages for pair in re.findall(r"(\d+) s are more|must be (\d+) s", page) for each in pair}
@@ -112,6 +112,11 @@ def test_the_task_hands_over_what_the_configuration_needs() -> None:
     (stored,) = [options for _, operation, options in calls() if operation == "create-secret"]
     assert re.search(rf":secret:{stored['name']}-\w{{6}}$", secrets["HEALTHD_YAML"])
     parameters = {str(options["name"]) for _, operation, options in calls() if operation == "put-parameter"}
-    assert parameters == {arn.partition(":parameter")[2] for arn in secrets.values() if ":ssm:" in arn}
+    (relay,) = [each["Statement"][0] for each in SHOWN if "ssm:GetParameter" in json.dumps(each).split('"')]
+    assert parameters == {
+        arn.partition(":parameter")[2] for arn in (*secrets.values(), relay["Resource"]) if ":ssm:" in arn
+    }
+    (made,) = [options for _, operation, options in calls() if operation == "create-function"]
+    assert f"HEALTHD_TOKEN_PARAMETER={relay['Resource'].partition(':parameter')[2]}}}" in str(made["environment"])
     variables = re.findall(r'(?m)^variable "(\w+)"', (ECS / "main.tf").read_text())
     assert sorted(re.findall(r"-var '?(\w+)=", SHELL)) == sorted(variables)
