@@ -26,6 +26,7 @@ from healthd_gates.domain.request import VerifyRequest, Version
 from healthd_gates.engine.change_events import within_seconds
 from healthd_gates.engine.service import GateService
 from healthd_gates.sources.contract import Cursor, Look, SourceConfig, SourceUnavailable
+from healthd_gates.sources.inspection import Inspection
 from healthd_gates.store import tables as gate_tables
 from tests.fakes.monitoring import LoopClock
 
@@ -103,6 +104,9 @@ class Scripted:
             return Look(replace(counts, at=self._clock.now()), since)
         arms = counts if isinstance(counts, tuple) else (counts, None)
         return Look(Evidence(self._clock.now(), 5.0, *arms), since)
+
+    async def inspect(self) -> Inspection:
+        return Inspection({})
 
     async def close(self) -> None: ...
 

@@ -18,7 +18,7 @@ from healthd.config.model import Model, Name
 from healthd.config.sections import Group
 from healthd.monitoring.board import Board
 from healthd.units import Span
-from healthd_gates.domain.evidence import Observation
+from healthd_gates.domain.evidence import Histogram, Observation
 from healthd_gates.judge.rules import Against
 from healthd_gates.sources.contract import Arms, Series
 
@@ -115,6 +115,16 @@ class CriterionConfig(Model):
         """Return what latencies counted at these edges, in seconds, would hide of a comparison that it asks for; None
         if nothing."""
         return None
+
+    def limit_between(self, edges: Sequence[float]) -> tuple[float, float] | None:
+        """Return the bucket edges, in seconds, between which its limit of latency lies, with 0 and inf where there is
+        none; None if the limit is one of them, or there is no limit."""
+        return None
+
+    def undecided_by(self, latency: Histogram) -> bool:
+        """Return whether latencies such as these decide nothing against its limit, however many there are, as both lie
+        in one bucket."""
+        return False
 
     @property
     def bounds(self) -> tuple[Bound, ...]:

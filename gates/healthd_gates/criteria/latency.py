@@ -12,9 +12,10 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from healthd.units import Duration, show_duration
 from healthd_gates.criteria.comparison import LabelName, Weighed, check_limit_beside
 from healthd_gates.criteria.contract import Bound
-from healthd_gates.judge.arms import FAST, slower_than
+from healthd_gates.judge.arms import FAST, count_above, slower_than
 
 if TYPE_CHECKING:
+    from healthd_gates.domain.evidence import Histogram
     from healthd_gates.judge.criterion import Criterion, Frame
     from healthd_gates.judge.past import Past
 
@@ -83,6 +84,20 @@ class Latency(Weighed):
             f"criterion {self.name} compares latencies, and everything{end} is in one bucket, in which several times"
             " slower would not show"
         )
+
+    def limit_between(self, edges: Sequence[float]) -> tuple[float, float] | None:
+        if self.limit is None or self.limit in edges:
+            return None
+        below = (edge for edge in edges if edge < self.limit)
+        return max(below, default=0.0), min((edge for edge in edges if edge > self.limit), default=inf)
+
+    def undecided_by(self, latency: Histogram) -> bool:
+        around = self.limit_between(latency.edges)
+        if around is None:
+            return False
+        allowed = (1 - self.quantile) * latency.total
+        low, high = (count_above(latency, edge) if edge < inf else 0.0 for edge in around)
+        return high <= allowed < low
 
     @property
     def bounds(self) -> tuple[Bound, ...]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from math import inf
 
 import structlog
 
 from healthd.checks.failures import describe
 from healthd.runtime.deadline import DeadlineExceededError, with_deadline
+from healthd.units import show_duration
 from healthd_gates.criteria.contract import CriterionConfig
 from healthd_gates.domain.errors import InvalidRequest
 from healthd_gates.sources import build_source
@@ -42,16 +44,48 @@ async def check_before_start(
     except Exception as error:  # the boundary of a source: its bugs must not keep a gate from starting
         _log.exception("source not inspected, internal error", error=describe(error))
         return ()
+    found = with_buckets(config, found, criteria)
     if found.refused:
         raise _refusal("; ".join(found.refused))
-    return (*found.doubtful, *hidden_by_buckets(config, found, criteria))
+    return found.doubtful
 
 
-def hidden_by_buckets(config: SourceConfig, found: Inspection, criteria: Sequence[CriterionConfig]) -> tuple[str, ...]:
-    """Return which comparisons of latency the buckets that there are would hide, and the cure."""
-    every = [[edge for edge in arm.edges if edge < inf] or [inf] for arm in found.arms.values() if arm.edges]
-    hidden = [told for edges in every for each in criteria if (told := each.hidden_by(edges)) is not None]
-    return tuple(dict.fromkeys(f"{told}: {config.more_edges}" for told in hidden))
+def with_buckets(config: SourceConfig, found: Inspection, criteria: Sequence[CriterionConfig]) -> Inspection:
+    """Return an inspection with what the buckets that there are would hide of these criteria, and the cure.
+
+    A critical limit below the first edge of the candidate is refused: nothing would ever be proven to be below it.
+    Between two edges, or where only the baseline has buckets yet, the release may decide it.
+    """
+    refused, doubtful = [*found.refused], [*found.doubtful]
+    for name, arm in found.arms.items():
+        edges = [edge for edge in arm.edges if edge < inf] or [inf]
+        for each in criteria if arm.edges else ():
+            if (told := each.hidden_by(edges)) is not None:
+                doubtful.append(f"{told}: {config.more_edges}")
+            if (around := each.limit_between(edges)) is None or (around[0] > 0 and around[1] == inf):
+                continue  # buckets that end below a limit are told by the source
+            never = each.critical and name == "candidate" and around[0] == 0
+            hidden = (f"criterion {each.name} {_hidden(it, *around)}: {edge_at(it)}" for it in each.latency_limits)
+            (refused if never else doubtful).extend(hidden)
+    return replace(found, refused=tuple(dict.fromkeys(refused)), doubtful=tuple(dict.fromkeys(doubtful)))
+
+
+def edge_at(limit: float) -> str:
+    """Return the remedy for buckets in which a limit of latency, in seconds, is hidden."""
+    return (
+        f'put an edge at the limit where the histogram is written (le="{limit:g}" in seconds), or the limit at an edge'
+    )
+
+
+def _hidden(limit: float, low: float, high: float) -> str:
+    shown = show_duration(limit)
+    if low:
+        return (
+            f"has a limit of {shown}, and buckets end at {show_duration(low)} and {show_duration(high)}: between the"
+            " two nothing is ever proven"
+        )
+    first = f"everything up to {show_duration(high)} is in the first bucket" if high < inf else "there is one bucket"
+    return f"has a limit of {shown}, and {first}, so that nothing is ever proven to be below the limit"
 
 
 async def doubts_about(source: Source) -> tuple[str, ...]:

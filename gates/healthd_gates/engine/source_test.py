@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from healthd.runtime.deadline import DeadlineExceededError, with_deadline
+from healthd.units import show_duration
 from healthd_gates.criteria.contract import CriterionConfig
 from healthd_gates.domain.evidence import Counts, Evidence, Histogram
 from healthd_gates.domain.standing import Bound
 from healthd_gates.engine.observer import Traffic
-from healthd_gates.engine.source_check import hidden_by_buckets, inspected, without_answer
+from healthd_gates.engine.source_check import edge_at, inspected, with_buckets, without_answer
 from healthd_gates.judge import explain
 from healthd_gates.judge.quantiles import known_quantile
 from healthd_gates.sources import build_source
@@ -119,12 +120,13 @@ async def try_source(
     """Read a source as a gate would, of one that `ramps` if so: the last minutes if it keeps history, else for
     `seconds`.
 
-    What its buckets would hide of `criteria` is doubtful. Raises ArmError for arms that it cannot tell apart.
+    What its buckets would hide of `criteria` is told, and refused where a start is. Raises ArmError for arms that it
+    cannot tell apart.
     """
     source, inspection, problems = None, Inspection({}), list[str]()
     try:
         source = build_source(config, arms, context)
-        inspection = await inspected(source, _INSPECTION)
+        inspection = with_buckets(config, await inspected(source, _INSPECTION), criteria)
         past = list[Evidence]()
         if any(arm.counts is not None for arm in inspection.arms.values()) or not config.counts_requests:
             pass  # the counts that it has already, or none that it will ever have
@@ -150,14 +152,24 @@ async def try_source(
     missing += [_miscounted(name, arm.counts) for name, arm in seen.items() if arm.counts and _is_torn(arm.counts)]
     if not config.tells_apart(arms):
         missing.append("both versions are counted by the same numbers: use $version, $target or a label")
-    hidden = hidden_by_buckets(config, inspection, criteria)
+    missing += _undecided(judged[0].latency if judged else None, criteria)
     beyond = [_beyond(name, arm) for name, arm in seen.items() if arm.bounds.get(min(QUANTILES)) is Bound.ABOVE]
     if refused:  # which says of all lines or series what a look says of a few
         problems = []
     newest = {_NUMBER.sub("", problem): problem for problem in problems}.values()
-    doubtful = dict.fromkeys((*inspection.doubtful, *inspection.unseen, *newest, *hidden, *beyond))
+    doubtful = dict.fromkeys((*inspection.doubtful, *inspection.unseen, *newest, *beyond))
     gaps = sum(each.gaps for each in past)
     return SourceTested(config.kind, seen, gaps, refused, missing, tuple(doubtful), config.counts_requests, ramps)
+
+
+def _undecided(latency: Histogram | None, criteria: Sequence[CriterionConfig]) -> list[str]:
+    return [
+        f"criterion {each.name} would stay open: its limit of {show_duration(limit)} and what it judges are in the same"
+        f" bucket: {edge_at(limit)}"
+        for each in criteria
+        if latency is not None and each.critical and each.undecided_by(latency)
+        for limit in each.latency_limits
+    ]
 
 
 def _is_torn(counts: Counts) -> bool:

@@ -148,7 +148,7 @@ REASONS = {
     Reason.CRASH_LOOPING: "The candidate's processes start again and again; what they fail as they die nobody counts.",
     Reason.RESTARTED: "A process of the candidate began anew: nothing passes until its processes stay alive.",
     Reason.UNREACHABLE: "A process of the candidate cannot be reached: nothing passes until all of them can.",
-    Reason.TOO_COARSE: "The buckets of latency are too coarse for the comparison that the policy asks for: add edges.",
+    Reason.TOO_COARSE: "The buckets of latency are too coarse for what the policy asks: add edges, one at the limit.",
     Reason.NOT_ENOUGH_EVIDENCE: "The time is up and the evidence does not suffice.",
     Reason.BASELINE_ALREADY_BAD: "The baseline is in trouble too.",
 }

@@ -124,8 +124,10 @@ class Latency(Weighed):
 
     @property
     def is_too_coarse(self) -> bool:
-        """True if a comparison is asked for that the buckets do not allow."""
+        """True if a limit or a comparison is asked for that the buckets do not tell."""
         hidden = self._before is not None and self._before.uncompared
+        if self._against_limit is not None and self._against_limit.too_coarse:
+            hidden = hidden or self._against_limit.looks_needed() == inf
         return hidden or (self._against_baseline is not None and self._against_baseline.is_too_coarse)
 
     def _shown_of_total(self, _finding: Finding) -> str:
@@ -140,7 +142,8 @@ class Latency(Weighed):
             parts.append(f"limit {explain.seconds(self._rule.limit)}")
         if finding is Finding.OPEN and self._against_limit and self._against_limit.too_coarse:
             low, high = (explain.seconds(edge) for edge in self._against_limit.around)
-            parts.append(f"buckets too coarse between {low} and {high}")
+            edge = f'put an edge at the limit, le="{self._rule.limit:g}" in seconds'
+            parts.append(f"buckets too coarse between {low} and {high}: {edge}")
         if self._before:
             usual, hidden = self._before.usual, self._before.hidden
             parts.append(explain.before(usual, self._before.allowed, self._rule.limit, explain.seconds, hidden))

@@ -114,9 +114,10 @@ def _values(found: Sequence[Metric], selectors: Mapping[Family, Selector], other
 
 def _declared(found: Sequence[Metric]) -> set[str]:
     """Return the names of the series that a page declares and does not have yet: a metric with labels has none before
-    the first request."""
+    the first request. Samples that are not beside their declaration are there all the same."""
     empty = [family.name for family in found if not family.samples]
-    return {name + suffix for name in empty for suffix in ("", "_total", "_count", "_sum", "_bucket")}
+    there = {sample.name for family in found for sample in family.samples}
+    return {name + suffix for name in empty for suffix in ("", "_total", "_count", "_sum", "_bucket")} - there
 
 
 def _arm(

@@ -33,7 +33,8 @@ async def asked(folder: Path, target: str, source: dict[str, Any], *words: str) 
     service = {"targets": {"green": target}, "source": source, "policy": "plain"}
     routes, misnamed = ({"criteria": [{"kind": "error_rate", "by": label}]} for label in ("route", "rout"))
     tardy = {"criteria": [{"kind": "error_rate"}, {"kind": "latency", "limit": "2s", "by": "route"}]}
-    policies = {"plain": policy, "slow": slow, "routes": routes, "misnamed": misnamed, "tardy": tardy}
+    quick = {"criteria": [{"kind": "error_rate"}, {"kind": "latency", "limit": "100ms"}]}
+    policies = {"plain": policy, "slow": slow, "quick": quick, "routes": routes, "misnamed": misnamed, "tardy": tardy}
     document = {"policies": policies, "services": {"api": service}}
     file.write_text(json.dumps(document))
     command = ["source", "test", "api", "--for", "2", "-c", str(file), *words]
@@ -46,6 +47,7 @@ async def asked(folder: Path, target: str, source: dict[str, Any], *words: str) 
         ({}, (), 0, "A gate under plain could be judged by this."),
         ({}, ("--policy", "slow"), 1, "no latencies are seen"),
         ({"latency": "seconds_bucket"}, ("--policy", "slow"), 0, "end at 500ms, below the limit of 2s"),
+        ({"latency": "seconds_bucket"}, ("--policy", "quick"), 1, "put an edge at the limit where the histogram is"),
         ({"errors": 'requests_total{status=~"5.."}'}, (), 1, "no series of requests_total has the label status"),
         ({"requests": "request_total"}, (), 1, "Did you mean requests_total?"),
         ({"requests": 'requests_total{version="$version"}'}, (), 3, "say which one with --version"),

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from healthd_gates.domain.request import Version
 from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.source_check import check_before_start, doubts_about
 from healthd_gates.sources.contract import Arm, Arms, Look, SourceContext, SourceUnavailable
-from healthd_gates.sources.inspection import Inspection
+from healthd_gates.sources.inspection import ArmInspection, Inspection
 from tests.fakes.gates import (
     Script,
     Scripted,
@@ -195,3 +196,49 @@ async def test_a_start_or_a_verdict_whose_caller_goes_asks_no_more(monkeypatch: 
 
 def _scripted() -> Scripted:
     return Scripted(ScriptedConfig(), Arms("api", Arm("2")), SourceContext(LoopClock(), str))
+
+
+@pytest.mark.parametrize(
+    ("edges", "limit", "more", "refused", "told"),
+    [
+        ((1.0, 10.0, inf), "500ms", {}, True, "everything up to 1s is in the first bucket"),
+        ((inf,), "500ms", {}, True, "there is one bucket"),
+        ((1.0, 10.0, inf), "500ms", {"critical": False}, False, "everything up to 1s is in the first bucket"),
+        ((1.0, 10.0, inf), "3s", {}, False, "and buckets end at 1s and 10s: between the two nothing is ever proven"),
+        ((0.5, 10.0, inf), "500ms", {}, False, ""),
+        ((), "500ms", {}, False, ""),
+    ],
+)
+async def test_a_limit_that_the_buckets_hide_is_refused_where_nothing_could_be_proven(
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    edges: tuple[float, ...],
+    limit: str,
+    more: dict[str, Any],
+    refused: bool,
+    told: str,
+) -> None:
+    """With the cure. Between two edges a quicker version is proven, so that it is only told."""
+    found = Inspection({"candidate": ArmInspection(edges=edges)})
+    monkeypatch.setattr(Scripted, "inspect", _answers(found), raising=False)
+    criteria = [{"kind": "error_rate"}, {"kind": "latency", "limit": limit, **more}]
+    async with replica(file, config(policy={"criteria": criteria})) as running:
+        try:
+            notes = "; ".join((await running.keeper.start(request(), caller="ci")).notes)
+        except InvalidRequest as refusal:
+            notes, was_refused = str(refusal.fields["problem"]), True
+        else:
+            was_refused = False
+    assert was_refused is refused
+    assert told in notes
+    assert ('put an edge at the limit where the histogram is written (le="' in notes) is bool(told)
+
+
+async def test_buckets_of_the_baseline_refuse_no_release(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The candidate, which has none before it starts, may be the one that has the edge."""
+    arms = {"candidate": ArmInspection(), "baseline": ArmInspection(edges=(1.0, 10.0, inf))}
+    monkeypatch.setattr(Scripted, "inspect", _answers(Inspection(arms)), raising=False)
+    criteria = [{"kind": "error_rate"}, {"kind": "latency", "limit": "500ms"}]
+    async with replica(file, config(policy={"criteria": criteria})) as running:
+        gate = await running.keeper.start(request(), caller="ci")
+        assert "nothing is ever proven to be below the limit" in gate.notes[0]

@@ -174,3 +174,23 @@ def test_an_arm_without_latencies_has_no_quantiles() -> None:
     assert (ArmSeen(None, 0.0).quantiles, ArmSeen(None, 0.0).bounds, ArmSeen(None, 0.0).per_minute(5)) == ({}, {}, 0.0)
     empty = ArmSeen(counts(0, 0, 0, 0, 0), 60.0)
     assert set(empty.quantiles.values()) == {None}
+
+
+@pytest.mark.parametrize(
+    ("limit", "buckets", "missing"),
+    [
+        ("3s", (0, 900, 100), True),
+        ("3s", (1000, 0, 0), False),
+        ("3s", (0, 0, 1000), False),
+        ("1s", (0, 900, 100), False),
+    ],
+)
+async def test_a_quantile_in_the_bucket_of_the_limit_could_not_be_judged(
+    limit: str, buckets: tuple[float, ...], missing: bool
+) -> None:
+    """With the cure. In another bucket, or with an edge at the limit, it is."""
+    Remembering.past = lambda _at: (counts(1000, 0, *buckets, edges=(1.0, 10.0, INF)), None)
+    policy = Policy.model_validate({"criteria": [{"kind": "latency", "limit": limit, "quantile": 0.5}]})
+    found = await read(edges=policy.criteria[0].latency_limits, criteria=policy.criteria)
+    assert found.able is not missing
+    assert ('put an edge at the limit where the histogram is written (le="3"' in " ".join(found.missing)) is missing

@@ -117,7 +117,9 @@ def test_limit_inside_a_bucket_stays_open() -> None:
     standing = until_verdict(judge(1.7), [slow_interval(between)] * 183)
     assert standing.verdict is Verdict.INCONCLUSIVE
     assert standing.criteria[0].finding is Finding.OPEN
-    assert "buckets too coarse between 1 s and 2.5 s" in standing.criteria[0].sentence
+    assert standing.reason is Reason.TOO_COARSE
+    cure = 'buckets too coarse between 1 s and 2.5 s: put an edge at the limit, le="1.7" in seconds'
+    assert cure in standing.criteria[0].sentence
 
 
 def test_limit_beyond_all_edges_never_fails() -> None:

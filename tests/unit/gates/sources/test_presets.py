@@ -216,6 +216,25 @@ async def test_a_fresh_page_without_a_request_is_no_missing_metric() -> None:
     )
 
 
+async def test_samples_apart_from_their_declaration_are_there() -> None:
+    """As a page writes them that does not keep those of a metric together."""
+    config = scrape("prom_client")
+    page = """# TYPE up gauge
+# TYPE http_request_duration_seconds histogram
+up 1
+http_request_duration_seconds_bucket{status_code="200",le="+Inf"} 5
+http_request_duration_seconds_count{status_code="200"} 5
+"""
+
+    async def get(_address: str, _accept: str) -> tuple[str, str]:
+        return page, PLAIN
+
+    selectors = {"candidate": config.selectors("candidate", CANDIDATE)}
+    found = await inspect({"candidate": ["http://a/metrics"]}, selectors, config.written, get, (), "prom_client")
+    assert found.arms["candidate"].series["requests"] == 1
+    assert found.unseen == ()
+
+
 def test_the_process_own_metrics_are_not_the_presets() -> None:
     """Where only these are missing, the exporter counts requests all the same."""
     selectors = {
