@@ -13,7 +13,7 @@ from healthd.commands.asking import ask, refuse_incomplete
 from healthd.commands.options import json_option
 from healthd.commands.terminal import plain
 from healthd.commands.values import Choice
-from healthd.config.incident import Impact, IncidentState
+from healthd.config.incident import OVER, Impact, IncidentState
 
 _STATES = Choice(get_args(IncidentState))
 _IMPACTS = Choice(get_args(Impact))
@@ -26,7 +26,9 @@ def _times(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of planned maintenance."""
     for option in (
         click.option("--to", metavar="TIME", help="End of planned maintenance."),
-        click.option("--for", metavar="DURATION", help="Length of planned maintenance, instead of --to."),
+        click.option(
+            "--for", metavar="DURATION", help="Length of planned maintenance from its begin, instead of --to."
+        ),
         click.option("--from", metavar="TIME", help="Begin of planned maintenance, as 2026-12-01T01:00:00Z."),
     ):
         command = option(command)
@@ -90,7 +92,8 @@ def update(id: str, as_json: bool, **given: Any) -> None:  # noqa: A002 - click 
 @click.option("--text", metavar="TEXT", help="What customers read about its end.")
 @json_option
 def resolve(id: str, text: str | None, as_json: bool) -> None:  # noqa: A002
-    """Say that the incident ID is over, or take an announcement from the page."""
+    """Say that the incident ID is over, or take an announcement from the page. Planned maintenance is completed now, or
+    cancelled where it has not begun."""
     body = _given({"text": text, "state": "resolved"})
     _print(ask("POST", f"{_path(id)}/updates", "stored", body=body), as_json=as_json)
 
@@ -112,7 +115,7 @@ def withdraw(id: str, as_json: bool) -> None:  # noqa: A002
 def list_incidents(every: bool, as_json: bool) -> None:
     """List the incidents that are open."""
     document = ask("GET", "/incidents", "incidents")
-    shown = [it for it in document["incidents"] if every or it["state"] not in ("resolved", "completed")]
+    shown = [it for it in document["incidents"] if every or it["state"] not in OVER]
     if as_json:
         click.echo(json.dumps({**document, "incidents": shown}, indent=2))
     for each in () if as_json else shown:

@@ -12,10 +12,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 IncidentState = Literal["investigating", "identified", "monitoring", "resolved"]
 Impact = Literal["none", "degraded", "outage"]
-Standing = Literal["investigating", "identified", "monitoring", "resolved", "scheduled", "in_progress", "completed"]
-"""State of an incident, or of planned maintenance, which has the last three by its times."""
+Standing = Literal[
+    "investigating", "identified", "monitoring", "resolved", "scheduled", "in_progress", "completed", "cancelled"
+]
+"""State of an incident, or of planned maintenance: `scheduled`, `in_progress` and `completed` by its times, `cancelled`
+where somebody ended it before its begin."""
 Effect = Literal["none", "degraded", "outage", "maintenance"]
-_OVER = ("resolved", "completed")
+OVER: tuple[Standing, ...] = ("resolved", "completed", "cancelled")
 
 
 class Update(BaseModel):
@@ -41,7 +44,7 @@ class Update(BaseModel):
 
     @property
     def is_over(self) -> bool:
-        return self.state in _OVER
+        return self.state in OVER
 
     def until(self, moment: datetime) -> Iterator[Update]:
         """Yield what follows from its times alone, up to a moment: that the maintenance has begun, and is over."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from healthd.config.incident import Standing, Update
 from healthd.config.public_page import Component
+from healthd.units import stamp
 from healthd.web.caller import Caller
 from healthd.web.new_window import NewWindow, ends_too_early
 from healthd.web.parsing import validated
@@ -44,7 +45,7 @@ def following(last: Update, wanted: NewUpdate, now: datetime) -> dict[str, Any]:
     if wanted.state == "resolved":
         if wanted.is_moved:
             raise Problem(422, "Invalid update", "write state, which ends it now, or other times, not both")
-        return {"state": "completed"}
+        return {"state": "cancelled"} if last.state == "scheduled" else {"state": "completed", "ends": now}
     if wanted.state is not None:
         raise Problem(422, "Invalid update", "state: planned maintenance has it by its times; only resolved ends it")
     if not wanted.is_moved:
@@ -70,7 +71,7 @@ def _times(
     elif ends - begins > _LONGEST:
         told = "to must be within a year after from"
     elif ends <= max(now, begins):
-        told = ends_too_early(lasts)
+        told = ends_too_early(lasts) + (f": it counts from the begin, {stamp(begins)}" if start and lasts else "")
     else:
         return begins, ends
     raise Problem(422, f"Invalid {what}", told)

@@ -15,7 +15,7 @@ def reopening(incident: Incident, wanted: NewUpdate) -> dict[str, Any]:
     is over, which nobody asked to open, and 422."""
     last = incident.last
     if not wanted.reopen:
-        if last.is_over and wanted.state is not None:
+        if last.is_over and (wanted.state is not None or (last.state == "cancelled" and wanted.is_moved)):
             raise _over(incident, wanted)
         return {}
     if not last.is_over:
@@ -31,7 +31,7 @@ def reopening(incident: Incident, wanted: NewUpdate) -> dict[str, Any]:
 
 def _over(incident: Incident, wanted: NewUpdate) -> Problem:
     end = incident.turned
-    by = "" if end.starts else f", by {end.author}"  # planned maintenance ends by its times too
+    by = "" if end.state == "completed" else f", by {end.author}"  # planned maintenance ends by its times too
     told = f"it is {end.state} since {stamp(end.at)}{by}: to add a text leave the state out (`healthd incident update`)"
     if wanted.state != "resolved":
         told += '; to open it again say so (`healthd incident update --reopen`, or "reopen": true)'

@@ -42,6 +42,7 @@ class Words:
     scheduled: str
     in_progress: str
     completed: str
+    cancelled: str
     uptime: str
     one_day: str
     history_as_of: str

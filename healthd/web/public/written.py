@@ -80,7 +80,7 @@ class NewUpdate(Whole, Model):
     text: Text = ""
     """Text of the update; line breaks begin paragraphs."""
     state: IncidentState | None = None
-    """State of the incident from now on; `resolved` ends it."""
+    """State of the incident from now on; `resolved` ends it, and cancels planned maintenance that has not begun."""
     reopen: bool = False
     """Open again what is over: `investigating`, where no `state` is given. Planned maintenance is opened again by new
     times alone."""
@@ -95,7 +95,7 @@ class NewUpdate(Whole, Model):
     end: Annotated[Time | None, Field(alias="to")] = None
     """Another end of planned maintenance."""
     lasts: Annotated[Duration | None, Field(alias="for")] = None
-    """Length of planned maintenance, instead of its end."""
+    """Length of planned maintenance from its begin, instead of its end."""
 
     @property
     def is_moved(self) -> bool:

@@ -261,7 +261,7 @@ async def test_by_the_form_and_by_the_command(open_site: Open, monkeypatch: pyte
     assert html.count('<option value="">degraded; ') == html.count('<option value="">investigating; ') == 1
     over = {"act": "update", "incident": incident.id, "state": "resolved", "text": "", "token": "both-token"}
     assert (await press(client, over, **reads))[0] == 303
-    assert (site.incidents.all()[0].last.state, site.windows.all()) == ("completed", [])
+    assert (site.incidents.all()[0].last.state, site.windows.all()) == ("cancelled", [])
     monkeypatch.setenv("HEALTHD_URL", str(client.make_url("")))
     monkeypatch.setenv("HEALTHD_TOKEN", "both-token")
 
@@ -272,3 +272,36 @@ async def test_by_the_form_and_by_the_command(open_site: Open, monkeypatch: pyte
     assert "New database: maintenance of Checkout, scheduled, " in made.output
     listed = await healthd("list")
     assert listed.output.count("maintenance of Checkout, scheduled") == 1
+    assert "cancelled" not in listed.output
+    assert "maintenance of Checkout, cancelled, " in (await healthd("list", "--all")).output
+
+
+async def test_what_is_cancelled_before_its_begin_is_not_completed(open_site: Open) -> None:
+    """Customers read of work that never was as cancelled, with the times that it was planned for."""
+    site, client = await open_site(**OPTIONS)
+    _, made = await call(client, {**TEXT, "from": at(site, 24), "for": "2h", "window": True})
+    path = f"/incidents/{made['id']}/updates"
+    status, done = await call(client, {"state": "resolved", "text": "It is not needed."}, path)
+    assert (status, done["state"], site.windows.all()) == (201, "cancelled", [])
+    assert (done["from"], done["to"]) == (made["from"], made["to"])
+    for language, word in (("en", "Cancelled"), ("de", "Abgesagt"), ("fr", "Annulé"), ("es", "Cancelado")):
+        page = await seen(client, f"/status/shop?lang={language}")
+        assert f"<strong>{word}</strong>" in page.rpartition("<h2")[2]
+        assert f"&lt;strong&gt;{word}&lt;/strong&gt;" in await seen(client, f"/status/shop/feed.atom?lang={language}")
+    site.clock.seconds += 24.5 * HOUR
+    assert [it.state for it in site.incidents.all()[0].updates] == ["scheduled", "cancelled"]
+    status, refused = await call(client, {"for": "30h"}, path)
+    assert (status, "it is cancelled since" in refused["detail"], ", by both" in refused["detail"]) == (409, True, True)
+    status, again = await call(client, {"for": "30h", "reopen": True}, path)
+    assert (status, again["state"]) == (201, "in_progress")
+
+
+async def test_what_ends_early_has_the_times_that_were(open_site: Open) -> None:
+    site, client = await open_site(**OPTIONS)
+    _, made = await call(client, {**TEXT, "for": "2h"})
+    path = f"/incidents/{made['id']}/updates"
+    site.clock.seconds += HOUR
+    status, refused = await call(client, {"for": "30m"}, path)
+    assert (status, refused["detail"].endswith(f"longer for: it counts from the begin, {made['from']}")) == (422, True)
+    _, done = await call(client, {"state": "resolved"}, path)
+    assert (done["state"], done["from"], done["to"]) == ("completed", made["from"], done["since"])
