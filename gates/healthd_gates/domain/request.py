@@ -6,9 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import inf
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+    model_validator,
+)
 
 from healthd.config.model import Model, Name, one_line
 from healthd.labels import LabelName as LabelName
@@ -101,6 +108,15 @@ class VerifyRequest(Model):
         if self.baseline is not None and self.baseline == self.candidate:
             raise ValueError("baseline is the candidate itself: name the version before it, or leave it out")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what an earlier release does not know, unless it is asked for: such a replica can then run the gate
+        too, and the request keeps the hash by which its gate is joined."""
+        body: dict[str, Any] = handler(self)
+        if not self.awaits_switch:
+            body.pop("awaits_switch", None)
+        return body
 
 
 class ActionTest(Model):

@@ -89,3 +89,29 @@ async def test_a_gate_that_an_earlier_version_stored_is_joined(file: Path) -> No
             await connection.execute(sa.update(tables.gates).where(tables.gates.c.id == gate.id).values(**old))
         again = await running.keeper.start(asked, caller="ci", idempotency_key="run-77", joins_for=900)
         assert again.id == gate.id
+
+
+async def test_what_is_not_asked_for_is_not_stored(file: Path) -> None:
+    """During an upgrade both releases run: the earlier one refuses to run a gate whose request it does not know all
+    of, and the later one joins by the hash of the earlier one's fields."""
+    known = ("service", "candidate", "policy", "baseline", "rollback_window", "rollback", "lock", "override")
+    asked = request(deployment=Deployment(id="77"))
+    async with replica(file, config(policy=QUICK)) as running:
+        gate = await running.keeper.start(asked, caller="ci", idempotency_key="run-77", joins_for=900)
+        query = sa.select(tables.gates.c.request, tables.gates.c.request_hash).where(tables.gates.c.id == gate.id)
+        async with running.database.read() as connection:
+            stored = (await connection.execute(query)).one()
+    body = json.loads(stored.request)
+    assert set(body) == {*known, "deployment"}
+    del body["deployment"]
+    assert stored.request_hash == sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+async def test_what_is_asked_for_is_stored(file: Path) -> None:
+    """A replica that does not know the wait for a switch must not judge such a gate."""
+    async with replica(file, config(policy=QUICK)) as running:
+        asked = request().model_copy(update={"awaits_switch": True})
+        gate = await running.keeper.start(asked, caller="ci")
+        query = sa.select(tables.gates.c.request).where(tables.gates.c.id == gate.id)
+        async with running.database.read() as connection:
+            assert json.loads((await connection.execute(query)).scalar_one())["awaits_switch"] is True
