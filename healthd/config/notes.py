@@ -31,6 +31,7 @@ def notes_on(settings: Settings) -> Iterator[str]:
     wanted = [name for name, check in settings.active_checks.items() if check.spread is not None]
     if wanted and not settings.spread_checks:
         yield f"checks.{wanted[0]}.spread: {_NONE_IS_SPREAD}"
+    yield from _notes_on_notifiers(settings)
     yield from _notes_on_auth(settings.auth)
     yield from notes_on_callers(settings.auth, "checks", settings.checks)
     yield from notes_on_callers(settings.auth, "groups", {*OWN_GROUPS, *settings.groups})
@@ -43,6 +44,15 @@ def notes_on_callers(auth: Auth, section: str, known: Collection[str]) -> Iterat
     stand in a file that several environments share, and a pattern may match later."""
     for caller, name in auth.strangers(section, known):
         yield f"auth: {caller} is bound to {not_under(section, name, known)}"
+
+
+def _notes_on_notifiers(settings: Settings) -> Iterator[str]:
+    """Yield a note for each notifier that tells nobody. One with a route in another environment is none of them: the
+    file is that one's too."""
+    routed = {name for route in settings.routes for name in route.to}
+    for name in settings.active_notifiers:
+        if name not in routed:
+            yield f"notifiers.{name}: no route leads to it, so it sends nothing: write `routes: [{{to: {name}}}]`"
 
 
 def _notes_on_auth(auth: Auth) -> Iterator[str]:

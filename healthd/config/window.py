@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 WindowKind = Literal["maintenance", "silence", "pause", "acknowledgement", "freeze"]
 Labelled = Mapping[str, Names]
 _MINUTE = timedelta(minutes=1)
+_DAY, _WEEK, _AHEAD = 86400.0, timedelta(days=8), timedelta(days=400)
+_GAPLESS_STEPS = 3000
 
 
 class Times(Whole):
@@ -64,6 +66,18 @@ class Times(Whole):
         length = timedelta(seconds=self.lasts)
         start = _last_start(self._trigger(), moment.astimezone(UTC), length)
         return start + length if start is not None else None
+
+    def has_no_gap(self, moment: datetime) -> bool:
+        """Return whether it is in force at every time from a moment on, for as long as `_AHEAD`. Where it lasts less
+        than `_GAPLESS_STEPS` allows to look so far, False."""
+        covered = moment
+        for _ in range(_GAPLESS_STEPS):
+            if (end := self.until(covered)) is None:
+                return False
+            covered = end
+            if covered >= moment + (_AHEAD if self.lasts is None or self.lasts >= _DAY else _WEEK):
+                return True
+        return False
 
     def next_start(self, moment: datetime) -> datetime | None:
         """Return the first start after a moment that the window does not cover; None if there is none."""
@@ -159,11 +173,13 @@ def subjects_of(kind: WindowKind) -> tuple[str, ...]:
 
 
 def notes_on_times(section: str, windows: Sequence[Times]) -> Iterator[str]:
-    """Yield a note for each window that is over. It is no error: a file that was valid stays so."""
+    """Yield a note for each window that is over, or never is. Neither is an error: a file that was valid stays so."""
     now = datetime.now(UTC)
     for number, window in enumerate(windows):
         if window.end is not None and window.end <= now:
             yield f"{section}.{number}: ended at {stamp(window.end)}: take it out"
+        elif window.cron is not None and window.has_no_gap(now):
+            yield f"{section}.{number}: always in force: it begins again before its `for` is over: write a shorter one"
 
 
 def nothing_covered(what: str, patterns: Names, labels: Labelled, known: Mapping[str, Mapping[str, str]]) -> str:

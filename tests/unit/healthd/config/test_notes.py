@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import pytest
 from pydantic import SecretStr
 
 from healthd.config.secret_notes import notes_on_secrets
 from healthd.config.settings import Settings
 from healthd_gates.config.settings import Config
+
+PUSH: dict[str, Any] = {"source": {"kind": "push"}}
 
 
 def test_words_that_are_set_aside_are_told_with_their_place() -> None:
@@ -70,6 +73,49 @@ def test_what_a_token_is_bound_to_and_nothing_has_is_told() -> None:
         "auth: ci is bound to 'shp', which is not under services; did you mean shop?",
         "auth: watch is bound to 'db-?', which is not under checks",
     ]
+
+
+def test_a_notifier_that_tells_nobody_is_told() -> None:
+    """A route of another environment is enough: files are shared; what is off is left out as it is."""
+    hook = {"kind": "webhook", "url": "https://hooks.example.com/x"}
+    given = {
+        "checks": {"self": {"kind": "process"}},
+        "notifiers": {"team": hook, "lost": hook, "off": {**hook, "enabled": False}, "live": hook},
+        "routes": [{"to": "team"}, {"to": "live", "environment": "elsewhere"}],
+    }
+    assert Settings.model_validate(given).notes == [
+        "notifiers.lost: no route leads to it, so it sends nothing: write `routes: [{to: lost}]`"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cron", "lasts", "always"),
+    [
+        ("0 3 * * *", "26h", True),
+        ("0 3 * * *", "24h", True),
+        ("*/5 * * * *", "5m", True),
+        ("0 0 1 * *", "31d", True),
+        ("0 0 1 * *", "30d", False),
+        ("0 3 * * *", "23h", False),
+        ("* * * * MON-FRI", "2h", False),
+    ],
+)
+def test_a_window_that_is_always_in_force_is_told(cron: str, lasts: str, always: bool) -> None:
+    """It is meant for an hour of the night, and holds back every notice."""
+    window = {"cron": cron, "for": lasts, "reason": "x"}
+    given = {"maintenance": [{**window, "checks": "*"}], "silences": [{**window, "checks": "*"}], "freeze": [window]}
+    config = Config.model_validate({"checks": {"self": {"kind": "process"}}, "services": {"shop": PUSH}, **given})
+    told = [note.partition(": always in force")[0] for note in config.notes if "always in force" in note]
+    assert told == (["maintenance.0", "silences.0", "freeze.0"] if always else [])
+
+
+def test_a_day_of_25_hours_is_a_gap() -> None:
+    """Once a year, where clocks change."""
+    window = {"cron": "0 3 * * *", "for": "24h", "reason": "x", "checks": "*"}
+    checks = {"self": {"kind": "process"}}
+    for zone, told in (("UTC", 1), ("Europe/Berlin", 0)):
+        given = {"checks": checks, "silences": [{**window, "timezone": zone}]}
+        assert len(Settings.model_validate(given).notes) == told
 
 
 def test_windows_that_are_over_are_told() -> None:
