@@ -12,6 +12,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from healthd.config.indentation import indented_too_little
 from healthd.config.options import options_at
 from healthd.config.places import KeyPath, Problem, has, place_of, value_at
+from healthd.config.synonyms import meant_by
 from healthd.nearest import did_you_mean, nearest
 from healthd.wording import shape_in_words
 
@@ -89,7 +90,7 @@ def _written(node: Any, location: KeyPath) -> Iterator[str | int]:
 def meant(model: type[BaseModel], tree: Any, where: KeyPath) -> str:
     """Return a suggestion for an option that does not exist: `; did you mean interval?`."""
     known = options_at(model, tree, where[:-1])
-    alike = nearest(str(where[-1]), known)
+    alike = meant_by(str(where[-1]), known) or nearest(str(where[-1]), known)
     if alike is not None:
         return f"; did you mean {alike}?"
     if elsewhere := indented_too_little(model, tree, where):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 from pydantic import BaseModel, ModelWrapValidatorHandler, ValidationError, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
+from healthd.config.synonyms import meant_by
 from healthd.nearest import nearest
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ class Whole(BaseModel):
         """Return the options that are wrong, and those that a misspelt one was probably meant for."""
         known = {field.alias or name for name, field in cls.model_fields.items()}
         wrong = {str(each["loc"][0]) for each in found if each["loc"]}
-        return wrong | {alike for name in wrong - known if (alike := nearest(name, known)) is not None}
+        return wrong | {
+            alike for name in wrong - known if (alike := meant_by(name, known) or nearest(name, known)) is not None
+        }
 
 
 def _again(detail: ErrorDetails) -> InitErrorDetails:
