@@ -199,7 +199,9 @@ class GateStore:
                 return False
             last = sa.select(sa.func.max(table.c.position)).where(table.c.gate_id == gate_id)
             position = ((await connection.execute(last)).scalar_one_or_none() or 0) + 1
-            row = {"gate_id": gate_id, "position": position, "push_id": pushed.id, "body": pushed.model_dump_json()}
+            # Without what was not pushed: an earlier release, which may run the gate, refuses what it does not know.
+            body = pushed.model_dump_json(exclude_defaults=True)
+            row = {"gate_id": gate_id, "position": position, "push_id": pushed.id, "body": body}
             await connection.execute(sa.insert(table).values(row))
             entry = AuditEntry(caller, "gate.push", gate_id, {"id": pushed.id})
             await write_audit(connection, await self.database.moment(connection), entry)

@@ -1,6 +1,7 @@
 """The ledger on SQLite and on PostgreSQL: two replicas, each with connections of its own, on one database."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -334,6 +335,23 @@ async def test_attempts_that_a_kill_cuts_off_are_counted_apart_and_have_an_end(s
     told = [event.body["detail"] for event in await right.gate_store.events(owned.gate.id, 0) if "try" in event.body]
     assert len(told) == 14
     assert "10 times in a row" in told[-1]
+
+
+async def test_what_was_not_pushed_is_not_stored(sides: tuple[Side, Side]) -> None:
+    """During an upgrade the earlier release may run the gate: it refuses a push with a field that it does not know."""
+    left, _ = sides
+    gate = (await left.start()).gate
+    counts = {"requests": 9, "errors": 1, "by": {"route": {"/": {"requests": 9, "errors": 1}}}}
+    pushed = PushedEvidence.model_validate({"id": "1", "candidate": counts})
+    assert await left.gate_store.push(gate.id, pushed, "lb")
+    async with left.database.read() as connection:
+        body = (
+            await connection.execute(
+                sa.select(gate_tables.gate_pushes.c.body).where(gate_tables.gate_pushes.c.gate_id == gate.id)
+            )
+        ).scalar_one()
+    assert json.loads(body) == {"id": "1", "candidate": counts}
+    assert await left.gate_store.pushes(gate.id, 0) == [(1, pushed)]
 
 
 async def test_pushes_are_numbered_in_the_order_in_which_they_can_be_read(sides: tuple[Side, Side]) -> None:
