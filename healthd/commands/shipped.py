@@ -67,6 +67,7 @@ NAMES = {
     "helm-values": ("deploy/helm/healthd/values.yaml", "every value of the Helm chart"),
     "hook-argo-rollouts": ("deploy/hooks/argo-analysis-template.yaml", "an AnalysisTemplate that is a gate"),
     "hook-aws": ("deploy/hooks/aws_relay.py", "the Lambda between ECS or CodeDeploy and healthd"),
+    "hook-codedeploy": ("deploy/hooks/codedeploy-appspec.yaml", "an AppSpec file whose hooks are gates"),
     "hook-flagger": ("deploy/hooks/flagger-canary.yaml", "a Canary that healthd decides about"),
     "hook-spinnaker": ("deploy/hooks/spinnaker-stage.json", "a webhook stage that is a gate"),
     "prometheus": ("deploy/prometheus/prometheus.yml", "how Prometheus scrapes healthd"),

@@ -138,12 +138,20 @@ def check_tool(block: Block, text: str, tree: Mapping[str, Any]) -> None:
     parse(whole, str(block), model, EverythingIsSet())
 
 
+AWS_CALLS = {  # what the CLI is given as a file: the SDK's shape of it, by a key that only it has
+    "lifecycleHooks": ("ecs", "DeploymentConfiguration"),
+    "deploymentConfiguration": ("ecs", "UpdateServiceRequest"),
+    "deploymentGroupName": ("codedeploy", "CreateDeploymentGroupInput"),
+}
+
+
 def check_json(block: Block, _secrets: Path) -> None:
     document = json.loads(block.text)
     if "Statement" in document:  # that its actions are those that are called is in test_permissions.py
         assert all({"Effect", "Action", "Resource"} == statement.keys() for statement in document["Statement"])
-    elif "lifecycleHooks" in document:
-        shape = Session().get_service_model("ecs").shape_for("DeploymentConfiguration")
+    elif call := next((AWS_CALLS[key] for key in document if key in AWS_CALLS), None):
+        service, name = call
+        shape = Session().get_service_model(service).shape_for(name)
         assert ParamValidator().validate(document, shape).generate_report() == ""
         assert document.keys() <= shape.members.keys()
     elif "type" in document:

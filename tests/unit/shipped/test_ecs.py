@@ -2,11 +2,9 @@
 
 import json
 import re
-import shlex
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,55 +15,29 @@ from ruamel.yaml import YAML
 from deploy.hooks import aws_relay
 from healthd.config.file import parse
 from healthd_gates.config.settings import Config
-from tests.unit.docs.blocks import ROOT, blocks
+from tests.unit.docs.blocks import ROOT
+from tests.unit.shipped.aws_page import AwsPage, complaints
 
 ECS = ROOT / "deploy/ecs"
-PAGE = ROOT / "docs/deploy/ecs.md"
-SHELL = "\n".join(block.text for block in blocks() if block.page == PAGE and block.language == "sh")
-SHOWN = [json.loads(block.text) for block in blocks() if block.page == PAGE and block.language == "json"]
+PAGE = AwsPage("docs/deploy/ecs.md")
 CONFIG = (ECS / "config.yaml").read_text(encoding="utf-8")
 (CONTAINER,) = json.loads((ECS / "task-definition.json").read_text())["containerDefinitions"]
 ADDRESSES = {"JOURNAL_URI": "postgresql://db/healthd", "POSTGRESQL_URI": "postgresql://db/shop"}
 
 
-def calls() -> Iterator[tuple[str, str, dict[str, str | bool]]]:
-    """Each call of the AWS CLI: its service, its operation, and its options."""
-    for command in re.split(r"(?m)^(?=aws |\w+ )", SHELL):
-        if not command.startswith("aws "):
-            continue
-        _, service, operation, *words = shlex.split(command.replace("\\\n", " "))
-        options: dict[str, str | bool] = {}
-        for word, value in zip(words, [*words[1:], "--"], strict=True):
-            if word.startswith("--"):
-                options[word[2:]] = value if not value.startswith("--") else True
-        yield service, operation, options
-
-
-def named(kebab: str) -> str:
-    return kebab.replace("-", "").lower()
-
-
 def test_every_call_of_aws_is_one() -> None:
     """Its operation and its options are in the SDK's description, and none that is required is missing."""
-    found = list(calls())
-    assert {(service, operation) for service, operation, _ in found} >= {
+    assert {(service, operation) for service, operation, _ in PAGE.calls()} >= {
         ("secretsmanager", "create-secret"),
         ("lambda", "create-function"),
         ("ecs", "update-service"),
     }
-    for service, operation, options in found:
-        model = Session().get_service_model(service)
-        (name,) = [each for each in model.operation_names if each.lower() == named(operation)]
-        shape = model.operation_model(name).input_shape
-        known = {each.lower(): each for each in shape.members}
-        given = {named(option.replace("zip-file", "code")) for option in options}
-        assert given <= known.keys(), (operation, given - known.keys())
-        assert {each.lower() for each in shape.required_members} <= given, operation
+    assert complaints(PAGE) == []
 
 
 def test_the_lambda_is_given_longer_than_the_relay_can_take() -> None:
     """By its tries and pauses: a Lambda that is ended in the middle answers nothing."""
-    (options,) = [options for _, operation, options in calls() if operation == "create-function"]
+    options = PAGE.options_of("create-function")
     tries, pauses = aws_relay._TRIES, sum(aws_relay._PAUSE * attempt for attempt in range(1, aws_relay._TRIES))
     assert float(str(options["timeout"])) > tries * (2 * aws_relay._SSM_TIMEOUT + aws_relay._TIMEOUT) + pauses
     pages = [(ROOT / page).read_text() for page in ("docs/deploy/ecs.md", "docs/hooks.md")]
@@ -76,10 +48,10 @@ def test_the_lambda_is_given_longer_than_the_relay_can_take() -> None:
 
 def test_the_archive_has_the_handler(tmp_path: Path) -> None:
     """Where Lambda looks for it."""
-    (line,) = re.findall(r"(?m)^python3 (-m zipfile -c relay.zip .*)$", SHELL)
+    (line,) = re.findall(r"(?m)^python3 (-m zipfile -c relay.zip .*)$", PAGE.shell)
     (tmp_path / "deploy").symlink_to(ROOT / "deploy")
     subprocess.run([sys.executable, *line.split()], cwd=tmp_path, check=True)
-    (options,) = [options for _, operation, options in calls() if operation == "create-function"]
+    options = PAGE.options_of("create-function")
     module, _, function = str(options["handler"]).partition(".")
     assert zipfile.ZipFile(tmp_path / "relay.zip").namelist() == [f"{module}.py"]
     assert callable(getattr(aws_relay, function))
@@ -87,13 +59,13 @@ def test_the_archive_has_the_handler(tmp_path: Path) -> None:
 
 def test_the_hook_the_roles_and_the_configuration_name_the_same() -> None:
     """The Lambda that may be called is the one that is made and that the service calls, at configured stages."""
-    (hook,) = [document for document in SHOWN if "lifecycleHooks" in document]
-    (invoke,) = [each for each in SHOWN if "lambda:InvokeFunction" in json.dumps(each)]
+    (hook,) = [document for document in PAGE.shown if "lifecycleHooks" in document]
+    (invoke,) = [each for each in PAGE.shown if "lambda:InvokeFunction" in json.dumps(each)]
     (called,) = hook["lifecycleHooks"]
-    (made,) = [options for _, operation, options in calls() if operation == "create-function"]
+    made = PAGE.options_of("create-function")
     assert called["hookTargetArn"] == invoke["Statement"][0]["Resource"]
     assert str(called["hookTargetArn"]).rpartition(":")[2] == made["function-name"]
-    roles = {options["role-name"] for _, operation, options in calls() if operation == "create-role"}
+    roles = {options["role-name"] for _, operation, options in PAGE.calls() if operation == "create-role"}
     assert roles == {str(role).rpartition("/")[2] for role in (called["roleArn"], made["role"])}
     config: dict[str, Any] = YAML(typ="safe").load(CONFIG)
     (stages,) = config["hooks"]["ecs"]["services"].values()
@@ -109,14 +81,14 @@ def test_the_task_hands_over_what_the_configuration_needs() -> None:
     assert CONTAINER["stopTimeout"] > 2 * config.http.drain
     secrets = {each["name"]: each["valueFrom"] for each in CONTAINER["secrets"]}
     assert secrets.keys() == {"HEALTHD_YAML", *re.findall(r"\$\{([A-Z_]+)\}", CONFIG)}
-    (stored,) = [options for _, operation, options in calls() if operation == "create-secret"]
+    stored = PAGE.options_of("create-secret")
     assert re.search(rf":secret:{stored['name']}-\w{{6}}$", secrets["HEALTHD_YAML"])
-    parameters = {str(options["name"]) for _, operation, options in calls() if operation == "put-parameter"}
-    (relay,) = [each["Statement"][0] for each in SHOWN if "ssm:GetParameter" in json.dumps(each).split('"')]
+    parameters = {str(options["name"]) for _, operation, options in PAGE.calls() if operation == "put-parameter"}
+    (relay,) = [each["Statement"][0] for each in PAGE.shown if "ssm:GetParameter" in json.dumps(each).split('"')]
     assert parameters == {
         arn.partition(":parameter")[2] for arn in (*secrets.values(), relay["Resource"]) if ":ssm:" in arn
     }
-    (made,) = [options for _, operation, options in calls() if operation == "create-function"]
+    made = PAGE.options_of("create-function")
     assert f"HEALTHD_TOKEN_PARAMETER={relay['Resource'].partition(':parameter')[2]}}}" in str(made["environment"])
     variables = re.findall(r'(?m)^variable "(\w+)"', (ECS / "main.tf").read_text())
-    assert sorted(re.findall(r"-var '?(\w+)=", SHELL)) == sorted(variables)
+    assert sorted(re.findall(r"-var '?(\w+)=", PAGE.shell)) == sorted(variables)

@@ -98,7 +98,11 @@ class CodeDeploy:
 async def asking(folder: Path, **changes: Any) -> AsyncIterator[tuple[Gating, CodeDeploy]]:
     """A daemon, and the CodeDeploy that it tells."""
     async with peer() as answering:
-        services = {"good": {"service": "api-0", "policy": "green"}, "bad": {"service": "api-1", "policy": "red"}}
+        services = {
+            "good": {"service": "api-0", "policy": "green"},
+            "bad": {"service": "api-1", "policy": "red"},
+            "good-live": {"service": "api-0", "policy": "red"},
+        }
         hook = {"kind": "codedeploy", "endpoint": answering.url, "region": "us-east-1", "services": services}
         if "services" in changes:
             hook["services"] = {"api": {"service": "api"}}
@@ -113,11 +117,13 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aws_relay, "_PAUSE", 0.0)
 
 
-async def invoke(api: Gating, deployment: str, service: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+async def invoke(
+    api: Gating, deployment: str, service: str, monkeypatch: pytest.MonkeyPatch, execution: str = _EXECUTION
+) -> dict[str, Any]:
     """One invocation of the Lambda, as CodeDeploy invokes it."""
     monkeypatch.setenv("HEALTHD_HOOK", f"{api.daemon.url}/hooks/codedeploy/blue-green/{service}")
     monkeypatch.setenv("HEALTHD_TOKEN", api.tokens["hooks"])
-    event = {"DeploymentId": deployment, "LifecycleEventHookExecutionId": _EXECUTION}
+    event = {"DeploymentId": deployment, "LifecycleEventHookExecutionId": execution}
     return await asyncio.to_thread(aws_relay.handler, event, None)
 
 
@@ -131,6 +137,21 @@ async def test_codedeploy_is_told_the_verdict_once(tmp_path: Path, monkeypatch: 
         assert sorted(codedeploy.told) == [("d-BAD", _EXECUTION, "Failed"), ("d-GOOD", _EXECUTION, "Succeeded")]
         with pytest.raises(aws_relay.Refused, match="nothing is not under"):
             await invoke(api, "d-NEW", "nothing", monkeypatch)
+
+
+async def test_two_events_of_a_deployment_are_judged_by_their_own_policies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By two Lambdas, each with an entry of its own: the pass with the test traffic is no answer for all of it."""
+    async with asking(tmp_path) as (api, codedeploy):
+        await invoke(api, "d-BOTH", "good", monkeypatch, "AfterAllowTestTraffic")
+        await until(lambda: len(codedeploy.told) == 1, "the first verdict")
+        await invoke(api, "d-BOTH", "good-live", monkeypatch, "AfterAllowTraffic")
+        await until(lambda: len(codedeploy.told) == 2, "the second verdict")
+        assert codedeploy.told == [
+            ("d-BOTH", "AfterAllowTestTraffic", "Succeeded"),
+            ("d-BOTH", "AfterAllowTraffic", "Failed"),
+        ]
 
 
 async def test_a_rollback_of_awss_own_is_not_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
