@@ -70,12 +70,21 @@ class Report:
         text = f"{self.version}: {_ENDINGS[code]}"
         if self.reason:
             text += f": {self.reason.rstrip('.')}"
+        elif code == PROMOTED and (proof := self._proof()):
+            text += f": {proof[0].lower()}{proof[1:].rstrip('.')}"
         if (errors := self._errors()) is not None:
             text += f"; {errors.bad:,.0f} of its {errors.requests:,.0f} requests that healthd saw failed"
         if (seconds := self.exposed_seconds) is not None:
             had = "the traffic" if self.ramp is None else f"up to {self.ramp.width} of the traffic"
             text += f"; it had {had} for {seconds:.0f} s"
         return text
+
+    def _proof(self) -> str:
+        """Return what the pass of the last gate stands on, as whether it was compared with anything; empty where a
+        person decided, or none was asked."""
+        gate = self.gates[-1] if self.gates else None
+        decided = gate is not None and gate.decision is not None and gate.decision.by is None
+        return gate.standing.sentence if gate is not None and decided and gate.standing is not None else ""
 
     @property
     def weight(self) -> float | None:

@@ -71,7 +71,7 @@ class Judge:
             elapsed_seconds=self._elapsed,
             verdict=verdict,
             reason=reason,
-            sentence=explain.REASONS[reason] + self._stability.remark + ("" if verdict else self._signs_of_harm),
+            sentence=explain.REASONS[reason] + self._stability.remark + self._remark(verdict),
             log_e_harm=self.log_e_harm,
             log_e_needed=self._frame.harm_needed,
             criteria=tuple(
@@ -174,6 +174,14 @@ class Judge:
             return None
         waits = doubt in _PASSING and not self._reached(self._maximum + self._rules.timing.patience)
         return (Verdict.INCONCLUSIVE if self._over and not waits else None), doubt
+
+    def _remark(self, verdict: Verdict | None) -> str:
+        if verdict is None:
+            return self._signs_of_harm
+        lacking = [c.name for c in self._criteria if c.critical and getattr(c, "compared_with_nothing", c.uncompared)]
+        if verdict is not Verdict.PASS or not lacking:
+            return ""
+        return f" Compared with nothing ({', '.join(lacking)}): no past yet; the limit alone decided."
 
     @property
     def _signs_of_harm(self) -> str:

@@ -165,6 +165,11 @@ class Weighed(ABC):
         return any(test.uncompared for test in self._tests) or (self._before is not None and self._before.uncompared)
 
     @property
+    def compared_with_nothing(self) -> bool:
+        """True if a comparison was asked for and there was nothing to compare with, whether it was required or not."""
+        return self.uncompared or (self._before is not None and self._before.usual is None)
+
+    @property
     def _cause(self) -> str:
         return max(self._parts, key=lambda part: log(part[0]) + part[1])[2]
 

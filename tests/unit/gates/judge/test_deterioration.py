@@ -163,6 +163,16 @@ def test_a_past_in_coarse_buckets_is_none_for_finer_ones() -> None:
     assert standing.verdict is Verdict.PASS
 
 
+def test_a_pass_says_that_nothing_was_compared() -> None:
+    """Where the policy asks for a comparison and there is no past yet: a first release is held to its limits."""
+    first, _ = ending([], median=lambda _: 0.9)
+    assert first.verdict is Verdict.PASS
+    assert "Compared with nothing (error_rate, latency): no past yet; the limit alone decided." in first.sentence
+    compared, _ = ending(past())
+    assert compared.verdict is Verdict.PASS
+    assert "ompared" not in compared.sentence
+
+
 def test_a_service_that_was_slow_already_is_held_to_its_limit() -> None:
     """Several times more than what is in the bucket is beyond the limit."""
     edges = (0.5, 1.0, 6.0, inf)
