@@ -109,3 +109,10 @@ def test_a_rollback_that_wants_a_person_is_an_error_in_the_log(state: RollbackSt
     (line,) = logs
     assert line["log_level"] == ("error" if state.wants_a_person else "info")
     assert line["rollback"] == state.value
+
+
+def test_a_step_that_changes_nothing_is_no_line_in_the_log() -> None:
+    """Each look is a step: one that neither decides nor moves the gate on is in the gate's own log alone."""
+    with capture_logs() as logs:
+        log(GATE, replace(GATE, sequence=7, notes=("connection refused",)))
+    assert logs == []

@@ -92,3 +92,13 @@ def test_own_numbers_are_divided_where_they_are_of_requests() -> None:
     assert (met["errors"].candidate, met["errors"].baseline) == (Events(2, 50.0), Events(3, 150.0))
     assert met["restarts"] == numbers["restarts"]
     assert met["memory"] == numbers["memory"]
+
+
+def test_a_gate_that_would_have_waited_for_a_person_is_decided_as_if_nobody_came() -> None:
+    """Nobody can be asked of the past."""
+    policy = Policy.model_validate({**POLICY, "inconclusive": "hold", "hold_timeout": "10m"})
+    spec = GateSpec(policy, None)
+    recording = Recording(list(past(0.0, share=0.0)))
+    looks = list(replayed_ramp(spec, spec.verdict_rules, recording, START))
+    assert looks[-1].standing.verdict is Verdict.INCONCLUSIVE
+    assert len(looks) < len(recording.looks)

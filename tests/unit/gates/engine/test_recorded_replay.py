@@ -247,3 +247,39 @@ async def test_a_gate_that_ran_is_replayed_from_its_journal(
     looks = list(replay_recorded(asked, Recorded(recording, asked.policy, gate.created_at)))
     assert [look.ramp.course for look in looks if look.ramp is not None] == list(recording.courses.values())
     assert looks[-1].standing == gate.standing
+
+
+def test_a_criterion_that_the_gate_did_not_have_is_left_out() -> None:
+    """Also where one of another kind had its name: its answers were of another question."""
+    smoke = {"kind": "smoke", "name": "edge", "requests": [{"get": "/health", "status": 200}]}
+    asked = spec(criteria=[*POLICY["criteria"], smoke])
+    for past in (POLICY["criteria"], OWN[:3]):
+        had = Policy.model_validate({**POLICY, "criteria": past})
+        rules, left_out = recorded_rules(asked, Recorded(Recording([]), had))
+        assert ([rule.name for rule in rules.criteria], left_out) == (["error_rate"], ("edge",))
+
+
+def test_a_look_that_was_judged_together_with_the_next_one_widens_nothing() -> None:
+    """As while the journal was away: the weight changes where it changed, at the look that was stored."""
+
+    def course_of(together: int | None) -> tuple[Recorded, list[Course]]:
+        asked, courses, looks = spec(), list[Course](), list[Evidence]()
+        gate, stored = VirtualRamp(asked, asked.verdict_rules, (), START, _ACTION), dict[datetime, Course]()
+        while gate.gate.decision is None:
+            n, m = _RATE * 5 * gate.share(5.0), _RATE * 5 * (1 - gate.share(5.0))
+            at = START + timedelta(seconds=5 * (len(looks) + 1))
+            looks.append(Evidence(at, 5.0, Counts(n, 0.0) if n else None, Counts(m, 0.0) if m else None))
+            if len(courses) == together:
+                gate._take(looks[-1])
+            else:
+                gate.look(looks[-1])
+                stored[at] = gate.course
+            courses.append(gate.course)
+        return Recorded(Recording(looks, courses=stored), action_seconds=_ACTION), courses
+
+    _, alone = course_of(None)
+    widened = next(place for place, course in enumerate(alone) if course.step == 1)
+    recorded, courses = course_of(widened)
+    assert (courses[widened].step, courses[widened + 1].step) == (0, 1)
+    again = list(replay_recorded(spec(), recorded))
+    assert [look.ramp.course for look in again if look.ramp is not None] == courses

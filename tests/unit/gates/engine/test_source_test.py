@@ -194,3 +194,15 @@ async def test_a_quantile_in_the_bucket_of_the_limit_could_not_be_judged(
     found = await read(edges=policy.criteria[0].latency_limits, criteria=policy.criteria)
     assert found.able is not missing
     assert ('put an edge at the limit where the histogram is written (le="3"' in " ".join(found.missing)) is missing
+
+
+def test_a_route_has_the_quantiles_of_its_own_latencies() -> None:
+    """With the bound where one is no estimate; a route without latencies, or without requests, has none."""
+    edges = (0.1, 1.0, INF)
+    of_routes = {"/slow": Histogram(edges, (0, 50, 50), 100.0), "/idle": Histogram(edges, (0, 0, 0), 0.0)}
+    seen = ArmSeen(replace(counts(200, 0, 200, 0, 0), strata_latency=of_routes), 60.0)
+    slow = seen.quantiles_of("/slow")
+    assert slow[0.95] == (1.0, Bound.ABOVE)
+    assert seen.quantiles[0.95] != slow[0.95][0]
+    assert seen.quantiles_of("/idle") == seen.quantiles_of("/unknown") == {}
+    assert ArmSeen(None, 0.0).quantiles_of("/slow") == {}
