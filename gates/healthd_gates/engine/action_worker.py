@@ -30,6 +30,7 @@ from healthd_gates.store.gate_store import GateStore
 from healthd_gates.store.gate_update import LeaseLost
 from healthd_gates.store.locks import LockStore
 from healthd_gates.store.outbox import Outbox
+from healthd_gates.store.serialization import UnreadableGate
 
 _log = structlog.get_logger(__name__)
 _LOOK_SECONDS, _IDLE_SECONDS = 1.0, 5.0  # between polls while something is due; while nothing is
@@ -160,27 +161,31 @@ class ActionWorker:
         return _LOOK_SECONDS if spares else 0.0
 
     def _strike_off(self, key: str, task: asyncio.Task[None]) -> None:
-        job = self._jobs.get(key)
-        if job is not None and job.task is task:
-            del self._jobs[key]
+        del self._jobs[key]
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("action result not stored, internal error", key=key, error=repr(error))
         self.wake()
 
     async def _see_to(self, order: ActionRun) -> None:
-        gate, quarantined = await self._gate_of(order)
-        if gate is None:
-            return
-        outcome = await self._try(order, gate, quarantined)
+        try:
+            gate, quarantined = await self._gate_of(order)
+        except UnreadableGate as error:  # between two tries, a replica of a release that reads it may claim the order
+            outcome = ActionResult(Ending.RETRY, str(error))
+        else:
+            if gate is None:  # deleted meanwhile, and the order with it
+                return
+            outcome = await self._try(order, gate, quarantined)
         await self._settle(order, outcome)
-        self._desk.news.publish(gate.id)
+        self._desk.news.publish(order.gate_id)
 
     async def _gate_of(self, order: ActionRun) -> tuple[Gate | None, frozenset[str]]:
-        """Return the gate, and the versions of its service that failed a gate."""
+        """Return the gate, and the versions of its service that failed a gate. Raises UnreadableGate."""
         while True:
             try:
                 gate = await self._desk.gate_store.find(order.gate_id)
                 return gate, await self._desk.lock_store.quarantined_of(gate.service) if gate else frozenset()
+            except UnreadableGate:
+                raise
             except JournalError:
                 await asyncio.sleep(_JOURNAL_PAUSE)
 
