@@ -7,6 +7,8 @@ from math import inf
 import numpy as np
 import pytest
 
+from healthd_gates.config.builtin_policies import SHIPPED
+from healthd_gates.config.policy import Policy
 from healthd_gates.criteria.checks import Checks
 from healthd_gates.criteria.comparison import Compare
 from healthd_gates.criteria.error_rate import ErrorRate
@@ -67,6 +69,18 @@ def test_outage_fails_in_ten_seconds() -> None:
     standing = until_verdict(judge(), [interval((50, 50), (50, 0))])
     assert (standing.verdict, standing.reason) == (Verdict.FAIL, Reason.HARM)
     assert "catastrophic" in standing.criteria[0].sentence
+
+
+@pytest.mark.parametrize(("errors", "seconds"), [(140, (15, 25)), (180, (10, 10)), (200, (10, 10))])
+def test_a_catastrophe_takes_more_than_one_blip(errors: int, seconds: tuple[float, float]) -> None:
+    """As docs/gate.md says of 40 requests a second: the further from one half, the sooner, and sooner than settled."""
+    rules = Policy.model_validate(SHIPPED["post-switch"]).verdict_rules()
+    past = [interval(baseline=(1200, 1), seconds=30)] * 360
+    for history in (past, []):
+        standing = until_verdict(Judge(rules, history), [interval((200, errors), seconds=5)] * 6)
+        assert (standing.verdict, standing.reason) == (Verdict.FAIL, Reason.HARM)
+        assert seconds[0] <= standing.elapsed_seconds <= seconds[1] < rules.timing.initial_delay
+        assert "catastrophic" in standing.criteria[0].sentence
 
 
 @pytest.mark.parametrize("seconds", [5.0, 2.0, 1.0])
