@@ -224,12 +224,21 @@ class GateSession:
             raise LeftInPlace(f"{str(stopped).rstrip('.')}; {gate.candidate.version} keeps the traffic") from stopped
 
     async def _followed(self, gate_id: str) -> GateDocument:
-        """Return the gate with its verdict; its progress is shown meanwhile."""
+        """Return the gate with its verdict; its progress is shown meanwhile. Raises CouldNotAsk where the journal stays
+        away: nothing is decided then, as where nobody answers, and the version would keep its traffic for ever."""
+        loop, longest = asyncio.get_running_loop(), self._config.healthd.retry_for
+        away_from: float | None = None
         with showing(quiet=self._steps.quiet) as show:
             async with aclosing(self._client.follow(gate_id)) as changes:
                 async for gate in changes:
                     self.report.ramp = gate.ramp
                     show(gate)
+                    if (obstacle := gate.waits_for) is None or gate.is_answered:
+                        away_from = None
+                        continue
+                    away_from = loop.time() if away_from is None else away_from
+                    if loop.time() - away_from >= longest:
+                        raise CouldNotAsk(f"{obstacle.rstrip('.')}, for which {show_duration(longest)} were waited")
         return gate
 
     async def _rolled_back(self, gate: GateDocument) -> GateDocument:

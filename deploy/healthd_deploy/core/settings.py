@@ -23,7 +23,7 @@ class Daemon(Model):
     token: SecretStr | None = None
     """Bearer token with the scopes gates:read and gates:verify."""
     retry_for: Duration = 60.0
-    """Time for retries while the daemon does not answer."""
+    """Time for retries while the daemon does not answer, and for which a gate may wait for the daemon's journal."""
 
 
 class GatePlan(Model):

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Any, NoReturn, cast
 
@@ -20,6 +21,7 @@ from healthd_gates.domain.standing import Verdict
 from healthd_gates.schema.gate import GateDocument
 from healthd_gates.schema.lock import LockDocument
 from tests.fakes.gate_states import ROLLBACK
+from tests.fakes.monitoring import MIDNIGHT
 from tests.unit.deploy.core.test_live_again import FAILED, Daemon
 from tests.unit.deploy.core.test_put_back import Targets
 from tests.unit.deploy.core.test_waiting_for_rollback import WithPutBack
@@ -48,6 +50,23 @@ class Dying(Daemon):
     async def _away(self) -> NoReturn:
         await asyncio.sleep(_RETRY_FOR)
         raise Unreachable("nobody answers")
+
+
+class JournalAway(Daemon):
+    """It answers, and its journal is away for so many seconds from when the gate is followed."""
+
+    def __init__(self, verdict: Verdict, seconds: float) -> None:
+        super().__init__(verdict)
+        self._seconds = seconds
+
+    async def follow(self, gate_id: str) -> AsyncGenerator[GateDocument]:
+        loop = asyncio.get_running_loop()
+        back_at = loop.time() + self._seconds
+        while loop.time() < back_at:
+            yield GateDocument.of(self._known(gate_id), journal_away_since=MIDNIGHT)
+            await asyncio.sleep(2)
+        async for gate in super().follow(gate_id):
+            yield gate
 
 
 class Timed(Targets):
@@ -83,6 +102,21 @@ async def test_the_traffic_goes_back_before_healthd_is_told(capsys: pytest.Captu
     said = capsys.readouterr().err
     assert said.index("could not be cancelled") < said.index("✓ put the traffic back to green")
     assert "healthd does not know that the deploy is undone" in said
+
+
+async def test_a_journal_that_stays_away_is_waited_for_as_a_daemon_is() -> None:
+    """Its gate decides nothing, whatever it sees: the version does not keep the traffic for as long as that lasts."""
+    targets = Timed()
+    code, said = await _deployed(JournalAway(Verdict.PASS, 3600), targets)
+    assert (code, targets.traffic) == (3, "green")
+    assert _RETRY_FOR <= targets.moved["green"] - targets.moved["blue"] < _RETRY_FOR + 10
+    assert "The journal is away since 00:00:00 UTC" in said
+
+
+async def test_a_journal_that_is_back_in_time_costs_nothing() -> None:
+    targets = Timed()
+    code, _ = await _deployed(JournalAway(Verdict.PASS, 50), targets)
+    assert (code, targets.traffic) == (0, "blue")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
