@@ -10,6 +10,7 @@ from healthd.runtime import leaving
 
 _TOOLS = {
     "aws": ("healthd_deploy.aws.command:aws", "Deploys behind an AWS load balancer, released by Systems Manager."),
+    "haproxy": ("healthd_deploy.haproxy.command:haproxy", "Blue-green deploys behind HAProxy."),
     "host": ("healthd_deploy.host.command:host", "Releases of a Node.js application on this host, under PM2."),
     "kubernetes": ("healthd_deploy.kubernetes.command:kubernetes", "Blue-green deploys in Kubernetes."),
     "migrate": (
@@ -21,6 +22,7 @@ _TOOLS = {
 }
 _COMMANDS = {
     "aws": ("blue-green", "rolling"),
+    "haproxy": ("blue-green", "switch"),
     "host": ("backups", "release", "rollback"),
     "kubernetes": ("blue-green",),
     "migrate": ("check", "down", "new", "resolve", "status", "up"),

@@ -18,6 +18,7 @@ from healthd.notifiers import NOTIFIERS
 from healthd.notifiers.contract import NotifierConfig
 from healthd_deploy.aws.settings import BlueGreenConfig, RollingConfig
 from healthd_deploy.core.settings import DeployConfig
+from healthd_deploy.haproxy.settings import HAProxyConfig
 from healthd_deploy.host.settings import HostConfig
 from healthd_deploy.kubernetes.settings import KubernetesConfig
 from healthd_deploy.migrate.settings import MigrateConfig
@@ -29,6 +30,7 @@ NOTE = "<!-- Drawn from the code by `make docs`; do not edit by hand. -->\n"
 DEPLOY_TOOLS: dict[str, type[BaseModel]] = {
     "aws blue-green": BlueGreenConfig,
     "aws rolling": RollingConfig,
+    "haproxy": HAProxyConfig,
     "host": HostConfig,
     "kubernetes": KubernetesConfig,
     "migrate": MigrateConfig,
@@ -38,6 +40,7 @@ DEPLOY_TOOLS: dict[str, type[BaseModel]] = {
 EXAMPLES = {
     "aws blue-green": "aws/blue-green.yaml",
     "aws rolling": "aws/rolling.yaml",
+    "haproxy": "haproxy/blue-green.yaml",
     "host": "host/release.yaml",
     "kubernetes": "kubernetes/blue-green.yaml",
     "migrate": "migrate/migrate.yaml",

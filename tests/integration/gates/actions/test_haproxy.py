@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from healthd_gates.actions.contract import ActionConfig, ActionRequest, Ending
-from healthd_gates.actions.haproxy import Weights, weights_of
+from healthd_gates.actions.haproxy_backend import Weights, weights_of
 from healthd_gates.domain.action_order import Occasion
 from tests.integration.gates.actions.ordering import configured, described, order, tried
 from tests.servers import haproxy, version
@@ -82,6 +82,15 @@ async def test_what_goes_back_does_not_wait_for_an_haproxy_that_is_gone(balancer
     assert await answers(balancer.url, 20) == {"1.0": 20}
 
 
+async def test_a_ramp_widens_nothing_while_one_haproxy_is_gone(balancer: HAProxy) -> None:
+    """Not at the first one either, though that answers."""
+    assert (await tried(action(balancer), order())).ending is Ending.DONE
+    some_gone = action(balancer, sockets=[str(balancer.stats), f"{balancer.stats}-not"])
+    wider = await tried(some_gone, ramp(0.5))
+    assert (wider.ending, f"{balancer.stats}-not" in wider.detail) == (Ending.RETRY, True), wider
+    assert balancer.server("web", "g1")["weight"] == "0"
+
+
 @asynccontextmanager
 async def silent(folder: Path) -> AsyncIterator[tuple[str, asyncio.Event]]:
     """A socket that is connected to and answers nothing until its event is set, when it hangs up."""
@@ -114,7 +123,7 @@ async def test_no_haproxy_is_waited_for_as_long_as_the_action_has(
     balancer: HAProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither to widen nor to say what would be done."""
-    monkeypatch.setattr("healthd_gates.actions.haproxy._ANSWERS_WITHIN", 0.1)
+    monkeypatch.setattr("healthd_gates.actions.haproxy_runtime._ANSWERS_WITHIN", 0.1)
     async with silent(tmp_path) as (socket, _):
         asked = action(balancer, sockets=[socket])
         wider = await tried(asked, ramp(0.5))

@@ -43,7 +43,11 @@ def test_help_is_no_mistake() -> None:
     ("words", "meant"),
     [
         (["ngnix"], "Did you mean nginx?"),
-        (["switch"], "Did you mean healthd-deploy nginx switch or healthd-deploy traefik switch?"),
+        (
+            ["switch"],
+            "Did you mean healthd-deploy haproxy switch or healthd-deploy nginx switch or "
+            "healthd-deploy traefik switch?",
+        ),
     ],
 )
 def test_what_was_probably_meant(words: list[str], meant: str) -> None:

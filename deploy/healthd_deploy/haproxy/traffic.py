@@ -1,0 +1,135 @@
+"""Traffic of a backend, divided as healthd's own action divides it, so that both may do the same at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from healthd_deploy.core.exit import NoAnswer, NothingSwitched, StepFailed, TargetDown
+from healthd_deploy.core.steps import wait_until
+from healthd_deploy.haproxy.settings import DeployedBackend
+from healthd_gates.actions.haproxy_backend import ALL, Divider, Division, Impossible, NoneUp, NotDivided
+from healthd_gates.actions.haproxy_runtime import Server
+
+_EVERY = 0.5  # seconds between two looks at what HAProxy sees of a target
+_AGENT = "the agent-check of {} sets its weight anew with each answer that names a percentage, as healthd's own does"
+_COOKIE = "the cookie of {} keeps callers who have it there also while its weight is 0"
+
+
+class Unreached(NoAnswer, NothingSwitched):
+    """One of the HAProxies does not answer, and nothing was changed at any."""
+
+
+class Traffic:
+    """Weights of the backend's servers, as every HAProxy has them: they are the state. Methods raise StepFailed with a
+    sentence that says what to do."""
+
+    def __init__(self, backend: DeployedBackend) -> None:
+        self._backend = backend
+        self._divider = Divider(backend)
+
+    @property
+    def place(self) -> str:
+        """The backend and where it is, for people."""
+        return f"backend {self._backend.backend} at {', '.join(self._backend.sockets)}"
+
+    async def remarks(self) -> Sequence[str]:
+        """Return what of the backend works against weights, for people; nothing where HAProxy does not answer."""
+        try:
+            known = await self._divider.known()
+        except NotDivided:
+            return ()
+        agents = [name for name, server in known.items() if server.has_agent]
+        cookies = [name for name, server in known.items() if server.cookie]
+        found = []
+        if agents:
+            found.append(f"{_AGENT.format(', '.join(agents))}: use `option httpchk` instead")
+        if cookies:
+            found.append(_COOKIE.format(", ".join(cookies)))
+        return found
+
+    async def shares(self) -> Mapping[str, float]:
+        """Return the share of the traffic, from 0 to 1, of each target: the mean over all of the HAProxies, which may
+        differ where one was reloaded, or while a ramp is moving."""
+        try:
+            strangers, found = await self._divider.strangers(), await self._divider.found()
+        except NotDivided as failed:
+            raise _as_step(failed) from None
+        if strangers:
+            among = " and ".join(self._backend.servers)
+            raise StepFailed(f"{self.place} sends traffic to {', '.join(sorted(strangers))}, and not between {among}")
+        each = [self._shares(servers) for servers in found.values()]
+        return {target: sum(shares[target] for shares in each) / len(each) for target in self._backend.servers}
+
+    async def give(self, target: str, *, even_if_down: bool = False, goes_back: bool = False) -> None:
+        """Give a target all of the traffic; return once every HAProxy does. Raises NothingSwitched, with nothing
+        changed, where one does not answer or none of its servers is up. What `goes_back` is done at each HAProxy that
+        answers, before it raises NoAnswer for another one."""
+        division = self._all_at(target)
+        if not (even_if_down or goes_back):
+            await self._look(division, target)
+        try:
+            await self._divider.divide(division, even_if_down=even_if_down, goes_back=goes_back)
+        except NotDivided as failed:
+            if isinstance(failed, NoneUp) and goes_back and (await self.shares())[target] == 1.0:
+                return  # healthd's own action was faster
+            raise _as_step(failed) from None
+
+    async def could_take_back(self, target: str) -> None:
+        """Check at every HAProxy that a target which has all of the traffic could get it again."""
+        await self._look(self._all_at(target), target)
+
+    async def is_up(self, target: str, *, within: float) -> None:
+        """Wait until every HAProxy sees each server of a target up that is not in maintenance, and one at least."""
+        down = ""
+
+        async def up() -> bool:
+            nonlocal down
+            try:
+                found = await self._divider.found()
+            except NotDivided as failed:
+                raise _as_step(failed) from None
+            down = "; ".join(filter(None, (self._down(target, socket, servers) for socket, servers in found.items())))
+            return not down
+
+        try:
+            await wait_until(up, within=within, every=_EVERY, what=f"{target} is up in HAProxy")
+        except NoAnswer:
+            raise
+        except StepFailed as failed:
+            raise StepFailed(f"{failed}{f' ({down})' if down else ''}") from None
+
+    def _down(self, target: str, socket: str, servers: Mapping[str, Server]) -> str | None:
+        """Return which servers of a target are down, None where it is up."""
+        own = {name: servers[name] for name in self._backend.servers[target]}
+        down = [name for name, server in own.items() if server.is_admitted and not server.is_able]
+        if down:
+            return f"{socket}: {', '.join(down)} down"
+        return None if any(server.is_able for server in own.values()) else f"{socket}: {', '.join(own)} in maintenance"
+
+    def _shares(self, servers: Mapping[str, Server]) -> Mapping[str, float]:
+        """Return the share of each target at one HAProxy."""
+        weights = {
+            target: sum(servers[name].weight for name in named) for target, named in self._backend.servers.items()
+        }
+        if not (total := sum(weights.values())):
+            raise StepFailed(f"{self.place} sends traffic nowhere: `healthd-deploy haproxy switch` gives it")
+        return {target: weight / total for target, weight in weights.items()}
+
+    async def _look(self, division: Division, target: str) -> None:
+        try:
+            await self._divider.look(division)
+        except NotDivided as failed:
+            raise _as_step(failed, nothing_done=True) from None
+
+    def _all_at(self, target: str) -> Division:
+        other = next(name for name in self._backend.servers if name != target)
+        return Division(ALL, self._backend.servers[target], self._backend.servers[other])
+
+
+def _as_step(failed: NotDivided, *, nothing_done: bool = False) -> StepFailed:
+    match failed:
+        case NoneUp():
+            return TargetDown(str(failed))
+        case Impossible():
+            return (NothingSwitched if nothing_done else StepFailed)(str(failed))
+    return (Unreached if nothing_done else NoAnswer)(str(failed))

@@ -1,0 +1,56 @@
+"""Record of the version on each target: a file of the tool's own, replaced as a whole."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from healthd_deploy.core.exit import StepFailed
+
+
+class Versions:
+    """Versions by target. Methods raise StepFailed with a sentence that says what to do."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def read(self) -> Mapping[str, str]:
+        """Return the version of each target that has a known one; none where nothing was recorded yet."""
+        try:
+            found = json.loads(self._file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise StepFailed(f"{self._file} cannot be read: {error.strerror or error}") from None
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or not all(isinstance(version, str) for version in found.values()):
+            raise StepFailed(f"{self._file} is no record of versions: move it away, and `switch --version` begins one")
+        return found
+
+    def note(self, target: str, version: str | None) -> None:
+        """Record the version of a target, None for one that is not known."""
+        try:
+            with self._file.with_suffix(".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                known = {**self.read(), target: version}
+                written = self._file.with_suffix(".new")
+                with written.open("w", encoding="utf-8") as file:
+                    json.dump({each: noted for each, noted in known.items() if noted is not None}, file)
+                    file.write("\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+                written.replace(self._file)
+        except OSError as error:
+            raise StepFailed(f"{self._file} cannot be written: {error.strerror or error}") from None
+
+    def check(self) -> None:
+        """Raise StepFailed where nothing could be recorded: better now than after a release."""
+        self.read()
+        folder = self._file.parent
+        if not os.access(folder, os.W_OK):
+            why = "this user may not write there" if folder.is_dir() else "it is not there"
+            raise StepFailed(f"{self._file} cannot be written to {folder}: {why}")

@@ -1,0 +1,277 @@
+"""The weights of a real HAProxy's servers, as a deploy moves them: they are the state."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from healthd_deploy.cli import main
+from healthd_deploy.core.blue_green import DividesTraffic, LooksBack, RunsPrograms, TakesBack
+from healthd_deploy.core.exit import NoAnswer, NothingSwitched, StepFailed, TargetDown
+from healthd_deploy.haproxy.platform import HAProxyPlatform
+from healthd_deploy.haproxy.settings import DeployedBackend, HAProxyConfig
+from healthd_deploy.haproxy.traffic import Traffic
+from healthd_gates.actions.contract import Ending
+from tests.integration.gates.actions.ordering import configured, order, tried
+from tests.integration.gates.actions.test_haproxy import answers, ramp, silent
+from tests.servers import haproxy, version
+from tests.servers.haproxy import HAProxy
+from tests.servers.ports import free_port
+from tests.servers.waiting import until
+
+SERVERS = {"blue": ["b1"], "green": ["g1"]}
+
+
+@contextmanager
+def balancing(more: str = "") -> Iterator[HAProxy]:
+    """Blue, with the traffic, has 1.0 and green 2.0."""
+    with version.running("1.0") as old, version.running("2.0") as new:
+        servers = f" server b1 127.0.0.1:{old.port} weight 100\n server g1 127.0.0.1:{new.port} weight 0\n"
+        web = "default_backend web\nbackend web\n balance roundrobin\n option http-server-close\n"
+        with haproxy.running(f"{web}{servers}{more}") as running:
+            yield running
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[HAProxy]:
+    """With a reserve, one in maintenance, and one that HAProxy's check finds down."""
+    dead = f" server dead 127.0.0.1:{free_port()} weight 0 check inter 50ms fall 1\n"
+    with balancing(f" server sorry 127.0.0.1:1 backup\n server off 127.0.0.1:1 weight 0 disabled\n{dead}") as running:
+        yield running
+
+
+@pytest.fixture
+def balancer(shared: HAProxy) -> HAProxy:
+    """With all of the traffic at blue."""
+    for server, weight in (("b1", 100), ("g1", 0), ("dead", 0)):
+        shared.command(f"set server web/{server} weight {weight}")
+    return shared
+
+
+def options(balancer: HAProxy, folder: Path, **changes: Any) -> dict[str, Any]:
+    place = {"sockets": [str(balancer.stats)], "backend": "web", "servers": SERVERS}
+    return {**place, "versions": str(folder / "api.json"), **changes}
+
+
+def platform(
+    balancer: HAProxy, folder: Path, *argv: str, before: str | None = None, within: str = "60s", **changes: Any
+) -> HAProxyPlatform:
+    said = {"service": "api", "traffic": options(balancer, folder, **changes), "up_within": within}
+    config = HAProxyConfig.model_validate({**said, "release": {"argv": argv or ["true"]}})
+
+    async def before_ramp() -> str | None:
+        return before
+
+    return HAProxyPlatform(config, Traffic(config.traffic), before_ramp)
+
+
+async def test_a_switch_moves_all_of_it_and_keeps_who_has_what(balancer: HAProxy, tmp_path: Path) -> None:
+    """Also through healthd's own action, which may come at any time."""
+    deploys = platform(balancer, tmp_path)
+    assert (await deploys.live(), await deploys.idle()) == ("blue", "green")
+    await deploys.release("green", "2.0")
+    await deploys.switch("green")
+    assert await answers(f"{balancer.url}/", 20) == {"2.0": 20}
+    assert (await deploys.live(), await deploys.version("green")) == ("green", "2.0")
+    place = {"sockets": [str(balancer.stats)], "backend": "web", "servers": SERVERS}
+    back = await tried(configured(kind="haproxy", **place), order())
+    assert back.ending is Ending.DONE, back
+    assert await answers(f"{balancer.url}/", 20) == {"1.0": 20}
+    assert await deploys.live() == "blue"
+
+
+async def test_one_of_two_haproxies_is_gone(balancer: HAProxy, tmp_path: Path) -> None:
+    """A switch changes nothing at the other; the way back is taken there at once, and tried again for the one gone."""
+    gone = f"{tmp_path}/gone.sock"
+    for sockets in ([gone, str(balancer.stats)], [str(balancer.stats), gone]):
+        deploys = platform(balancer, tmp_path, sockets=sockets)
+        assert isinstance(deploys, TakesBack)
+        with pytest.raises(NoAnswer, match="No such file") as failed:
+            await deploys.switch("green")
+        assert isinstance(failed.value, NothingSwitched)
+        assert balancer.server("web", "g1")["weight"] == "0"
+        await platform(balancer, tmp_path).switch("green")
+        with pytest.raises(NoAnswer, match="No such file"):
+            await deploys.take_back("blue")
+        assert await answers(f"{balancer.url}/", 20) == {"1.0": 20}
+        with pytest.raises(NoAnswer, match="No such file"):
+            await deploys.live()
+
+
+async def test_no_haproxy_is_waited_for_without_end(
+    balancer: HAProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is connected to and says nothing keeps neither the others from going back nor the tool."""
+    monkeypatch.setattr("healthd_gates.actions.haproxy_runtime._ANSWERS_WITHIN", 0.2)
+    await platform(balancer, tmp_path).switch("green")
+    async with silent(tmp_path) as (socket, _):
+        deploys = platform(balancer, tmp_path, sockets=[socket, str(balancer.stats)])
+        with pytest.raises(NoAnswer, match=r"silent.sock: no answer within 0.2 s"):
+            await deploys.take_back("blue")
+        assert await answers(f"{balancer.url}/", 20) == {"1.0": 20}
+        with pytest.raises(NothingSwitched, match=r"silent.sock: no answer within 0.2 s"):
+            await deploys.switch("green")
+
+
+async def test_two_that_differ_have_no_live_target(balancer: HAProxy, tmp_path: Path) -> None:
+    """One was reloaded and has forgotten the weights: nothing is guessed, and a switch ends it."""
+    with balancing() as other:
+        await platform(other, tmp_path).switch("green")
+        deploys = platform(balancer, tmp_path, sockets=[str(balancer.stats), str(other.stats)])
+        with pytest.raises(StepFailed, match="sends 50 % to blue, 50 % to green, and no gate of healthd says"):
+            await deploys.live()
+        await deploys.switch("green")
+        assert await deploys.live() == "green"
+        assert await answers(f"{balancer.url}/", 20) == {"2.0": 20}
+
+
+async def test_what_haproxy_finds_down_gets_nothing(balancer: HAProxy, tmp_path: Path) -> None:
+    """A release waits for its check and says what it saw; a switch and a way back look first; a person may insist."""
+    deploys = platform(balancer, tmp_path, servers={"blue": ["b1"], "spare": ["dead"]}, within="200ms")
+    await until(lambda: balancer.server("web", "dead")["status"] == "DOWN", "the check fails")
+    with pytest.raises(TargetDown, match="none of dead is up"):
+        await deploys.switch("spare")
+    with pytest.raises(TargetDown, match="none of dead is up"):
+        await deploys.take_back("spare")
+    assert isinstance(deploys, LooksBack)
+    await deploys.could_take_back("blue")
+    with pytest.raises(TargetDown, match="none of dead is up"):
+        await deploys.could_take_back("spare")
+    assert balancer.server("web", "b1")["weight"] == "100"
+    with pytest.raises(StepFailed, match=r"spare is up in HAProxy: not within 0.2 s \(.*: dead down\)"):
+        await deploys.release("spare", "2.1")
+    assert await deploys.version("spare") is None
+    both = platform(balancer, tmp_path, servers={"blue": ["b1"], "green": ["g1", "dead"]}, within="200ms")
+    with pytest.raises(StepFailed, match=r"green is up in HAProxy: not within 0.2 s \(.*: dead down\)"):
+        await both.release("green", "2.1")
+    some = platform(balancer, tmp_path, servers={"blue": ["b1"], "green": ["g1", "off"]}, within="200ms")
+    await some.release("green", "2.1")
+    none = platform(balancer, tmp_path, servers={"blue": ["b1"], "green": ["off"]}, within="200ms")
+    with pytest.raises(StepFailed, match="off in maintenance"):
+        await none.release("green", "2.1")
+
+
+async def test_what_healthd_has_taken_back_is_back(balancer: HAProxy, tmp_path: Path) -> None:
+    """Also to a target that went down since: there is nothing left to do."""
+    deploys = platform(balancer, tmp_path, servers={"spare": ["dead"], "blue": ["b1"]})
+    await until(lambda: balancer.server("web", "dead")["status"] == "DOWN", "the check fails")
+    for server, weight in (("dead", 100), ("b1", 0)):
+        balancer.command(f"set server web/{server} weight {weight}")
+    await deploys.take_back("spare")
+
+
+async def test_where_a_ramp_divides_it_the_one_before_is_live(balancer: HAProxy, tmp_path: Path) -> None:
+    """By healthd's word; nothing is released to the other, unless it has that version already."""
+    deploys = platform(balancer, tmp_path, "false", before="blue")
+    assert isinstance(deploys, DividesTraffic)
+    (tmp_path / "api.json").write_text('{"green": "2.0"}')
+    place = {"sockets": [str(balancer.stats)], "backend": "web", "servers": SERVERS}
+    assert (await tried(configured(kind="haproxy", **place), ramp(0.25))).ending is Ending.DONE
+    assert (await deploys.live(), await deploys.share("green")) == ("blue", 0.25)
+    await deploys.release("green", "2.0")
+    taken = r"green has 25 % of the traffic.*`healthd-deploy haproxy switch blue` takes it"
+    with pytest.raises(StepFailed, match=taken):
+        await deploys.release("green", "2.1")
+    with pytest.raises(StepFailed, match="sends 75 % to blue, 25 % to green, and no gate of healthd says"):
+        await platform(balancer, tmp_path).live()
+
+
+async def test_a_release_that_failed_leaves_no_version_behind(balancer: HAProxy, tmp_path: Path) -> None:
+    """What is on the target is not known then."""
+    (tmp_path / "api.json").write_text('{"blue": "1.0", "green": "2.0"}')
+    deploys = platform(balancer, tmp_path, "false")
+    with pytest.raises(StepFailed, match="false ended with 1"):
+        await deploys.release("green", "2.1")
+    assert (await deploys.version("green"), await deploys.version("blue")) == (None, "1.0")
+
+
+async def test_a_server_of_no_target_that_has_traffic(balancer: HAProxy, tmp_path: Path) -> None:
+    """A reserve and one in maintenance get none."""
+    await platform(balancer, tmp_path).live()
+    balancer.command("set server web/dead weight 10")
+    with pytest.raises(StepFailed, match="sends traffic to dead, and not between blue and green"):
+        await platform(balancer, tmp_path).live()
+    for server in ("b1", "dead"):
+        balancer.command(f"set server web/{server} weight 0")
+    with pytest.raises(StepFailed, match="sends traffic nowhere: `healthd-deploy haproxy switch` gives it"):
+        await platform(balancer, tmp_path).live()
+
+
+async def test_a_socket_that_may_not_set_weights(tmp_path: Path) -> None:
+    """Found by the look before the release, and by a switch before it sets anything."""
+    lesser = tmp_path / "operator.sock"
+    with (
+        version.running("1.0") as old,
+        haproxy.running(
+            f"default_backend web\nbackend web\n server b1 127.0.0.1:{old.port}\n server g1 127.0.0.1:1 weight 0\n"
+            f"global\n stats socket {lesser} level operator\n"
+        ) as running,
+    ):
+        deploys = platform(running, tmp_path, sockets=[str(lesser)])
+        assert await deploys.live() == "blue"
+        for work in (deploys.could_take_back("blue"), deploys.switch("blue")):
+            with pytest.raises(NothingSwitched, match="its level is operator: `stats socket` needs `level admin`"):
+                await work
+
+
+async def test_a_record_that_is_none(balancer: HAProxy, tmp_path: Path) -> None:
+    """Neither read as one nor written over; a folder that is not there is found before the release."""
+    (tmp_path / "api.json").write_text("[1]")
+    deploys = platform(balancer, tmp_path)
+    with pytest.raises(StepFailed, match="is no record of versions"):
+        await deploys.version("blue")
+    with pytest.raises(StepFailed, match="is no record of versions"):
+        await deploys.release("green", "2.0")
+    assert (tmp_path / "api.json").read_text() == "[1]"
+    nowhere = platform(balancer, tmp_path / "nowhere")
+    assert isinstance(nowhere, RunsPrograms)
+    with pytest.raises(StepFailed, match="nowhere: it is not there"):
+        nowhere.check_programs()
+
+
+async def test_what_works_against_weights_is_said(balancer: HAProxy, tmp_path: Path) -> None:
+    """An agent that names a percentage, as healthd's own does, undoes a weight; a cookie outlives it."""
+
+    async def up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"up ready 100%\n")
+        writer.close()
+
+    async with await asyncio.start_server(up, "127.0.0.1", 0) as agent:
+        port = agent.sockets[0].getsockname()[1]
+        b1 = f"server b1 127.0.0.1:1 weight 100 agent-check agent-port {port} agent-inter 100ms"
+        web = f"default_backend web\nbackend web\n cookie at insert\n {b1}\n server g1 127.0.0.1:1 weight 0 cookie g1\n"
+        with haproxy.running(web) as running:
+            backend = DeployedBackend.model_validate(options(running, tmp_path))
+            await until(lambda: running.server("web", "b1")["agent_status"] == "L7OK", "the agent answers")
+            agents, cookies = await Traffic(backend).remarks()
+            assert agents.startswith("the agent-check of b1 sets its weight anew")
+            assert cookies.startswith("the cookie of g1 keeps callers")
+            running.command("set server web/b1 weight 7")
+            await until(lambda: running.server("web", "b1")["weight"] == "100", "the agent undoes it")
+    backend = DeployedBackend.model_validate(options(balancer, tmp_path))
+    assert await Traffic(backend).remarks() == []
+
+
+def test_the_first_switch(balancer: HAProxy, tmp_path: Path) -> None:
+    """It reads `traffic` alone, so that it needs no token; a target that is down is exit code 4."""
+    settings = tmp_path / "blue-green.yaml"
+    asked = options(balancer, tmp_path, servers={"green": ["g1"], "spare": ["off"]})
+    settings.write_text(f"healthd: {{token: '${{HEALTHD_TOKEN}}'}}\ntraffic: {json.dumps(asked)}\n")
+    env = {"HEALTHD_TOKEN": None}
+    words = ["haproxy", "switch", "--config", str(settings)]
+    first = CliRunner().invoke(main, [*words, "green", "--version", "2.0"], env=env)
+    assert (first.exit_code, first.output) == (0, "the traffic goes to green\n")
+    assert json.loads((tmp_path / "api.json").read_text()) == {"green": "2.0"}
+    unknown = CliRunner().invoke(main, [*words, "red"], env=env)
+    assert (unknown.exit_code, unknown.output) == (3, "red is not one of the targets green, spare.\n")
+    dead = CliRunner().invoke(main, [*words, "spare"], env=env)
+    assert (dead.exit_code, "none of off is up" in dead.output) == (4, True), dead.output
+    forced = CliRunner().invoke(main, [*words, "spare", "--force"], env=env)
+    assert forced.exit_code == 0, forced.output
