@@ -115,7 +115,8 @@ def on_verdict(
     paused = gate.ramp is not None and gate.ramp.pause is not None and gate.ramp.weight < 1.0
     # Nobody has let it go on, or nobody knows what its part of the traffic met.
     blind = gate.ramp is not None and gate.ramp.weight < 1.0 and standing.reason.is_silence
-    lenient = spec.policy.inconclusive == "pass" and not paused and not blind
+    unswitched = gate.state is GateState.AWAITING  # it may never have had traffic
+    lenient = spec.policy.inconclusive == "pass" and not (paused or blind or unswitched)
     promotes = verdict is Verdict.PASS or (verdict is Verdict.INCONCLUSIVE and lenient)
     needless = departed if verdict is Verdict.PASS else ()
     notes = [note for note in gate.notes if note not in needless]

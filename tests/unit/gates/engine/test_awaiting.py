@@ -77,6 +77,15 @@ async def test_a_switch_that_nobody_tells(file: Path) -> None:
         assert ended.decision.sentence.startswith("Nobody has said that the traffic was switched.")
 
 
+async def test_a_lenient_policy_passes_nothing_before_the_switch(file: Path) -> None:
+    """It takes little evidence of a version with traffic for enough, and this one may have had none."""
+    async with replica(file, config(policy={"inconclusive": "pass"})) as running:
+        gate = await begun(running)
+        ended = await running.keeper.wait(gate.id, 1200)
+        assert ended.decision is not None
+        assert (ended.decision.reason, ended.may_stay) == ("not_switched", False)
+
+
 async def test_a_ramp_has_no_switch(file: Path) -> None:
     ramp = {
         "ramp": {"budget": 100},
