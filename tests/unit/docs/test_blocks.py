@@ -139,7 +139,6 @@ def check_tool(block: Block, text: str, tree: Mapping[str, Any]) -> None:
 
 
 AWS_CALLS = {  # what the CLI is given as a file: the SDK's shape of it, by a key that only it has
-    "lifecycleHooks": ("ecs", "DeploymentConfiguration"),
     "deploymentConfiguration": ("ecs", "UpdateServiceRequest"),
     "deploymentGroupName": ("codedeploy", "CreateDeploymentGroupInput"),
 }

@@ -37,6 +37,17 @@ def test_the_managed_policy_lets_codedeploy_call_the_lambdas(policy: str) -> Non
         assert any(fnmatchcase(arn, pattern) for pattern in allowed), (policy, arn)
 
 
+@pytest.mark.parametrize("page", ["docs/deploy/codedeploy.md", "docs/deploy/ecs.md"])
+def test_a_managed_policy_is_where_it_is_attached_from(page: str) -> None:
+    """moto lacks the one of Lambda."""
+    arns = {str(options["policy-arn"]) for _, each, options in AwsPage(page).calls() if each == "attach-role-policy"}
+    arns.remove("arn:aws:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole")
+    assert arns == {
+        f"arn:aws:iam::aws:policy{MANAGED[arn.rpartition('/')[2]]['Path']}{arn.rpartition('/')[2]}" for arn in arns
+    }
+    assert arns
+
+
 def test_the_policies_go_by_the_name() -> None:
     """So that the test above says something."""
     (limited,) = [

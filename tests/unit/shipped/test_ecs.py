@@ -59,20 +59,26 @@ def test_the_archive_has_the_handler(tmp_path: Path) -> None:
 
 def test_the_hook_the_roles_and_the_configuration_name_the_same() -> None:
     """The Lambda that may be called is the one that is made and that the service calls, at configured stages."""
-    (hook,) = [document for document in PAGE.shown if "lifecycleHooks" in document]
+    service = PAGE.shown_with("lifecycleHooks")
+    hook = service["deploymentConfiguration"]
+    (balancer,) = service["loadBalancers"]
     (invoke,) = [each for each in PAGE.shown if "lambda:InvokeFunction" in json.dumps(each)]
     (called,) = hook["lifecycleHooks"]
     made = PAGE.options_of("create-function")
     assert called["hookTargetArn"] == invoke["Statement"][0]["Resource"]
     assert str(called["hookTargetArn"]).rpartition(":")[2] == made["function-name"]
     roles = {options["role-name"] for _, operation, options in PAGE.calls() if operation == "create-role"}
-    assert roles == {str(role).rpartition("/")[2] for role in (called["roleArn"], made["role"])}
+    assert roles == {
+        str(role).rpartition("/")[2]
+        for role in (called["roleArn"], made["role"], balancer["advancedConfiguration"]["roleArn"])
+    }
     config: dict[str, Any] = YAML(typ="safe").load(CONFIG)
     (stages,) = config["hooks"]["ecs"]["services"].values()
     assert set(called["lifecycleStages"]) == stages.keys()
     assert f"{config['http']['external_url']}/hooks/ecs/ecs" in str(made["environment"])
-    shape = Session().get_service_model("ecs").shape_for("DeploymentConfiguration")
-    assert ParamValidator().validate(hook, shape).generate_report() == ""
+    shapes = Session().get_service_model("ecs")
+    assert ParamValidator().validate(service, shapes.shape_for("UpdateServiceRequest")).generate_report() == ""
+    assert balancer["advancedConfiguration"].keys() == shapes.shape_for("AdvancedConfiguration").members.keys()
 
 
 def test_the_task_hands_over_what_the_configuration_needs() -> None:
