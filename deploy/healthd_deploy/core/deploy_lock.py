@@ -39,7 +39,7 @@ class DeployLock:
 
     def __init__(self, client: GateClient, config: DeployConfig, key: str, steps: Steps) -> None:
         self._client, self._config, self._key, self._steps = client, config, key, steps
-        self._here = f"deploy of {getpass.getuser()}@{socket.gethostname()}, run "
+        self._here = f"deploy of {_user()}@{socket.gethostname()}, run {_place()}"
         self._reason = self._here + uuid.uuid4().hex[:8]
 
     @asynccontextmanager
@@ -112,10 +112,8 @@ class DeployLock:
         """Refuse a second run of this deploy on this host. Yields False where no file can say so. Raises
         CouldNotAsk."""
         named = f"{self._config.healthd.url} {self._config.service} {self._key}"
-        folder = Path(tempfile.gettempdir()) / f"healthd-deploy-{os.getuid()}"
-        path = folder / f"{sha256(named.encode()).hexdigest()[:32]}.lock"
+        path = _folder() / f"{sha256(named.encode()).hexdigest()[:32]}.lock"
         try:
-            folder.mkdir(mode=0o700, exist_ok=True)
             file = _locked_file(path)
         except BlockingIOError:
             raise CouldNotAsk(f"another run of {self._key} is under way on this host: wait for its end") from None
@@ -135,6 +133,29 @@ class DeployLock:
             await asyncio.sleep(self._config.lock / 3)
             with suppress(CouldNotAsk):
                 await self.hold()
+
+
+def _user() -> str:
+    """Return who deploys; a container may run as a user who has no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def _folder() -> Path:
+    return Path(tempfile.gettempdir()) / f"healthd-deploy-{os.getuid()}"
+
+
+def _place() -> str:
+    """Return a mark of the folder whose files say which runs live, empty where there is none: of two containers with
+    the name of one host each has its own, and knows nothing of the other's runs."""
+    try:
+        _folder().mkdir(mode=0o700, exist_ok=True)
+        stat = _folder().stat()
+    except OSError:
+        return ""
+    return sha256(f"{stat.st_dev} {stat.st_ino}".encode()).hexdigest()[:4]
 
 
 def _locked_file(path: Path) -> IO[str]:

@@ -1,9 +1,12 @@
 """Two runs of one deploy: the lock is one run's, and another's only once that is over."""
 
 import asyncio
+import os
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -109,3 +112,31 @@ async def test_a_run_elsewhere_that_is_over() -> None:
     one, two = held(locks), held(locks)
     taken = await asyncio.gather(one._take(alone=True), two._take(alone=True), return_exceptions=True)
     assert sorted(map(type, taken), key=str) == [type(None), CouldNotAsk]
+
+
+async def test_two_containers_with_the_name_of_one_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with the host's network: neither sees the other's file, so that it looks whether the other one lives."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    locks = Locks()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "one"))
+    async with held(locks).held():
+        assert locks.now is not None
+        first = locks.now.reason
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "two"))
+        async with locks.prolonged():
+            with pytest.raises(CouldNotAsk, match=f"another run of run-7 is under way: {first}"):
+                async with held(locks).held():
+                    pytest.fail("it must not begin")
+
+
+async def test_a_user_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose user is a bare number."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
+    locks = Locks()
+    async with held(locks).held():
+        assert locks.now is not None
+        assert locks.now.reason.startswith("deploy of 4000000000@")
