@@ -4,7 +4,7 @@ numbers."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -14,13 +14,15 @@ from healthd.checks.failures import describe
 from healthd.runtime.deadline import DeadlineExceededError, with_deadline
 from healthd_gates.config.observed import ReadSource
 from healthd_gates.domain.evidence import Evidence, Stream
-from healthd_gates.domain.gate import Gate
+from healthd_gates.domain.gate import Gate, RollbackState
 from healthd_gates.engine.source_readers import Past, SourceReaders, together
 from healthd_gates.sources.contract import HistoricalSource, Source, SourceUnavailable
 from healthd_gates.store.gate_store import GateStore
 
 BEFORE = timedelta(hours=3)
 _STEP = 30.0  # seconds; the judge needs no finer history, and a gate stores the history that it was judged by
+_GATES = 100  # of the service, among which those of the last hours are
+_HELPED = (RollbackState.ROLLED_BACK, RollbackState.UNSEEN)
 _TRIES = 3
 _SECONDS = 30.0
 _PAUSE = 2.0
@@ -59,11 +61,30 @@ def merged(pasts: Sequence[tuple[ReadSource, list[Evidence]]]) -> list[Evidence]
     return [interval for interval in whole if interval is not None]
 
 
-class HistoryFetch:
-    """The pending fetch of one gate's history."""
+def without(spans: Sequence[tuple[datetime, datetime]], past: Iterable[Evidence]) -> list[Evidence]:
+    """Return the intervals that have no part in any of the spans."""
 
-    def __init__(self, sources: Sequence[Past], start: datetime, every: float, gate_id: str) -> None:
+    def is_inside(interval: Evidence) -> bool:
+        began = interval.at - timedelta(seconds=interval.seconds)
+        return any(interval.at > first and began < last for first, last in spans)
+
+    return [interval for interval in past if not is_inside(interval)]
+
+
+class HistoryFetch:
+    """The pending fetch of one gate's history, but for the time `rolled_back`: what releases did that were blamed for
+    it, and put back with success, is no measure for the next one."""
+
+    def __init__(
+        self,
+        sources: Sequence[Past],
+        start: datetime,
+        every: float,
+        gate_id: str,
+        rolled_back: Sequence[tuple[datetime, datetime]] = (),
+    ) -> None:
         self._sources, self._start, self._step, self._gate_id = sources, start, history_step(every), gate_id
+        self._rolled_back = rolled_back
         self._task: asyncio.Task[list[Evidence]] | None = asyncio.create_task(self._fetch(), name=f"history:{gate_id}")
 
     def take(self) -> list[Evidence] | None:
@@ -81,7 +102,8 @@ class HistoryFetch:
     async def _fetch(self) -> list[Evidence]:
         """Fetch the history of all sources."""
         pasts = await asyncio.gather(*(self._fetch_one(each.build) for each in self._sources))
-        return as_baseline(merged([(each.what, past) for each, past in zip(self._sources, pasts, strict=True)]))
+        whole = merged([(each.what, past) for each, past in zip(self._sources, pasts, strict=True)])
+        return as_baseline(without(self._rolled_back, whole))
 
     async def _fetch_one(self, build: Callable[[], Source]) -> list[Evidence]:
         """Fetch the history of one source. Without it the judge is slower, and nothing can be proven against it: only a
@@ -117,4 +139,16 @@ async def begin_fetch(
     JournalError."""
     if traffic is None or not traffic.historical or await gate_store.evidence(gate.id, "history"):
         return None
-    return HistoryFetch(traffic.historical, gate.created_at, every, gate.id)
+    rolled_back = await _rolled_back(gate, gate_store)
+    return HistoryFetch(traffic.historical, gate.created_at, every, gate.id, rolled_back)
+
+
+async def _rolled_back(gate: Gate, gate_store: GateStore) -> list[tuple[datetime, datetime]]:
+    """Return the times of the service's latest gates after whose rollback the numbers were seen to be fine: so it was
+    the release, and not the service. Raises JournalError."""
+    page = await gate_store.page(gate.service, (), _GATES, gate.id)
+    return [
+        (each.created_at, each.finished_at)
+        for each in page.gates
+        if each.rollback is not None and each.rollback.state in _HELPED and each.finished_at is not None
+    ]

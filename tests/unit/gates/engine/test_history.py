@@ -1,7 +1,10 @@
 """The numbers before the switch, fetched while the gate judges already."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -9,9 +12,12 @@ from structlog.testing import capture_logs
 from healthd.model import FailureKind
 from healthd_gates.config.observed import ReadSource
 from healthd_gates.domain.evidence import Counts, Evidence, Stream
-from healthd_gates.engine.history import BEFORE, HistoryFetch, as_baseline, merged
-from healthd_gates.engine.source_readers import Past
+from healthd_gates.domain.gate import Gate, Page, RollbackState
+from healthd_gates.engine.history import BEFORE, HistoryFetch, as_baseline, begin_fetch, merged
+from healthd_gates.engine.source_readers import Past, SourceReaders
 from healthd_gates.sources.contract import Arm, Arms, SourceContext, SourceUnavailable
+from healthd_gates.store.gate_store import GateStore
+from tests.fakes.gate_states import ROLLBACK, RUNNING
 from tests.fakes.gates import Scripted, ScriptedConfig
 from tests.fakes.monitoring import MIDNIGHT, LoopClock
 from tests.fakes.past import Remembering, RememberingConfig
@@ -99,3 +105,51 @@ def test_the_histories_of_several_sources_are_one() -> None:
     assert past[1].gaps == 1
     [alone] = as_baseline([Evidence(MIDNIGHT, 30.0, streams={"jobs": OWN})])
     assert alone.streams["jobs"].baseline == Counts(5, 0)
+
+
+class Listed(GateStore):
+    """A journal in which there are these gates, and no evidence yet."""
+
+    def __init__(self, *gates: Gate) -> None:
+        self._gates = gates
+
+    async def evidence(self, *_: Any, **__: Any) -> list[Evidence]:
+        return []
+
+    async def page(self, *_: Any, **__: Any) -> Page:
+        return Page(self._gates, None, ())
+
+
+@pytest.mark.parametrize(
+    ("state", "left_out"),
+    [
+        (RollbackState.ROLLED_BACK, True),
+        (RollbackState.UNSEEN, True),
+        (RollbackState.UNCONFIRMED, False),
+        (None, False),
+    ],
+)
+async def test_the_time_of_a_release_that_was_rolled_back_is_no_past(
+    state: RollbackState | None, left_out: bool
+) -> None:
+    """Or a release as bad as the last one would be no worse than usual. Where the rollback was not seen to help, it may
+    be the service itself."""
+    began, ended = MIDNIGHT - timedelta(minutes=30, seconds=10), MIDNIGHT - timedelta(minutes=20)
+    rollback = replace(ROLLBACK, state=state) if state is not None else None
+    earlier = replace(RUNNING, created_at=began, finished_at=ended, rollback=rollback)
+    config = RememberingConfig()
+    build = lambda: Remembering(config, Arms("api", Arm("2")), SourceContext(LoopClock(), str))  # noqa: E731
+
+    class Readers(SourceReaders):
+        def __init__(self) -> None: ...
+
+        @property
+        def historical(self) -> Sequence[Past]:
+            return [Past(ReadSource(None, config), build)]
+
+    pending = await begin_fetch(Readers(), replace(RUNNING, id="g2", created_at=MIDNIGHT), 5.0, Listed(earlier))
+    assert pending is not None
+    past = await taken(pending)
+    assert len(past) == 360 - 21 * left_out
+    inside = [each for each in past if began < each.at <= ended]
+    assert (not inside) is left_out
