@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 _LEAP_YEAR = 2024
 _FIELDS = {
     "minute": "0 to 59", "hour": "0 to 23", "day": "1 to 31", "month": "1 to 12 or JAN to DEC",
-    "day of the week": "MON to SUN",
+    "day of the week": "MON to SUN, or 0 to 7 (0 and 7 are Sunday)",
 }  # fmt: skip
 _SHORTHANDS = {
     "@hourly": "0 * * * *", "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@weekly": "0 0 * * SUN",
     "@monthly": "0 0 1 * *", "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *",
 }  # fmt: skip
+_DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _MINUTE = timedelta(minutes=1)
 
 
@@ -32,7 +33,28 @@ def trigger(text: str, zone: tzinfo) -> CronTrigger:
     """Return the trigger of a cron line. Raises ValueError."""
     from apscheduler.triggers.cron import CronTrigger  # not needed by the client of the API, which reads this module
 
-    return CronTrigger.from_crontab(text, zone)
+    fields = text.split()
+    return CronTrigger.from_crontab(" ".join([*fields[:4], *map(_days_by_name, fields[4:])]), zone)
+
+
+def _days_by_name(field: str) -> str:
+    """Return days of the week by name, where they are written by number. A number means what it means to crontab(5), 0
+    and 7 are Sunday; to the scheduler 0 is Monday. Raises ValueError."""
+    return ",".join(_named(part) if re.search(r"\d", part) else part for part in field.split(","))
+
+
+def _named(part: str) -> str:
+    """Return one item of a list of days, such as `5`, `1-5`, `5-7` or `*/2`. Raises ValueError."""
+    found = re.fullmatch(r"(?:(\*)|([0-7])(?:-([0-7]))?)(?:/([1-7]))?", part)
+    if found is None:
+        raise ValueError(f"{part!r} is no day of the week")
+    every, first, last, step = found.groups()
+    if step and not (every or last):
+        raise ValueError(f"{part!r} has a step, and no range")
+    days = range(7) if every else range(int(first), int(last or first) + 1)
+    if not days:
+        raise ValueError(f"{part!r} ends before it begins")
+    return ",".join(dict.fromkeys(_DAYS[day % 7] for day in days[:: int(step or 1)]))
 
 
 def next_time(trigger: CronTrigger, moment: datetime) -> datetime | None:
@@ -82,8 +104,6 @@ def _cron(text: str) -> str:
     months = [first for first in firsts if fields["month"].get_next_value(first) == first.month]
     if all(fields["day"].get_next_value(first) is None for first in months):
         raise ValueError(f"{text!r} never comes: no month that it names has such a day")
-    if re.search(r"\d", text.split()[4]):
-        raise ValueError("write the day of the week by name, such as FRI: its number is not the same day everywhere")
     return text
 
 
@@ -98,6 +118,6 @@ def _zone(name: str) -> str:
 
 
 Cron = Annotated[str, AfterValidator(_cron)]
-"""Cron line with five fields; days of the week by name."""
+"""Cron line with five fields; days of the week by name, or by their numbers of crontab(5)."""
 Zone = Annotated[str, AfterValidator(_zone)]
 """Name of a time zone."""

@@ -34,7 +34,7 @@ class HeartbeatConfig(CheckConfig):
     period: Duration | None = None
     """Maximum time between two successes."""
     cron: Cron | None = None
-    """Schedule of the job as a cron line, instead of a period; days of the week by name."""
+    """Schedule of the job as a cron line, instead of a period; days of the week by name or number, 0 to 7."""
     timezone: Zone = "UTC"
     """Time zone of `cron`."""
     grace: Duration = 60.0

@@ -33,7 +33,7 @@ class Times(Whole):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     cron: Cron | None = None
-    """Start of the window, as a cron line; days of the week by name."""
+    """Start of the window, as a cron line; days of the week by name or number, 0 to 7."""
     lasts: Duration | None = Field(None, alias="for")
     """Length of the window."""
     timezone: Zone = "UTC"

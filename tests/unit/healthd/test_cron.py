@@ -98,3 +98,38 @@ def test_an_abbreviation_suggests_no_other() -> None:
 def test_a_line_of_another_form(line: str, said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         TypeAdapter(Cron).validate_python(line)
+
+
+@pytest.mark.parametrize(
+    ("days", "names"),
+    [
+        ("7", "Sun"),
+        ("0", "Sun"),
+        ("1", "Mon"),
+        ("5", "Fri"),
+        ("1-5", "Mon Tue Wed Thu Fri"),
+        ("5-7", "Fri Sat Sun"),
+        ("0-2", "Mon Tue Sun"),
+        ("0,3", "Wed Sun"),
+        ("MON,6", "Mon Sat"),
+        ("*/2", "Tue Thu Sat Sun"),
+        ("1-7/3", "Mon Thu Sun"),
+        ("0-7", "Mon Tue Wed Thu Fri Sat Sun"),
+    ],
+)
+def test_the_numbers_of_days_are_those_of_crontab(days: str, names: str) -> None:
+    """0 and 7 are Sunday, as in crontab(5); to the scheduler 0 is Monday."""
+    times, monday = (
+        trigger(TypeAdapter(Cron).validate_python(f"0 3 * * {days}"), UTC),
+        datetime(2026, 11, 23, tzinfo=UTC),
+    )
+    week = [next_time(times, monday + timedelta(days=day)) for day in range(7)]
+    assert [
+        f"{it:%a}" for it in dict.fromkeys(week) if it is not None and it < monday + timedelta(days=7)
+    ] == names.split()
+
+
+@pytest.mark.parametrize("days", ["8", "5-2", "5/2", "*/0", "1-8", "MON-5", "1,", "-1", "*/8", "2nd"])
+def test_a_number_that_is_no_day(days: str) -> None:
+    with pytest.raises(ValidationError, match=r"write MON to SUN, or 0 to 7 \(0 and 7 are Sunday\)"):
+        TypeAdapter(Cron).validate_python(f"0 3 * * {days}")

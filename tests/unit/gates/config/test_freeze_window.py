@@ -25,7 +25,7 @@ FRIDAY = datetime(2026, 11, 20, 17, tzinfo=UTC)
         ({"from": "2026-12-01T00:00:00Z"}, "either cron and for"),
         ({"cron": "0 17 * * FRI", "to": "2026-12-01T00:00:00Z"}, "either cron and for"),
         ({"cron": "0 17 * *", "for": "2h"}, "not a cron line"),
-        ({"cron": "0 17 * * 5", "for": "2h"}, "day of the week by name"),
+        ({"cron": "0 17 * * 8", "for": "2h"}, "write MON to SUN, or 0 to 7"),
         ({"cron": "0 17 * * FRI", "for": "62"}, "duration"),
         ({"cron": "0 17 * * FRI", "for": "400d"}, "a year"),
         ({"cron": "0 17 * * FRI", "for": "2h", "timezone": "Mars/Olympus"}, "no time zone"),

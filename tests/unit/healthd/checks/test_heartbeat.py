@@ -258,7 +258,7 @@ async def test_what_is_not_read_yet() -> None:
         ({}, "write either period"),
         ({**HOURLY, "cron": "0 3 * * *"}, "write either period"),
         ({"cron": "0 3 * *"}, "is not a cron line"),
-        ({"cron": "0 3 * * 1"}, "by name, such as FRI"),
+        ({"cron": "0 3 * * 8"}, "write MON to SUN, or 0 to 7"),
         ({**HOURLY, "timezone": "Mars"}, "no time zone is called 'Mars'"),
         ({**HOURLY, "key": "short"}, "16 to 64 letters"),
         ({**HOURLY, "key": "0123456789abcdef/"}, "16 to 64 letters"),
