@@ -41,7 +41,7 @@ class TakeOver:
                     return gate
                 try:  # shielded: a caller that disconnects must not leave a gate that nobody runs
                     return await asyncio.shield(asyncio.create_task(self._seize_and_step(gate_id, called_for, make)))
-                except LeaseLost:  # someone else intervened at the same moment; see the result
+                except (LeaseLost, IntegrityError):  # someone else intervened at the same moment; see the result
                     gate = await self._get(gate_id)
         raise JournalUnavailable(problem="too many callers change this gate at once")
 
@@ -59,7 +59,7 @@ class TakeOver:
             raise
         except IntegrityError:  # it is to hold its service again, but another gate does by now
             await self._busy.refuse(owned.gate.service)
-            raise
+            raise  # that gate has just ended
         except JournalError:
             unsure = True
             raise
