@@ -93,7 +93,8 @@ class GateRunner:
                     await self._hold()
                 case GateState.ACTING:
                     await self._see_actions_through()
-                case GateState.WATCHING:
+                case _:  # a state that is none of these is a bug: one to stumble over, not to spin at
+                    assert self.gate.state is GateState.WATCHING
                     await self._observe("watch", self._spec.watch_rules)
 
     async def _observe(self, stage: str, rules: Rules) -> None:

@@ -131,8 +131,9 @@ class Supervisor:
                 continue
             try:
                 owned = await self._leases.seize(gate_id)
-                if owned is not None:
-                    self.adopt(owned)
+                if owned is None:  # it is deleted by now
+                    continue
+                self.adopt(owned)
             except UnreadableGate as error:
                 self._leave([error])
             else:

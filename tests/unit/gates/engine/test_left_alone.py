@@ -149,3 +149,34 @@ async def test_what_a_clock_that_was_ahead_has_written_holds_nobody_up(
         ended = await second.keeper.get(failed.id)
         assert ended.rollback is not None
         assert ended.rollback.state is not RollbackState.DUE
+
+
+@pytest.mark.parametrize("column", ["state", "policy_body"])
+async def test_a_gate_whose_task_is_gone_and_whose_row_cannot_be_read_is_left(file: Path, column: str) -> None:
+    """It is told once, however often it is looked at, and not called restarted."""
+    async with replica(file) as running:
+        gate = await running.keeper.start(request(), caller="ci")
+        await running.keeper.wait(gate.id, 42)
+        running.gates._supervisor._running[gate.id].task.cancel()
+        value = "pausing" if column == "state" else with_a_field_more(file, gate.id, column)
+        read(file, f"UPDATE healthd_gates SET {column} = ? WHERE id = ?", value, gate.id)
+        with capture_logs() as logged:
+            await asyncio.sleep(40)
+        told = [line["event"] for line in logged if line["log_level"] == "error"]
+        assert told == ["gate unreadable, left unchanged"]
+        assert running.gates._supervisor.unreadable == {gate.id}
+
+
+async def test_a_gate_that_is_deleted_while_it_is_to_be_taken_back_was_not_restarted(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with replica(file) as running:
+
+        async def mine() -> set[str]:
+            return {"gone"}
+
+        monkeypatch.setattr(running.gates._supervisor._leases, "mine", mine)
+        with capture_logs() as logged:
+            await asyncio.sleep(40)
+        assert [line for line in logged if line["log_level"] == "error"] == []
+        assert len(running.gates._supervisor) == 0

@@ -477,3 +477,18 @@ async def test_an_action_that_is_not_configured_any_more_waits_for_its_return(fi
         assert order.detail == "no action is called back in the configuration"
         running.configure(config())
         assert rollback_of(await over(running, gate)).state is RollbackState.UNCONFIRMED
+
+
+async def test_a_rollback_whose_numbers_are_gone_from_the_configuration_ends_unconfirmed(file: Path) -> None:
+    """After a restart without the service: it says so instead of waiting for numbers that never come."""
+    Script.act, Note.act = switched_back(Counts(1000, 900)), always(DONE)
+    async with replica(file, config(policy={"confirm_timeout": "30m"})) as running:
+        gate = await running.keeper.start(request(baseline=BASELINE), caller="ci")
+        while (await running.keeper.get(gate.id)).rollback is None or (
+            rollback_of(await running.keeper.get(gate.id)).state is not RollbackState.CONFIRMING
+        ):
+            await asyncio.sleep(1)
+    async with replica(file, config(services={})) as running:
+        ended = rollback_of(await over(running, gate))
+    assert ended.state is RollbackState.UNCONFIRMED
+    assert ended.detail == "Nobody can tell: service api is not configured any more."

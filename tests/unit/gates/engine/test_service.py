@@ -12,6 +12,7 @@ from healthd_gates.domain import errors as refusals
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.request import Deployment, Override, PushedCounts, PushedEvidence, Version
 from healthd_gates.domain.standing import Verdict
+from healthd_gates.store import tables as gate_tables
 from healthd_gates.store.admission import Admission
 from tests.fakes.gates import Replica, Script, broken, config, failing, replica, request, silent
 from tests.fakes.monitoring import MIDNIGHT
@@ -364,3 +365,38 @@ async def test_no_deadline_that_is_past_is_shown(file: Path) -> None:
         with pytest.raises(refusals.ServiceBusy, match="until its rollback is over") as refused:
             await running.keeper.start(request(version="3.0"), caller="ci")
         assert "until" not in refused.value.fields
+
+
+async def test_a_dry_run_is_told_as_its_start_when_the_service_is_free(file: Path) -> None:
+    """With the time at which the rollback that holds it is given up."""
+    Script.act = failing
+    async with replica(file, config(policy={"initial_delay": "0s"})) as running:
+        gate = await running.keeper.wait((await start(running)).id, 600)
+        told = []
+        for asks in (running.keeper.could_start, running.keeper.start):
+            with pytest.raises(refusals.ServiceBusy, match="or given up at") as busy:
+                await asks(request(version="3.0"), caller="ci")
+            told.append(busy.value.fields)
+        assert told[0] == told[1]
+        assert told[0]["gate_id"] == gate.id
+
+
+async def test_a_gate_that_is_deleted_meanwhile_is_unknown(file: Path) -> None:
+    """Whatever is asked of it, though its task still runs here for a moment; and who was refused for it is told so."""
+    async with replica(file) as running:
+        gate = await start(running)
+        await running.keeper.wait(gate.id, 3)
+        async with running.database.write() as connection:
+            await connection.execute(sa.delete(gate_tables.gates).where(gate_tables.gates.c.id == gate.id))
+        assert gate.id in running.gates._supervisor
+        with pytest.raises(refusals.UnknownGate):
+            await running.keeper.rehearse(gate.id)
+        with pytest.raises(refusals.UnknownGate):
+            await running.keeper.interventions.cancel(gate.id, caller="ann", reason="x")
+        refusal = refusals.ServiceBusy.by(gate, MIDNIGHT)
+        assert await running.keeper._busy.told(refusal) is refusal
+
+
+async def test_what_is_sent_here_is_received_for_the_gates_that_run_here(file: Path) -> None:
+    async with replica(file) as running:
+        assert running.keeper.receiver is running.gates._supervisor.observer_context.receiver

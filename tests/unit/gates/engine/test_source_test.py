@@ -12,7 +12,7 @@ from healthd_gates.config.policy import Policy
 from healthd_gates.domain.evidence import Counts, Histogram
 from healthd_gates.domain.standing import Bound
 from healthd_gates.engine.source_test import ArmSeen, SourceTested, try_source
-from healthd_gates.sources.contract import Arm, Arms, SourceContext, SourceUnavailable
+from healthd_gates.sources.contract import Arm, ArmError, Arms, SourceContext, SourceUnavailable
 from healthd_gates.sources.inspection import ArmInspection, Inspection
 from tests.fakes.gates import Script, ScriptedConfig
 from tests.fakes.monitoring import LoopClock
@@ -206,3 +206,17 @@ def test_a_route_has_the_quantiles_of_its_own_latencies() -> None:
     assert seen.quantiles[0.95] != slow[0.95][0]
     assert seen.quantiles_of("/idle") == seen.quantiles_of("/unknown") == {}
     assert ArmSeen(None, 0.0).quantiles_of("/slow") == {}
+
+
+async def test_versions_that_a_source_cannot_read_at_all_are_refused_as_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before there is a reader to close."""
+
+    def no_such_arm(*_: object) -> None:
+        raise ArmError("baseline", "it needs a target")
+
+    monkeypatch.setattr(Remembering, "__init__", no_such_arm)
+    with pytest.raises(ArmError, match="it needs a target"):
+        await read()
+    assert Remembering.closed == 0

@@ -246,3 +246,35 @@ def test_a_gate_of_weeks_has_the_beginning_and_the_end_of_its_log() -> None:
     log = [GateEvent("g1", n, MIDNIGHT + timedelta(hours=n), EventKind.STATE, {"state": "held"}) for n in range(1000)]
     times = [event.at for event in _span_events(log)]
     assert times == [event.at for event in (*log[:64], *log[-64:])]
+
+
+async def test_a_log_of_several_pages_is_read_to_its_end(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where its last page is a full one."""
+    async with replica(file) as running:
+        sink = sink_of(running)
+        await judged(running)
+        await handed_over(running)
+        for page in (1, 4):
+            monkeypatch.setattr(span_worker, "_PAGE", page)
+            gate = await running.keeper.get(str(sink.spans[0].attributes["healthd.gate.id"]))
+            await running.gates.spans._hand_over(gate)
+    whole, by_one, by_four = sink.spans
+    assert len(whole.events) > 4
+    assert whole.events == by_one.events == by_four.events
+
+
+async def test_a_watch_that_another_replica_takes_over_is_told_by_that_one(file: Path) -> None:
+    """A person pulls the cord there: who watched before only forgets it."""
+    Note.act = always(ActionResult(Ending.REFUSED, "no such target"))
+    async with replica(file, config(**WATCH)) as first, replica(file, config(**WATCH)) as second:
+        here, there = sink_of(first), sink_of(second)
+        gate = await judged(first)
+        Note.act = always(ActionResult(Ending.RETRY, "503"))
+        await second.keeper.interventions.rollback(gate.id, caller="ann", reason="customers call")
+        await asyncio.sleep(40)
+        assert first.gates.spans._watched == {}
+        await second.keeper.interventions.give_up(gate.id, caller="ann", reason="by hand", done=True)
+        for running in (first, second):
+            await handed_over(running)
+    assert [span.name for span in here.spans] == ["gate api"]
+    assert [span.name for span in there.spans] == ["gate watch api"]

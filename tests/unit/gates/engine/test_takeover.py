@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from healthd.journal.errors import JournalError
+from healthd.journal.errors import JournalError, JournalGoneError
 from healthd_gates.actions.contract import ActionResult, Ending
 from healthd_gates.domain import errors as refusals
 from healthd_gates.domain.action_order import OrderState
@@ -484,3 +484,57 @@ async def test_the_daemon_can_start_before_its_journal(tmp_path: Path) -> None:
     await asyncio.sleep(10)
     assert (await running.keeper.start(request(), caller="ci")).sequence == 1
     await running.stop()
+
+
+async def test_a_replica_takes_over_no_more_gates_than_it_may_run(file: Path) -> None:
+    """The others are left to other replicas, or until there is room."""
+    first = await start_replica(file, config())
+    for service in ("api", "web"):
+        await first.keeper.start(request(service), caller="ci")
+    await first.crash()
+    async with replica(file, config(gates={"lease_duration": "10s", "max_running": 1})) as second:
+        await asyncio.sleep(30)
+        (taken,) = second.gates._supervisor.gates()
+        await second.keeper.interventions.cancel(taken.id, caller="ann", reason="make room")
+        await asyncio.sleep(30)
+        (other,) = second.gates._supervisor.gates()
+        assert {taken.service, other.service} == {"api", "web"}
+
+
+@pytest.mark.parametrize(("silence", "told"), [(60, 1), (600, 0)])
+async def test_good_news_of_a_replica_that_died_are_told_for_a_moment_alone(
+    file: Path, silence: float, told: int
+) -> None:
+    """A rollback that worked ten minutes ago is no news; one that failed is for a day."""
+    Script.act, Note.act = failing, lambda _order: ActionResult(Ending.RETRY, "503")
+    first = await start_replica(file, config())
+    gate = await first.keeper.start(request(), caller="ci")
+    await first.keeper.wait(gate.id, 600)
+    await first.keeper.interventions.give_up(gate.id, caller="ann", reason="by hand", done=True)
+    await first.crash()
+    await asyncio.sleep(silence)
+    async with replica(file) as second:
+        await asyncio.sleep(40)
+        ends = [after.rollback.state for _, after in second.steps if after.rollback is not None]
+        assert ends == [RollbackState.ROLLED_BACK] * told
+
+
+async def test_a_journal_whose_file_is_gone_is_counted_and_not_told_again(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal itself has logged that; that it is back is told."""
+    async with replica(file) as running:
+        await asyncio.sleep(1)
+        leases = running.gates._supervisor._leases
+        renew = leases.renew
+
+        async def gone() -> bool:
+            raise JournalGoneError("the journal was taken away")
+
+        monkeypatch.setattr(leases, "renew", gone)
+        with capture_logs() as logged:
+            await asyncio.sleep(8)
+            monkeypatch.setattr(leases, "renew", renew)
+            await asyncio.sleep(8)
+        assert running.registry.get_sample_value("healthd_journal_errors_total") == 3
+        assert [line["event"] for line in logged if "journal" in line["event"]] == ["gate journal available again"]
