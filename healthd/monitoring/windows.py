@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -71,11 +71,11 @@ class Windows:
 
     async def add(self, window: Window) -> None:
         """Put a window in force, and wait briefly until it is stored."""
-        named = {
-            name: getattr(window, name) for name in ("checks", "groups", "services", "labels") if getattr(window, name)
-        }
-        detail = {"kind": window.kind, "from": window.start, "until": window.end, "reason": window.reason, **named}
-        await self._change(window.id, window, AuditEntry(window.author, "window.add", window.id, detail))
+        await self._change(window.id, window, AuditEntry(window.author, "window.add", window.id, _detail(window)))
+
+    async def move(self, window: Window) -> None:
+        """Put a window in force in place of the one that has its id, and wait briefly until it is stored."""
+        await self._change(window.id, window, AuditEntry(window.author, "window.move", window.id, _detail(window)))
 
     async def end(self, key: str, caller: str) -> Window | None:
         """End a window now, and wait briefly until that is stored. None if there is no such window."""
@@ -178,3 +178,10 @@ class Windows:
             self._known = known
             self._board.add_windows(self.all())
         return True
+
+
+def _detail(window: Window) -> dict[str, Any]:
+    """Return what the audit has of a window."""
+    names = ("checks", "groups", "services", "labels")
+    named = {name: getattr(window, name) for name in names if getattr(window, name)}
+    return {"kind": window.kind, "from": window.start, "until": window.end, "reason": window.reason, **named}

@@ -74,22 +74,33 @@ class WindowsApi:
     async def add(self, caller: Caller, wanted: NewWindow) -> Window:
         """Put a window in force that was validated against the `surroundings`, for a caller with the scope
         `windows:write`. Raises Problem."""
+        window = self._window(caller, wanted, secrets.token_hex(4))
+        self._refuse_without_failure(window)
+        await self._windows.add(window)
+        return window
+
+    async def move(self, caller: Caller, key: str, wanted: NewWindow) -> Window:
+        """Put a window in force in place of the one of an id, which it keeps; that one may be over. As `add`."""
+        if (before := self.find(key)) is not None:
+            self._refuse_beyond_reach(caller, before)
+        window = self._window(caller, wanted, key)
+        await self._windows.move(window)
+        return window
+
+    def _window(self, caller: Caller, wanted: NewWindow, key: str) -> Window:
         self._refuse_beyond_reach(caller, wanted)
-        if len(self._windows.all()) >= _MOST:
+        if len(self._windows.all()) >= _MOST and self.find(key) is None:
             raise Problem(429, "Too many windows", f"there are {_MOST}: end some first")
         start, end = wanted.times(self._clock.now())
-        window = Window.model_validate(
+        return Window.model_validate(
             {
                 **wanted.model_dump(include={"kind", "checks", "groups", "services", "labels", "reason"}),
-                "id": secrets.token_hex(4),
+                "id": key,
                 "author": caller.name,
                 "from": start,
                 "to": end,
             }
         )
-        self._refuse_without_failure(window)
-        await self._windows.add(window)
-        return window
 
     async def _end(self, request: web.Request) -> web.Response:
         """End a window now."""

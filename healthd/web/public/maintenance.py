@@ -88,7 +88,8 @@ class Maintenance:
         self._windows = windows
 
     async def begin(self, caller: Caller, update: Update, parts: Sequence[Component]) -> Update:
-        """Put a window in force for all checks of these components; return the update with its id."""
+        """Put a window in force for all checks of these components, in place of the one that the update names, if any;
+        return the update with its id."""
         if not caller.may(_SCOPE):
             raise caller.lacks(_SCOPE)
         checks, groups = [it for part in parts for it in part.checks], [it for part in parts for it in part.groups]
@@ -96,11 +97,12 @@ class Maintenance:
         times = {"from": update.starts, "to": update.ends}
         asked = {"kind": "maintenance", **named, **times, "reason": update.title}
         wanted = validated(asked, NewWindow, "Invalid window", self._windows.surroundings())
-        return update.model_copy(update={"window": (await self._windows.add(caller, wanted)).id})
+        put = self._windows.move(caller, update.window, wanted) if update.window else self._windows.add(caller, wanted)
+        return update.model_copy(update={"window": (await put).id})
 
     async def follow(self, caller: Caller, last: Update, update: Update, parts: Sequence[Component]) -> Update:
-        """End the window of maintenance that is over or withdrawn, and put another one in force for other times or
-        components. Whether there is one is asked of the journal where it is not known here."""
+        """End the window of maintenance that is over or withdrawn, and move it for other times or components. Whether
+        there is one is asked of the journal where it is not known here."""
         is_ended = update.is_over or update.withdrawn
         is_same = (last.starts, last.ends, last.components) == (update.starts, update.ends, update.components)
         if last.window is None or (is_same and not is_ended):
@@ -114,8 +116,8 @@ class Maintenance:
             return update
         if not caller.may(_SCOPE):
             raise caller.lacks(_SCOPE)
-        if not is_ended:  # the new one first: a moment without any would tell what is known
-            update = await self.begin(caller, update, parts)
+        if not is_ended:
+            return await self.begin(caller, update, parts)
         if window is not None:
             await self._windows.end(caller, window)
         return update

@@ -96,10 +96,10 @@ async def test_it_is_moved_and_ends_early(open_site: Open) -> None:
     assert (status, longer["state"], longer["window"], window.end) == (
         201, "in_progress", window.id, site.clock.now() + timedelta(hours=3),
     )  # fmt: skip
-    assert window.id != made["window"]
+    assert window.id == made["window"]
     status, later = await call(client, {"from": at(site, 5), "for": "1h"}, path)
-    assert (status, later["state"], site.windows.all()[0].start) == (
-        201, "scheduled", site.clock.now() + timedelta(hours=5),
+    assert (status, later["state"], later["window"], site.windows.all()[0].start) == (
+        201, "scheduled", made["window"], site.clock.now() + timedelta(hours=5),
     )  # fmt: skip
     site.clock.seconds += 5.5 * HOUR
     status, done = await call(client, {"state": "resolved", "text": "Done early."}, path)
@@ -127,6 +127,7 @@ async def test_it_is_extended_after_its_end(open_site: Open) -> None:
     status, longer = await call(client, {"for": "2h"}, path)
     (window,) = site.windows.all()
     assert (status, longer["state"], longer["window"]) == (201, "in_progress", window.id)
+    assert window.id == made["window"]
     await call(client, {"state": "resolved"}, path)
     status, refused = await call(client, {"reopen": True}, path)
     assert (status, "opened again by new times: for or to" in refused["detail"]) == (422, True)
@@ -156,8 +157,9 @@ async def test_a_replica_asks_for_a_window_that_it_has_not_heard_of(
     await second.database.open()
     assert await follow() == (200 if change is None else 201)
     assert await first.windows.refresh()
-    assert made["window"] not in [it.id for it in first.windows.all()]
-    assert len(first.windows.all()) == (1 if change == {"to": 3} else 0)
+    moved = None if change is None else change.get("to")
+    left = [(made["window"], first.clock.now() + timedelta(hours=moved))] if moved else []
+    assert [(it.id, it.end) for it in first.windows.all()] == left
 
 
 async def test_a_window_that_somebody_ended_stays_ended(open_site: Open, tmp_path: Path) -> None:
