@@ -152,7 +152,8 @@ async def try_source(
     missing += [_miscounted(name, arm.counts) for name, arm in seen.items() if arm.counts and _is_torn(arm.counts)]
     if not config.tells_apart(arms):
         missing.append("both versions are counted by the same numbers: use $version, $target or a label")
-    missing += _undecided(judged[0].latency if judged else None, criteria)
+    if not refused:  # which says it of all latencies that there may be
+        missing += _undecided(judged[0].latency if judged else None, criteria)
     beyond = [_beyond(name, arm) for name, arm in seen.items() if arm.bounds.get(min(QUANTILES)) is Bound.ABOVE]
     if refused:  # which says of all lines or series what a look says of a few
         problems = []
