@@ -15,7 +15,7 @@ from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.performance import performance_data
 from healthd.checks.program_run import NotRunError, ProgramRun
 from healthd.model import FailureKind, Result
-from healthd.runtime.program import PATH
+from healthd.runtime.program import PATH, trouble_with
 from healthd.runtime.redaction import Redactor
 from healthd.units import Duration
 
@@ -59,6 +59,16 @@ class ExecConfig(CheckConfig):
     interval: Duration = 60.0
     """Time between probes, plus or minus a tenth."""
 
+    def environment(self, environ: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the variables that the program gets, of the daemon's `environ` and its own."""
+        given = {name: environ[name] for name in self.pass_env if name in environ}
+        own = {name: value.get_secret_value() for name, value in self.env.items()}
+        return {"PATH": PATH, **given, **own}
+
+    def problem_here(self, environ: Mapping[str, str]) -> str | None:
+        """Return why the program cannot be run on this host; None if no reason is found."""
+        return trouble_with(self.argv[0], self.environment(environ)["PATH"], self.cwd)
+
 
 class Exec:
     """Healthy at exit code 0, degraded at 1, unhealthy at 2, at 3 (which means that the plug-in could not tell), at any
@@ -74,7 +84,7 @@ class Exec:
 
     async def probe(self) -> Result:
         try:
-            code, output = await self._run.to_the_end(self._environment(), self._config.cwd)
+            code, output = await self._run.to_the_end(self._config.environment(self._environ), self._config.cwd)
         except NotRunError as error:
             return error.result
         return _result(code, self._redact(output))
@@ -82,11 +92,6 @@ class Exec:
     async def close(self) -> None:
         """Kill what still runs."""
         self._run.kill()
-
-    def _environment(self) -> Mapping[str, str]:
-        given = {name: self._environ[name] for name in self._config.pass_env if name in self._environ}
-        own = {name: value.get_secret_value() for name, value in self._config.env.items()}
-        return {"PATH": PATH, **given, **own}
 
 
 def _result(code: int, output: str) -> Result:

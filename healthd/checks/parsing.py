@@ -48,9 +48,10 @@ def _misconfigured(raw: dict[str, Any], model: type[CheckConfig]) -> Misconfigur
 
 
 def check_what_is_set(raw: dict[str, Any], model: type[BaseModel]) -> None:
-    """Validate the options that need no unset variable: their mistakes must show up before production. Raises
-    ValidationError."""
-    whole = {key: value for key, value in raw.items() if key != MISSING and not _has_gap(value)}
+    """Validate the options that need no unset variable, and the names of all: their mistakes must show up before
+    production. Raises ValidationError."""
+    known = {*model.model_fields, *(field.alias for field in model.model_fields.values())}
+    whole = {key: value for key, value in raw.items() if key != MISSING and (key not in known or not _has_gap(value))}
     try:
         model.model_validate(whole)
     except ValidationError as error:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from click.core import ParameterSource
 from pydantic import BaseModel
 
 from healthd.checks.contract import CheckConfig, Level
+from healthd.checks.exec import ExecConfig
 from healthd.checks.misconfigured import MisconfiguredConfig
 from healthd.commands import shipped
 from healthd.commands.options import REFUSED, config_option, reason, settings_or_exit
@@ -23,6 +24,7 @@ from healthd.config.file import problem_at
 from healthd.config.places import KeyPath, Problem
 from healthd.config.secret_notes import notes_on_secrets
 from healthd.nearest import did_you_mean
+from healthd.notifiers.contract import MisconfiguredNotifier
 from healthd.runtime.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -181,14 +183,26 @@ def _absent(settings: Config, file: Path) -> Iterator[Problem]:
     for name, check in settings.active_checks.items():
         ends = f"this {'critical ' if check.critical else ''}check would be unhealthy"
         if isinstance(check, MisconfiguredConfig):
-            cure = f"set it, or give a default as ${{{next(iter(check.missing))}:-…}}"
-            message = f"not set here: {', '.join(check.missing)}; {ends}: {cure}"
+            message = f"not set here: {', '.join(check.missing)}; {ends}: {_cure(check.missing)}"
             yield problem_at(file, type(settings), os.environ, ("checks", name), message)
+        if isinstance(check, ExecConfig) and (problem := check.problem_here(os.environ)) is not None:
+            yield problem_at(file, type(settings), os.environ, ("checks", name, "argv"), f"{problem}; {ends}")
         for key, path in _paths(check):
             yield _not_there(settings, file, ("checks", name, *key), path, ends)
+    for name, notifier in settings.active_notifiers.items():
+        if isinstance(notifier, MisconfiguredNotifier):
+            message = f"not set here: {', '.join(notifier.missing)}; it would send nothing: {_cure(notifier.missing)}"
+            yield problem_at(file, type(settings), os.environ, ("notifiers", name), message)
     for name, service in settings.services.items():
         for key, path in _paths(service):
             yield _not_there(settings, file, ("services", name, *key), path, "no gate could be judged by this source")
+
+
+def _cure(missing: Collection[str]) -> str:
+    variables = [name for name in missing if not name.startswith("file ")]
+    return (
+        f"set it, or give a default as ${{{variables[0]}:-…}}" if variables else "mount it, or let the daemon read it"
+    )
 
 
 def _not_there(settings: Config, file: Path, key: KeyPath, path: Path, ends: str) -> Problem:

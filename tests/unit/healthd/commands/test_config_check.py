@@ -29,6 +29,39 @@ def test_a_variable_that_a_check_lacks_is_named_with_line_and_cure(tmp_path: Pat
     assert (result.exit_code, f"{file}:2: checks.db: {told}${{DB_PASSWORD:-…}}" in result.output) == (0, True)
 
 
+def test_a_notifier_whose_variable_or_file_is_not_here_is_told(tmp_path: Path) -> None:
+    """With the cure that fits; it would send nothing, and nobody would learn it."""
+    file = tmp_path / "healthd.yaml"
+    file.write_text(
+        "notifiers:\n  a: {kind: slack, url: '${SLACK}'}\n  b: {kind: slack, url: '${file:/no/such}'}\n"
+        "  c: {kind: slack, url: '${SLACK}', optional: true}\nroutes: [{to: [a, b]}]\n"
+    )
+    result = CliRunner().invoke(main, ["config", "check", str(file)], env={"SLACK": None})
+    assert result.exit_code == 0, result.output
+    told = "not set here: SLACK; it would send nothing: set it, or give a default as ${SLACK:-…}"
+    assert f"{file}:2: notifiers.a: {told}" in result.output
+    assert f"{file}:3: notifiers.b: not set here: file /no/such; it would send nothing: mount it, or" in result.output
+    assert "notifiers.c" not in result.output
+
+
+def test_a_wrong_key_is_told_though_its_variable_is_not_set(tmp_path: Path) -> None:
+    """It would be told in production, where the variable is set."""
+    file = tmp_path / "healthd.yaml"
+    file.write_text("notifiers:\n  a: {kind: slack, webhook: '${SLACK}'}\nroutes: [{to: a}]\n")
+    result = CliRunner().invoke(main, ["config", "check", str(file)], env={"SLACK": None})
+    assert (result.exit_code, "notifiers.a.webhook: no such option" in result.stderr) == (2, True), result.output
+
+
+def test_the_program_of_a_check_that_is_not_here_is_told(tmp_path: Path) -> None:
+    """By its path or by its name; another host may have it, so that the file is valid."""
+    file = tmp_path / "healthd.yaml"
+    file.write_text("checks:\n  a: {kind: exec, argv: [/no/such/x]}\n  b: {kind: exec, argv: ['check_load -w 5']}\n")
+    result = CliRunner().invoke(main, ["config", "check", str(file)])
+    assert (result.exit_code, f"{file}:2: checks.a.argv: /no/such/x is not there; this" in result.output) == (0, True)
+    assert f"{file}:3: checks.b.argv: there is no program check_load -w 5 in " in result.output
+    assert "argv" not in CliRunner().invoke(main, ["config", "check", str(file), "--elsewhere"]).output
+
+
 def test_the_file_is_named_as_for_every_other_command_too(tmp_path: Path) -> None:
     """By `-c` or HEALTHD_CONFIG; an argument goes before the variable, and two files are one too many."""
     file, other = tmp_path / "healthd.yaml", str(tmp_path / "none.yaml")
