@@ -30,6 +30,7 @@ def _address(_ctx: click.Context, _param: click.Parameter, url: str | None) -> s
     return url
 
 
+_NEEDED = "the scope health:read, which the roles viewer, deployer and operator have"
 _WINDOWS = {
     "maintenance": "in maintenance",
     "paused": "paused",
@@ -72,9 +73,11 @@ def status(url: str | None, as_json: bool, group: str | None, timeout: float) ->
         fail(f"{shown} answered {code}: {said}")
     click.echo(json.dumps(document, indent=2)) if as_json else _print(document)
     checks = document.get("checks", {}).values()
-    if token and checks and not any("duration" in check for check in checks):
-        said = "no details: the token in HEALTHD_TOKEN is not known there, or lacks the scope health:read"
-        click.echo(said, err=True)
+    if checks and not any("duration" in check for check in checks):
+        if token:
+            click.echo(f"no details: the token in HEALTHD_TOKEN is not known there, or lacks {_NEEDED}", err=True)
+        elif any("timestamp" in check and check["status"] != Status.HEALTHY.value for check in checks):
+            click.echo(f"no reasons: set HEALTHD_TOKEN to a token with {_NEEDED}", err=True)
     sys.exit(0 if code == 200 and not document.get("rollbacks") else 1)
 
 

@@ -213,6 +213,18 @@ def test_a_token_that_brings_no_details_is_told() -> None:
         result = run(["status"], HEALTHD_URL=f"http://{place}", HEALTHD_TOKEN="hd_other")
     assert result.exit_code == 0
     assert "no details: the token in HEALTHD_TOKEN is not known there, or lacks the scope health:read" in result.stderr
+    assert "which the roles viewer, deployer and operator have" in result.stderr
+
+
+def test_who_asks_without_a_token_is_told_what_the_reason_takes() -> None:
+    """Where something is not healthy; else there is none to read."""
+    for status, told in (("degraded", True), ("healthy", False)):
+        checks = f'{{"db": {{"status": "{status}", "timestamp": "2026-12-01T00:00:00.000Z"}}}}'
+        health = f'{{"overall": "{status}", "environment": "e", "version": "1", "checks": {checks}}}'
+        with answering(http("200 OK", health, "application/json")) as place:
+            result = run(["status"], HEALTHD_URL=f"http://{place}")
+        said = "no reasons: set HEALTHD_TOKEN to a token with the scope health:read, which the roles viewer"
+        assert (said in result.stderr) is told, result.stderr
 
 
 def test_a_request_that_is_not_json(tmp_path: Path) -> None:
