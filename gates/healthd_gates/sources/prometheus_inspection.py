@@ -119,6 +119,8 @@ async def _misnamed(
         scope = Selector(fixed.name)
         series = await api.some(scope, at, _MEMORY)
     if not series:
+        if await api.some(Selector(buckets := f"{fixed.name}_bucket"), at, _MEMORY):
+            return (f"there is no native histogram {fixed.name}, only a classic one: write {buckets}",), ()
         return (), (missing_metric(fixed, await api.names()),)
     known = [each.labels for each in series]
     for matcher in written.matchers:

@@ -343,6 +343,20 @@ async def test_what_is_stored_now_is_shown(server: prometheus.Prometheus) -> Non
     assert any("end at 500ms, below the limit of 5s" in each for each in seen.doubtful)
 
 
+@pytest.mark.parametrize("edges", [(), (0.5,)])
+async def test_a_classic_histogram_is_not_taken_for_a_native_one(
+    server: prometheus.Prometheus, edges: tuple[float, ...]
+) -> None:
+    """Its name alone has no series: no gate that limits latency could ever be decided by it."""
+    gate = desk(config(server, "steady", latency="seconds{CHOSEN}"), at(300), edges=edges)
+    assert isinstance(gate.source, InspectableSource)
+    seen = await gate.source.inspect()
+    await gate.source.close()
+    told = "there is no native histogram seconds, only a classic one: write seconds_bucket"
+    assert any(told in each for each in (seen.refused if edges else seen.doubtful)), seen
+    assert bool(seen.refused) is bool(edges)
+
+
 @pytest.mark.parametrize(
     ("changes", "refused", "doubtful"),
     [
