@@ -130,7 +130,9 @@ def check_traefik(text: str, tree: Mapping[str, Any], folder: Path) -> None:
 def check_tool(block: Block, text: str, tree: Mapping[str, Any]) -> None:
     """The configuration of a deploy tool; what all of them share is shown without what only one has."""
     tool = "migrate" if "migrations" in block.page.name else "nginx"
-    tool = "kubernetes" if "application" in tree else "traefik" if "traffic" in tree else tool
+    tool = "kubernetes" if "application" in tree else tool
+    if "traffic" in tree:
+        tool = "haproxy" if "backend" in tree["traffic"] else "traefik"
     model: type[BaseModel] = DEPLOY_TOOLS[tool]
     example = YAML(typ="safe").load(ROOT / "deploy" / EXAMPLES["nginx" if tool == "migrate" else tool])
     rest = {key: example[key] for key in example if key not in tree and key in model.model_fields}
@@ -225,6 +227,11 @@ def check_javascript(block: Block, tmp_path: Path) -> None:
     subprocess.run([require("node"), "--check", tmp_path / "example.js"], check=True)
 
 
+def check_haproxy(block: Block, tmp_path: Path) -> None:
+    (tmp_path / "haproxy.cfg").write_text(block.text.replace("/run/haproxy/", f"{tmp_path}/"))
+    subprocess.run([require("haproxy"), "-c", "-q", "-f", tmp_path / "haproxy.cfg"], check=True)
+
+
 CHECKS: dict[str, Callable[[Block, Path], object]] = {
     "yaml": check_yaml,
     "json": check_json,
@@ -232,6 +239,7 @@ CHECKS: dict[str, Callable[[Block, Path], object]] = {
     "console": check_shell,
     "sql": check_sql,
     "nginx": check_nginx,
+    "haproxy": check_haproxy,
     "ini": check_systemd,
     "js": check_javascript,
     "python": lambda block, _: ast.parse(block.text),

@@ -13,8 +13,18 @@ from healthd_gates.config.settings import Config
 from tests.unit.docs.blocks import ROOT, blocks
 from tests.unit.docs.test_blocks import EverythingIsSet
 
-_TOOLS = {"nginx.md": "nginx", "aws.md": "aws blue-green", "kubernetes.md": "kubernetes", "traefik.md": "traefik"}
-_PLACES = ("listener", "target_groups", "route", "namespace", "backends", "file", "service", "services", "apis")
+_TOOLS = {
+    "aws.md": "aws blue-green",
+    "haproxy.md": "haproxy",
+    "kubernetes.md": "kubernetes",
+    "nginx.md": "nginx",
+    "traefik.md": "traefik",
+}
+_PLACES = (
+    *("listener", "target_groups", "route", "namespace", "backends", "file", "service", "services", "apis"),
+    *("sockets", "backend", "servers"),
+)
+_TARGETS = ("backends", "services", "servers", "target_groups", "targets")
 
 
 def shown_on(name: str) -> tuple[Config, dict[str, Any]]:
@@ -41,7 +51,7 @@ def test_both_halves_name_the_same(name: str) -> None:
     assert action.sets_weight
     known, moved = tool.model_dump(mode="json"), action.model_dump(mode="json")
     place = next((known[key] for key in ("traffic", "application", "upstream") if key in known), known)
-    targets = next(place[key] for key in ("backends", "services", "target_groups", "targets") if key in place)
+    targets = next(place[key] for key in _TARGETS if key in place)
     assert targets.keys() == service.targets.keys()
     assert {key: moved[key] for key in _PLACES if moved.get(key) and key in place} == {
         key: place[key] for key in _PLACES if moved.get(key) and key in place

@@ -9,7 +9,8 @@ from ruamel.yaml import YAML
 from healthd.config.auth_grant import ROLES
 from tests.unit.docs.blocks import ROOT, blocks
 
-_GUIDES = ("gate.md", "install.md", "quickstart.md", "traefik.md")  # other pages show one holder at a time
+# Other pages show one holder at a time.
+_GUIDES = ("gate.md", "haproxy.md", "install.md", "quickstart.md", "traefik.md")
 
 
 def configurations() -> Iterator[Any]:

@@ -275,3 +275,21 @@ def test_the_first_switch(balancer: HAProxy, tmp_path: Path) -> None:
     assert (dead.exit_code, "none of off is up" in dead.output) == (4, True), dead.output
     forced = CliRunner().invoke(main, [*words, "spare", "--force"], env=env)
     assert forced.exit_code == 0, forced.output
+
+
+def test_a_restart_keeps_the_weights_by_the_state_that_was_written(tmp_path: Path) -> None:
+    """As the page says, and forgets them otherwise."""
+    state = tmp_path / "servers.state"
+    loads = "default_backend web\nbackend web\n load-server-state-from-file global\n"
+    servers = (
+        f" server b1 127.0.0.1:1 weight 100\n server g1 127.0.0.1:2 weight 0\nglobal\n server-state-file {state}\n"
+    )
+    with haproxy.running(loads + servers) as running:
+        for server, weight in (("g1", 100), ("b1", 0)):
+            running.command(f"set server web/{server} weight {weight}")
+        written = running.command("show servers state")
+    with haproxy.running(loads + servers) as forgetful:
+        assert forgetful.server("web", "g1")["weight"] == "0"
+    state.write_text(written)
+    with haproxy.running(loads + servers) as mindful:
+        assert [mindful.server("web", name)["weight"] for name in ("b1", "g1")] == ["0", "100"]
