@@ -123,9 +123,8 @@ async def try_source(
     What its buckets would hide of `criteria` is told, and refused where a start is. Raises ArmError for arms that it
     cannot tell apart.
     """
-    source, inspection, problems = None, Inspection({}), list[str]()
+    source, problems = build_source(config, arms, context), list[str]()
     try:
-        source = build_source(config, arms, context)
         inspection = with_buckets(config, await inspected(source, _INSPECTION), criteria)
         past = list[Evidence]()
         if any(arm.counts is not None for arm in inspection.arms.values()) or not config.counts_requests:
@@ -142,8 +141,7 @@ async def try_source(
         silent = without_answer(outage)
         return SourceTested(config.kind, {}, refused=silent.refused, missing=silent.doubtful)
     finally:
-        if source is not None:
-            await source.close()
+        await source.close()
     seen = {name: _arm(name, past, inspection) for name in arms.named()}
     refused, missing = [*inspection.refused], list[str]()
     judged = [arm.counts for arm in seen.values() if arm.counts is not None and arm.counts.requests > 0]

@@ -1,6 +1,7 @@
 """The worker of the outbox where the journal fails it at one call, or a gate is not what it was."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from healthd.journal.errors import JournalError
+from healthd_gates.actions.contract import ActionRequest, ActionResult
 from healthd_gates.domain.action_order import ActionRun, OrderState
 from healthd_gates.domain.gate import Gate
 from healthd_gates.store.serialization import UnreadableGate
@@ -163,3 +165,27 @@ async def test_a_stop_while_the_journal_is_away_leaves_an_attempt_to_the_lease(
         await asyncio.sleep(30)
         assert (await order_of(second, gate)).state is OrderState.DONE
         assert len(Note.tried) == 2
+
+
+async def test_a_result_comes_to_nothing_where_another_replica_has_claimed_the_action(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a lease that ended while the process was stopped: the other one's result counts, and it is not waited
+    with."""
+
+    async def overtaken(_order: ActionRequest) -> ActionResult:
+        with sqlite3.connect(file) as other:
+            other.execute("UPDATE healthd_orders SET owner = 'other', token = token + 1")
+        other.close()
+        return DONE
+
+    monkeypatch.setattr(Note, "act", overtaken)
+    async with replica(file) as running:
+        with capture_logs() as logged:
+            gate = await failed(running)
+            await asyncio.sleep(3)
+        order = await order_of(running, gate)
+        assert (order.state, order.tries, len(Note.tried)) == (OrderState.DUE, 0, 1)
+        assert running.gates._action_worker._jobs == {}
+        told = [line["event"] for line in logged if line.get("key") == order.key]
+        assert told == ["action completed by another replica"]
