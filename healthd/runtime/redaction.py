@@ -21,6 +21,7 @@ from healthd.runtime.web_address import WebAddress
 
 MASK = "***"
 _SHORTEST_CUT = 8  # characters of a secret that was cut off; fewer could be an ordinary word's
+_AFTER_SCHEME = ("://", "%3a//", "%3a%2f%2f", ":\\/\\/")  # what is before it in an address is no secret
 _CUT = re.compile(r"$|[\n\"'<]|…|\.\.\.")  # where a text was cut: at its end, at the end of a line or a quotation
 # Characters that move a terminal's cursor, set its title, or change the direction of writing.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -145,7 +146,7 @@ class Redactor:
         begun = window[:end]
         index = bisect_left(forms, begun)
         is_begun = index < len(forms) and forms[index].startswith(begun) and "://" not in begun
-        return end if is_begun else 0
+        return end if is_begun and not forms[index].startswith(_AFTER_SCHEME, end) else 0
 
     def deeply(self, value: Any) -> Any:
         """Return a value as plain JSON, with every text in it redacted, keys too; NaN and infinities, which JSON lacks,

@@ -318,3 +318,11 @@ def test_cost_is_linear(unit: str, size: int) -> None:
         redact(text)
         costs.append(time.thread_time() - began)
     assert min(costs) < 0.02 + size * 5e-6
+
+
+def test_the_scheme_of_an_address_is_no_secret() -> None:
+    """A word of ours, in quotes, is not the beginning of an address that was cut off behind it."""
+    redact = Redactor(["postgresql://app@127.0.0.1:1/secret-place"])
+    told = "the driver of kind 'postgresql' is still not loaded"
+    assert redact(told) == told
+    assert redact('{"kind": "postgresql"}') == '{"kind": "postgresql"}'
