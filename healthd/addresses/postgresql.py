@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from healthd.addresses.postgresql_overrides import overridden
 from healthd.addresses.words import APPLICATIONS, Word, joined, names, notes, refuse_misspelt, split
-from healthd.runtime.authority import is_port
 
 _MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
@@ -110,16 +110,17 @@ def read_postgresql(uri: str) -> PostgreSQLAddress:
     words, aside = _translated(given)
     unknown = [word.name for word in aside if word.name.lower() not in _WHY]
     refuse_misspelt(unknown, _GUARDING)
-    if "port" in words and not all(not port or is_port(port) for port in words["port"].value.split(",")):
-        raise ValueError("has a port that cannot be: write a number from 1 to 65535")
     named = {word.name.lower(): word.value for word in aside}
+    addresses = named.get("hostaddr", "")
+    head = overridden(head, words, addresses)
     told = [word.name for word in aside if word.name.lower() not in _SEEN_TO and not _as_it_is(word)]
+    compared = (_BY_ADDRESS,) if addresses and words.get("sslmode", Word("", "")).value == "verify-full" else ()
     return PostgreSQLAddress(
         uri=joined(head, words.values()),
-        notes=notes(told, _WHY, _LIBPQ),
+        notes=(*notes(told, _WHY, _LIBPQ), *compared),
         connect_timeout=_seconds(named.get("connect_timeout")),
         schema=named.get("schema") or named.get("currentschema") or None,
-        role=words["user"].value if "user" in words else _role(head),
+        role=_role(head),
         pooled=named.get("pgbouncer", "").lower() == "true",
         files=tuple((name, words[name].value) for name in _FILES if name in words and words[name].value),
     )
@@ -130,13 +131,19 @@ def for_libpq(uri: str) -> tuple[str, tuple[str, ...]]:
     head, given = split(uri)
     words, aside = _translated(given)
     refuse_misspelt([word.name for word in aside if word.name.lower() not in _WHY], _GUARDING)
+    head = overridden(head, words)
     kept = [word for word in words.values() if word.name in _LIBPQ]
     kept += [word for word in aside if word.name in _LIBPQ_ALONE]
     told = [word.name for word in given if word.name.lower() not in _SEEN_TO and word.name.lower() not in _LIBPQ]
     return joined(head, kept), notes([name for name in told if name not in _UNDERSTOOD], _WHY, _LIBPQ)
 
 
-_SEEN_TO = frozenset(("connect_timeout", "schema", "currentschema", "pgbouncer", "fallback_application_name"))
+_SEEN_TO = frozenset(
+    ("connect_timeout", "hostaddr", "schema", "currentschema", "pgbouncer", "fallback_application_name")
+)
+_BY_ADDRESS = (
+    "hostaddr is what the driver here compares with the server's certificate: it does not look at the name in host"
+)
 _UNDERSTOOD = frozenset(("ssl", "requiressl", "database"))
 
 
@@ -166,9 +173,8 @@ def _translated(given: Iterable[Word]) -> tuple[dict[str, Word], list[Word]]:
 
 
 def _fill_in(words: dict[str, Word], aside: dict[str, str]) -> None:
-    for name, other in (("application_name", "fallback_application_name"), ("host", "hostaddr")):
-        if name not in words and aside.get(other):
-            words[name] = Word(name, aside[other])
+    if "application_name" not in words and aside.get("fallback_application_name"):
+        words["application_name"] = Word("application_name", aside["fallback_application_name"])
 
 
 def _rest_on_the_system(words: dict[str, Word]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from urllib.parse import unquote
 
 from healthd.checks.connect import Endpoint, connect
 
@@ -32,7 +33,7 @@ async def without_silent_hosts(uri: str, patience: float | None) -> str:
 
 async def _accepts(host: str) -> bool:
     parts = _HOST.fullmatch(host)
-    if parts is None or not parts["host"]:
+    if parts is None or not parts["host"] or unquote(parts["host"]).startswith("/"):
         return True  # a Unix socket of this machine, or something unreadable: left to the driver
     try:
         found = await connect(Endpoint(parts["host"].strip("[]"), int(parts["port"] or _PORT)))

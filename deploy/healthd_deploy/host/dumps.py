@@ -45,7 +45,7 @@ def without_password(uri: str) -> tuple[str, str | None]:
     parts = urlsplit(head)
     user, at, hosts = parts.netloc.rpartition("@")
     name, _, password = user.partition(":")
-    password = unquote(password) or next((word.value for word in words if word.name == "password"), "")
+    password = next((word.value for word in reversed(words) if word.name == "password"), unquote(password))
     head = parts._replace(netloc=f"{name}{at}{hosts}").geturl()
     return joined(head, [word for word in words if word.name != "password"]), password or None
 

@@ -61,6 +61,7 @@ def application(folder: Path) -> tuple[str, Path]:
         ("postgresql://app:s3%40cret@db:5433/shop", "postgresql://app@db:5433/shop", "s3@cret"),
         ("postgresql://app@db/shop?sslmode=require", "postgresql://app@db/shop?sslmode=require", None),
         ("postgresql://db/shop?user=app&password=s3cret", "postgresql://db/shop?user=app", "s3cret"),
+        ("postgresql://app:old@db/shop?password=s3cret", "postgresql://app@db/shop", "s3cret"),
         ("postgresql://app:a@b@one:1,two:2/shop", "postgresql://app@one:1,two:2/shop", "a@b"),
     ],
 )

@@ -90,6 +90,48 @@ def test_no_part_of_a_password_is_told() -> None:
     assert "hunter2" not in note
 
 
+@pytest.mark.parametrize(
+    ("uri", "meant"),
+    [
+        (f"{HOST}?host=%2Fcloudsql%2Fa%3Ab%3Ac", "postgresql://app:s%40cret@%2Fcloudsql%2Fa%3Ab%3Ac:5432/shop"),
+        (f"{HOST}?host=::1&port=2", "postgresql://app:s%40cret@[::1]:2/shop"),
+        (f"{HOST}?host=a,b&port=1,2", "postgresql://app:s%40cret@a:1,b:2/shop"),
+        ("postgresql://u@a:1,b:2/shop?port=3", "postgresql://u@a:3,b:3/shop"),
+        (f"{HOST}?host=", "postgresql://app:s%40cret@/shop?port=5432"),
+        (f"{HOST}?user=x&password=a%40b&dbname=c%2Fd", "postgresql://x:a%40b@db.internal:5432/c%2Fd"),
+        (f"{HOST}?database=other", "postgresql://app:s%40cret@db.internal:5432/other"),
+        ("postgresql:///?service=shop", "postgresql://?service=shop"),
+    ],
+)
+def test_what_stands_behind_the_question_mark_overrides(uri: str, meant: str) -> None:
+    """As in libpq; for the driver and for programs of libpq."""
+    assert read_postgresql(uri).uri == for_libpq(uri)[0] == meant
+
+
+def test_an_address_of_a_host() -> None:
+    """The driver connects to it and compares the certificate with it; libpq has both."""
+    address = read_postgresql(f"{HOST}?hostaddr=10.0.0.1&sslmode=verify-full&{ROOT}")
+    assert address.uri == f"postgresql://app:s%40cret@10.0.0.1:5432/shop?sslmode=verify-full&{ROOT}"
+    assert [note.partition(" ")[0] for note in address.notes] == ["hostaddr"]
+    assert for_libpq(f"{HOST}?hostaddr=10.0.0.1")[0] == f"{HOST}?hostaddr=10.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("?host=a,b&port=1,2,3", "one port, or one for each host"),
+        ("?host=a&hostaddr=10.0.0.1,10.0.0.2", "one for each host"),
+        ("?host=a:5432", "write it as the word port"),
+        ("?host=a,,b", "empty host"),
+        ("?port=70000", "from 1 to 65535"),
+    ],
+)
+def test_hosts_and_ports_that_do_not_fit(query: str, said: str) -> None:
+    """As libpq refuses them, before anything is connected to."""
+    with pytest.raises(ValueError, match=said):
+        read_postgresql(HOST + query)
+
+
 def test_for_programs_of_libpq() -> None:
     """They get every word of libpq's, and no other."""
     uri, notes = for_libpq(f"{HOST}?schema=public&connect_timeout=9&keepalives=1&ssl=true&connection_limit=1")

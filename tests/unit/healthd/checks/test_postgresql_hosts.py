@@ -37,3 +37,11 @@ async def test_otherwise_nothing_changes(hosts: str) -> None:
     uri = f"postgresql://u:p@{hosts}/db"
     assert await without_silent_hosts(uri, 1.5) == uri
     assert await without_silent_hosts(uri, None) == uri
+
+
+async def test_a_socket_among_hosts_stays() -> None:
+    """Its folder is no name to look up."""
+    with socket.create_server(("127.0.0.1", 0)) as good:
+        uri = f"postgresql://u:p@%2Frun%2Fpostgresql,127.0.0.1:1,127.0.0.1:{good.getsockname()[1]}/db"
+        left = f"postgresql://u:p@%2Frun%2Fpostgresql,127.0.0.1:{good.getsockname()[1]}/db"
+        assert await without_silent_hosts(uri, 1.5) == left
