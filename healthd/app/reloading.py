@@ -70,7 +70,5 @@ class Reloading:
         metrics.identify(settings.version, settings.environment)
         metrics.reload_ok.set(1)
         metrics.reload_at.set(self._health.clock.now().timestamp())
-        if not self._health.board.group("ready").checks:
-            _log.warning("no check decides about readiness: mark one critical, or name some under groups.ready")
         if settings.gates.enabled and not settings.auth.grants:
             _log.warning("no token is configured: nobody may ask a gate; `healthd token new` makes one")

@@ -31,12 +31,25 @@ def notes_on(settings: Settings) -> Iterator[str]:
     wanted = [name for name, check in settings.active_checks.items() if check.spread is not None]
     if wanted and not settings.spread_checks:
         yield f"checks.{wanted[0]}.spread: {_NONE_IS_SPREAD}"
+    yield from _notes_on_readiness(settings)
     yield from _notes_on_notifiers(settings)
     yield from _notes_on_auth(settings.auth)
     yield from notes_on_callers(settings.auth, "checks", settings.checks)
     yield from notes_on_callers(settings.auth, "groups", {*OWN_GROUPS, *settings.groups})
     yield from _notes_on_windows(settings)
     yield from _notes_on_pages(settings)
+
+
+def _notes_on_readiness(settings: Settings) -> Iterator[str]:
+    """Yield a note where there are checks, and none of them decides about readiness."""
+    if not settings.checks or settings.active_groups["ready"].checks:
+        return
+    if "ready" in settings.groups:
+        cure = "name some, or take the group out: the critical checks decide then"
+        yield f"groups.ready: no check of it runs, so that /health/ready is 200 whatever is found: {cure}"
+    else:
+        cure = "mark one critical, or name some under groups.ready"
+        yield f"checks: none that runs is critical, so that /health/ready is 200 whatever is found: {cure}"
 
 
 def notes_on_callers(auth: Auth, section: str, known: Collection[str]) -> Iterator[str]:

@@ -57,7 +57,7 @@ _POLICY = "policies:\n  p:\n    criteria:\n      - {%s}\n"
         ),
         (
             "policies:\n  post-switch: {settle: 30s}\n",
-            "2: policies.post-switch.settle: no such option; there are: blip, confirm_timeout, criteria,",
+            "2: policies.post-switch.settle: no such option; did you mean initial_delay?",
         ),
         (
             "services:\n  api:\n    targets: {blue: '${BLUE_HOST}'}\n    source: {kind: push}\n",

@@ -15,7 +15,7 @@ PUSH: dict[str, Any] = {"source": {"kind": "push"}}
 def test_words_that_are_set_aside_are_told_with_their_place() -> None:
     """And nothing of the address is."""
     checks = {
-        "db": {"kind": "postgresql", "uri": "postgresql://u:hunter2@h/d?connection_limit=1"},
+        "db": {"kind": "postgresql", "uri": "postgresql://u:hunter2@h/d?connection_limit=1", "critical": True},
         "cache": {"kind": "redis", "uri": "redis://:hunter2@h/0?family=4"},
         "off": {"kind": "redis", "uri": "redis://h/0?family=4", "enabled": False},
         "old": {"kind": "mongodb", "uri": "mongodb://h/shop?useNewUrlParser=true"},
@@ -35,7 +35,10 @@ def test_words_that_are_set_aside_are_told_with_their_place() -> None:
 
 def test_windows_that_cover_nothing_are_told() -> None:
     """A silence of a misspelt label sends what it should hold back; one of several environments is no error."""
-    checks = {"db": {"kind": "process", "labels": {"team": "shop"}}, "off": {"kind": "disk", "enabled": False}}
+    checks = {
+        "db": {"kind": "process", "critical": True, "labels": {"team": "shop"}},
+        "off": {"kind": "disk", "enabled": False},
+    }
     often: dict[str, Any] = {"cron": "0 3 * * SUN", "for": "1h", "reason": "x"}
     covering: list[dict[str, Any]] = [
         {"checks": "d*"},
@@ -75,11 +78,31 @@ def test_what_a_token_is_bound_to_and_nothing_has_is_told() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"checks": {}}, None),
+        ({"checks": {"a": {"kind": "process", "critical": True}}}, None),
+        ({"checks": {"a": {"kind": "process"}}, "groups": {"ready": {"checks": ["a"]}}}, None),
+        ({"checks": {"a": {"kind": "process"}}}, "checks: none that runs is critical, so that /health/ready is 200"),
+        ({"checks": {"a": {"kind": "process", "critical": True, "enabled": False}}}, "checks: none that runs is"),
+        (
+            {"checks": {"a": {"kind": "process", "critical": True}}, "groups": {"ready": {"checks": []}}},
+            "groups.ready: no check of it runs, so that /health/ready is 200",
+        ),
+    ],
+)
+def test_a_file_whose_checks_decide_nothing_is_told(given: dict[str, Any], told: str | None) -> None:
+    """Traffic would go to what is down, as long as the process answers."""
+    notes = Settings.model_validate(given).notes
+    assert [note.startswith(told) for note in notes] == [True] if told else notes == []
+
+
 def test_a_notifier_that_tells_nobody_is_told() -> None:
     """A route of another environment is enough: files are shared; what is off is left out as it is."""
     hook = {"kind": "webhook", "url": "https://hooks.example.com/x"}
     given = {
-        "checks": {"self": {"kind": "process"}},
+        "checks": {"self": {"kind": "process", "critical": True}},
         "notifiers": {"team": hook, "lost": hook, "off": {**hook, "enabled": False}, "live": hook},
         "routes": [{"to": "team"}, {"to": "live", "environment": "elsewhere"}],
     }
@@ -112,7 +135,7 @@ def test_a_window_that_is_always_in_force_is_told(cron: str, lasts: str, always:
 def test_a_day_of_25_hours_is_a_gap() -> None:
     """Once a year, where clocks change."""
     window = {"cron": "0 3 * * *", "for": "24h", "reason": "x", "checks": "*"}
-    checks = {"self": {"kind": "process"}}
+    checks = {"self": {"kind": "process", "critical": True}}
     for zone, told in (("UTC", 1), ("Europe/Berlin", 0)):
         given = {"checks": checks, "silences": [{**window, "timezone": zone}]}
         assert len(Settings.model_validate(given).notes) == told
