@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 _SENSITIVE = re.compile(r"pass|pwd|secret|token|key|auth|credential|sig|hook|code", re.IGNORECASE)
+_NO_SECRETS = frozenset({"authsource", "authmechanism"})  # of MongoDB's addresses: a database, and a way to sign in
 _SHORTEST_PART = 8  # minimum characters of a part of an address that alone is treated as the secret
 SHORTEST = 4  # characters; a shorter secret would blank out parts of ordinary words
 _LONGEST_WORD = 16  # characters from which a text is no ordinary word
@@ -109,7 +110,7 @@ def _parts_of_path(path: str, public: Container[str]) -> Iterable[str]:
 
 def is_secret_name(name: str) -> bool:
     """True if a value of this name is a secret."""
-    return _SENSITIVE.search(name) is not None
+    return _SENSITIVE.search(name) is not None and name.lower() not in _NO_SECRETS
 
 
 def looks_secret(value: str) -> bool:

@@ -230,6 +230,10 @@ def test_the_parts_of_an_address(secret: str, answer: str, clean: str) -> None:
 @pytest.mark.parametrize(
     ("address", "text"),
     [
+        (
+            "mongodb://u:0123456789abcdef@h/shop?authSource=admin&authMechanism=SCRAM-SHA-256",
+            "the admin of SCRAM-SHA-256",
+        ),
         (SLACK, "https://hooks.example answered 404"),
         (SLACK, "services and webhooks"),
         ("https://shop.example/health/ready", "GET /health/ready answered 503"),
