@@ -325,8 +325,12 @@ async def test_a_bad_version_is_put_back_though_the_tool_is_dead(tmp_path: Path)
         deploy = await stage.start("blue-green", "2.0")
         await until(lambda: ("2.0", 200) in load.seen, "the switch")
         deploy.kill()
-        await deploy.communicate()
-        await until(lambda: stage.live() == "blue", "the rollback")
+        out, err = await deploy.communicate()
+        said = f"{out.decode()}{err.decode()}"
+        await until(
+            lambda: stage.live() == "blue",
+            lambda: f"the rollback\n{said}\n{Counter(load.seen[-500:])}\n{stage.daemon.log()}",
+        )
         async with GateClient(stage.daemon.url, daemon.TOKEN) as client:
             gate_id = (await stage.gates())[0]["id"]
             async for gate in client.follow(gate_id, to_the_end=True):

@@ -11,7 +11,7 @@ from healthd_gates.domain.errors import InvalidRequest
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.request import Version
 from healthd_gates.domain.standing import Verdict
-from tests.fakes.gates import Note, Replica, Script, broken, config, healthy, later, over, replica, request
+from tests.fakes.gates import Note, Replica, Script, broken, config, healthy, later, over, replica, request, silent
 
 
 async def begun(running: Replica) -> Gate:
@@ -64,6 +64,18 @@ async def test_harm_does_not_wait(file: Path) -> None:
         ended = await over(running, gate)
         assert ended.decision is not None
         assert (ended.decision.verdict, len(Note.tried)) == (Verdict.FAIL, 1)
+
+
+@pytest.mark.parametrize("switched_after", [0, 200, 400])  # the last is longer than the policy gives to the evidence
+async def test_harm_is_found_as_soon_after_a_late_switch(file: Path, switched_after: int) -> None:
+    """By a gate that nobody tells of it: the time without traffic is no evidence, and uses none up."""
+    Script.act, Note.act = later(switched_after, silent, broken), lambda _order: ActionResult(Ending.DONE)
+    async with replica(file) as running:
+        gate = await begun(running)
+        ended = await over(running, gate)
+        assert ended.decision is not None
+        assert (ended.decision.verdict, len(Note.tried)) == (Verdict.FAIL, 1)
+        assert ended.decision.at - gate.created_at <= timedelta(seconds=switched_after + 60)
 
 
 async def test_a_switch_that_nobody_tells(file: Path) -> None:
