@@ -17,11 +17,16 @@ import psutil
 
 from healthd_deploy.core import program
 from healthd_deploy.core.exit import COULD_NOT_ASK, NothingSwitched, StepFailed
+from healthd_deploy.nginx.running import Master, built_with
 from healthd_deploy.nginx.settings import Upstream
 
 _TEST, _PRINT = "-t", "-T"
 _LOCAL = ("nginx", "sudo")
-_COMMENT = re.compile(r"#.*")
+_COMMENT = re.compile(r"(?<![^\s;{}])#.*")
+_PASS = re.compile(r"(?<![^;{}\s])(\w+_pass)\s+([^;]+);")
+_HOST = re.compile(r"^(?:\w+://)?([^/:?]*).*", re.DOTALL)
+_SHOWN = 3  # directives, in a message
+_FIRST_FILE = re.compile(r"# configuration file (.+):")
 
 
 class NotIncluded(NothingSwitched):
@@ -33,6 +38,31 @@ class NotIncluded(NothingSwitched):
         super().__init__(
             f"NGINX's configuration does not include {file}, so that nothing would be switched: add `include {file};` "
             "to its http block"
+        )
+
+
+class NotUsed(NothingSwitched):
+    """Nothing of NGINX's configuration sends requests to the upstream: nothing would be switched."""
+
+    code = COULD_NOT_ASK
+
+    def __init__(self, name: str, passes: Sequence[str]) -> None:
+        instead = f", only {', '.join(passes)}" if passes else ""
+        super().__init__(
+            f"nothing in NGINX's configuration sends requests to the upstream {name}{instead}, so that nothing would "
+            f"be switched: write `proxy_pass http://{name};` (or `fastcgi_pass {name};` and the like) in its location"
+        )
+
+
+class AnotherInForce(NothingSwitched):
+    """The running NGINX has another configuration file than the one that is tested: nothing would be switched."""
+
+    code = COULD_NOT_ASK
+
+    def __init__(self, running: Path, tested: Path, pid: int) -> None:
+        super().__init__(
+            f"NGINX (process {pid}) runs with {running}, but upstream.test checks {tested}, so that nothing would "
+            f"switched: name `-c {running}` in upstream.test and upstream.reload, or start NGINX with `-c {tested}`"
         )
 
 
@@ -52,6 +82,21 @@ class Configuration:
         another name."""
         if self.text and not any(PurePath(file.name).match(PurePath(name).name) for name in self._all("include")):
             raise NotIncluded(file)
+
+    def refuse_unused(self, name: str) -> None:
+        """Raise NotUsed where no directive passes requests to the upstream. One with a variable may do so."""
+        found = _PASS.findall(_COMMENT.sub("", self.text))
+        passes = {goal.strip().strip("\"'"): directive for directive, goal in found}
+        if not self.text or any("$" in goal for goal in passes):
+            return
+        if name.lower() not in {_HOST.sub(r"\1", goal).lower() for goal in passes}:
+            raise NotUsed(name, [f"{directive} {goal}" for goal, directive in passes.items()][:_SHOWN])
+
+    @property
+    def file(self) -> Path | None:
+        """The file that it begins with, None where that is not known."""
+        found = _FIRST_FILE.match(self.text)
+        return Path(found[1]) if found else None
 
     @property
     def pid(self) -> str | None:
@@ -83,30 +128,64 @@ async def read(config: Upstream) -> Configuration:
     return Configuration()
 
 
+def _nginx(test: Sequence[str]) -> int | None:
+    """Return the place of the program `nginx` in a command, None where it has none."""
+    return next((place for place, word in enumerate(test) if PurePath(word).name == "nginx"), None)
+
+
 def printing(test: Sequence[str]) -> list[str] | None:
     """Return the command that prints what this one tests, None where it is no `nginx -t`."""
-    of = next((place for place, word in enumerate(test) if PurePath(word).name == "nginx"), None)
+    of = _nginx(test)
     if of is None or _TEST not in test[of:]:
         return None
     return [*test[:of], *(_PRINT if word == _TEST else word for word in test[of:])]
 
 
+async def refuse_another(config: Upstream, loaded: Configuration) -> None:
+    """Raise AnotherInForce where the NGINX that runs was started with another file than the one that is tested. Says
+    nothing where either is not known."""
+    of, tested, pid = _nginx(config.test), loaded.file, None
+    with suppress(FileNotFoundError):
+        pid = _process(_pid_file(config, loaded))
+    if of is None or tested is None or not pid or not _is_local(config) or (master := Master.of(pid)) is None:
+        return
+    running = master.file(await built_with(config.test[: of + 1], config.timeout))
+    if running is not None and tested.is_file() and not running.samefile(tested):
+        raise AnotherInForce(running, tested, pid)
+
+
 def stopped(config: Upstream, loaded: Configuration) -> str | None:
     """Return why no NGINX would take a reload, None where one runs, or where it is not known: in another container, or
     on another host."""
-    if not loaded.text or PurePath(config.test[0]).name not in _LOCAL or PurePath(config.reload[0]).name not in _LOCAL:
+    if not loaded.text or not _is_local(config):
         return None
-    file = Path(loaded.pid) if loaded.pid is not None else config.pid
-    if not file.is_absolute():
-        return None
+    file = _pid_file(config, loaded)
     try:
-        text = file.read_text(encoding="ascii").strip()
-        pid = int(text or 0)
+        pid = _process(file)
     except FileNotFoundError:
         return f"NGINX is not running (there is no {file}): start it"
-    except (OSError, ValueError):
+    if pid is None:
         return None
     if not pid:  # a test of the configuration leaves an empty file where there is none
         return f"NGINX is not running ({file} is empty): start it"
     over = f"NGINX is not running ({file} has process {pid}, which is over): start it"
     return None if psutil.pid_exists(pid) else over
+
+
+def _is_local(config: Upstream) -> bool:
+    return PurePath(config.test[0]).name in _LOCAL and PurePath(config.reload[0]).name in _LOCAL
+
+
+def _pid_file(config: Upstream, loaded: Configuration) -> Path:
+    return Path(loaded.pid) if loaded.pid is not None else config.pid
+
+
+def _process(file: Path) -> int | None:
+    """Return the process id in a file of the directive `pid`, 0 in an empty one, None where it cannot be read. Raises
+    FileNotFoundError."""
+    try:
+        return int(file.read_text(encoding="ascii").strip() or 0) if file.is_absolute() else None
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError):
+        return None

@@ -78,6 +78,7 @@ class UpstreamFile:
         configuration = await self._loaded()
         if before is None:
             configuration.refuse_without_include(self._config.file)
+            await self._refuse_not_in_force(configuration)
 
     async def could_take_back(self, target: str) -> None:
         """Check that a target which has all of the traffic could get it again: its servers answer, and NGINX accepts
@@ -152,15 +153,21 @@ class UpstreamFile:
                 raise StepFailed(await self._taken_back(target, before, str(failure), patient, configuration)) from None
 
     async def _loaded(self, *, first: bool = False) -> Configuration:
-        """Return NGINX's configuration. Raises StepFailed where it does not include the file, or no NGINX runs: nothing
-        would be switched. The `first` file may be there before NGINX runs, which needs it to start."""
+        """Return NGINX's configuration. Raises StepFailed where it does not include the file, or use it, or no NGINX
+        runs: nothing would be switched. The `first` file may be there before NGINX runs, which needs it to start."""
         before = self._line()
         configuration = await loaded.read(self._config)
         if (line := self._line()) is not None:
             configuration.refuse_without({before, line}, self._config.file)  # a dry run may meet a switch
             if not first and (why := loaded.stopped(self._config, configuration)) is not None:
                 raise NothingSwitched(f"{why}; nothing is switched")
+            await self._refuse_not_in_force(configuration)
         return configuration
+
+    async def _refuse_not_in_force(self, configuration: Configuration) -> None:
+        """Raise NothingSwitched where NGINX would not use the upstream: it has another file, or nothing names it."""
+        await loaded.refuse_another(self._config, configuration)
+        configuration.refuse_unused(self._config.name)
 
     def _line(self) -> str | None:
         """Return the line of the file with its state, None where it is not there."""

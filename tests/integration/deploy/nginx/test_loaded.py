@@ -1,12 +1,14 @@
 """A real NGINX that would not take the file: it does not include it, or it does not run."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
 from healthd_deploy.core.exit import StepFailed
-from healthd_deploy.nginx.loaded import printing
+from healthd_deploy.nginx.loaded import AnotherInForce, NotUsed, printing
+from healthd_deploy.nginx.running import Master
 from healthd_deploy.nginx.settings import Upstream
 from healthd_deploy.nginx.upstream import UpstreamFile
 from tests.servers import nginx
@@ -45,7 +47,8 @@ async def test_a_file_that_nothing_includes(tmp_path: Path) -> None:
         assert not (tmp_path / "api.conf").exists()
         (tmp_path / "api.conf").write_text("")
         text = balancer.file.read_text()
-        balancer.file.write_text(text.replace("server {", f"include {tmp_path}/api.conf; server {{"))
+        used = f"include {tmp_path}/api.conf; server {{ location /api/ {{ proxy_pass http://api; }}"
+        balancer.file.write_text(text.replace("server {", used))
         (tmp_path / "api.conf").unlink()
         assert await file.look("blue") == "the traffic would go from nothing to blue"
         await file.switch("blue")
@@ -97,6 +100,89 @@ async def test_a_reload_that_is_not_taken_names_the_error_log(tmp_path: Path) ->
             balancer.file.write_text(text.replace("error_log stderr;", f"error_log {tmp_path}/error.log;"))
             with pytest.raises(StepFailed, match=f"its error log {tmp_path}/error.log says why"):
                 await upstream(balancer, tmp_path, place, "1s").switch("blue")
+
+
+async def test_an_nginx_that_runs_with_another_file(tmp_path: Path) -> None:
+    """A reload reads the file that NGINX was started with, whatever the command names: both names are told."""
+    with version_running("1.0") as old, nginx.running("server { listen @LISTEN@; return 200 old; }") as balancer:
+        named = balancer.file.with_name("named.conf")
+        text = balancer.file.read_text()
+        used = f"include {tmp_path}/api.conf; server {{ location /api/ {{ proxy_pass http://api; }}"
+        named.write_text(text.replace("server {", used))
+        place = f"{old.host}:{old.port}"
+        written = f'# healthd-deploy {{"live": "blue"}}\nupstream api {{ server {place}; }}\n'
+        told = f"runs with {balancer.file}, but upstream.test checks {named}, .*: name `-c {balancer.file}`"
+        for before in (None, written):
+            if before is not None:
+                (tmp_path / "api.conf").write_text(before)
+            file = upstream(dataclasses.replace(balancer, file=named), tmp_path, place)
+            for ask in (file.switch, file.look, file.could_take_back)[: 1 if before is None else None]:
+                with pytest.raises(AnotherInForce, match=told):
+                    await ask("blue")
+            assert ((tmp_path / "api.conf").read_text() if before else None) == before
+        balancer.file.write_text(named.read_text())
+        named.unlink()
+        named.symlink_to(balancer.file)
+        assert await file.look("blue") == "blue has the traffic"
+
+
+@pytest.mark.parametrize(
+    ("location", "used"),
+    [
+        ("proxy_pass http://127.0.0.1:1;", False),
+        ("return 200 x; # proxy_pass http://api;", False),
+        ("proxy_pass http://apis;", False),
+        ("set $to api; proxy_pass http://$to;", True),
+        ("proxy_pass http://API/v1/;", True),
+        ("fastcgi_pass\n api;", True),
+        ("grpc_pass grpc://api;", True),
+        ('uwsgi_pass "api";', True),
+    ],
+)
+async def test_an_upstream_that_nothing_uses(tmp_path: Path, location: str, *, used: bool) -> None:
+    """The line to write is told; where a variable says where requests go, it is not known."""
+    apis = f"upstream apis {{ server {HOST}:1; }}"
+    server = f"{apis} server {{ listen @LISTEN@; location / {{ {location}\n }} }}"
+    with version_running("1.0") as old:
+        place = f"{old.host}:{old.port}"
+        (tmp_path / "api.conf").write_text(f'# healthd-deploy {{"live": "blue"}}\nupstream api {{ server {place}; }}\n')
+        with nginx.running(f"include {tmp_path}/api.conf; {server}") as balancer:
+            file = upstream(balancer, tmp_path, place)
+            if used:
+                await file.could_take_back("blue")
+                assert await file.look("blue") == "blue has the traffic"
+                return
+            for ask in (file.look, file.could_take_back, file.switch):
+                with pytest.raises(
+                    NotUsed, match=r"sends requests to the upstream api.*: write `proxy_pass http://api"
+                ):
+                    await ask("blue")
+
+
+@pytest.mark.parametrize(
+    ("words", "built", "file"),
+    [
+        ("-c /etc/boot.conf", {}, "/etc/boot.conf"),
+        ("-qc boot.conf -g daemon on; master_process on;", {"prefix": "/etc"}, "/etc/boot.conf"),
+        ("-p /etc/ -cboot.conf -e stderr", {"prefix": "/usr"}, "/etc/boot.conf"),
+        ("-p . -c boot.conf", {}, "/home/boot.conf"),
+        ("-g daemon off;", {"prefix": "/usr", "conf-path": "/etc/boot.conf"}, "/etc/boot.conf"),
+        ("", {"prefix": "/etc", "conf-path": "boot.conf"}, "/etc/boot.conf"),
+        ("-c boot.conf", {}, None),
+        ("-g daemon off;", {}, None),
+        ("-c /etc/boot.co", {}, None),
+    ],
+)
+def test_the_file_of_a_command_line(tmp_path: Path, words: str, built: dict[str, str], file: str | None) -> None:
+    """As NGINX reads its options and the paths that it was built with; no word where the file is not here."""
+    here = {place: f"{tmp_path}{place}" for place in ("/etc", "/usr", "/home")}
+    for folder in here.values():
+        Path(folder).mkdir()
+        (Path(folder) / "boot.conf").touch()
+    words = words.replace("/etc", here["/etc"])
+    paths = {option: path.replace("/etc", here["/etc"]).replace("/usr", here["/usr"]) for option, path in built.items()}
+    found = Master(words.split(), Path(here["/home"])).file(paths)
+    assert found == (None if file is None else Path(f"{tmp_path}{file}"))
 
 
 @pytest.mark.parametrize(
