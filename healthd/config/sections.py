@@ -30,7 +30,8 @@ class Http(Model):
     details: Details = Details.AUTHORIZED
     """Audience of failure messages, hosts and numbers."""
     agent_check: Address | None = None
-    """Address of the server for HAProxy's agent-check, as host:port; off by default."""
+    """Address of the server for HAProxy's agent-check, as host:port; off by default. Its answer sets the weight
+    of its server, and so undoes what an action `haproxy` has set there."""
     drain: Duration = 5.0
     """Time to answer `not ready` after SIGTERM before stopping."""
 
