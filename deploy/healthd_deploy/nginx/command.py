@@ -72,7 +72,8 @@ def switch(target: str, file: Path, *, version: str | None, weight: float, dry_r
         if dry_run:
             click.echo(asyncio.run(upstream.look(target, weight)))
             return
-        asyncio.run(upstream.switch(target, weight, version=version, even_if_dead=force))
+        whole = weight in (0.0, 100.0)  # a step of a ramp waits for an NGINX that runs
+        asyncio.run(upstream.switch(target, weight, version=version, even_if_dead=force, even_if_stopped=whole))
     except DeployAborted as stopped:
         click.echo(str(stopped), err=True)
         sys.exit(NOT_UNDONE if isinstance(stopped, TargetDown) else stopped.code)

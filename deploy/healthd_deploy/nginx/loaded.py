@@ -61,7 +61,7 @@ class AnotherInForce(NothingSwitched):
 
     def __init__(self, running: Path, tested: Path, pid: int) -> None:
         super().__init__(
-            f"NGINX (process {pid}) runs with {running}, but upstream.test checks {tested}, so that nothing would "
+            f"NGINX (process {pid}) runs with {running}, but upstream.test checks {tested}, so that nothing would be "
             f"switched: name `-c {running}` in upstream.test and upstream.reload, or start NGINX with `-c {tested}`"
         )
 

@@ -104,6 +104,7 @@ class UpstreamFile:
         version: str | None = None,
         even_if_dead: bool = False,
         goes_back: bool = False,
+        even_if_stopped: bool = False,
     ) -> None:
         """Give a target its percentage of the traffic, and the other one the rest: write, check, reload. A file that
         NGINX refuses, or does not load, is put back: it says which target is live, for the next deploy too. `version`
@@ -112,6 +113,9 @@ class UpstreamFile:
         A part of the traffic leaves the live target what it is: it is the one to go back to. Raises TargetDown, with
         nothing changed, if the target that gets more traffic does not answer. What `goes_back` to a target that has all
         of the traffic, by healthd's own action, has NGINX load the file as it is.
+
+        An NGINX that is stopped gets no new version. With `goes_back` or `even_if_stopped` the file is written all the
+        same, so that NGINX has the right target once somebody starts it, and this raises StepFailed.
         """
         is_back = goes_back and self.read().share(target) == 100.0
         await self._refuse(target, weight, even_if_dead=even_if_dead or is_back)
@@ -123,18 +127,22 @@ class UpstreamFile:
             wanted = before if before and is_back else self._written(self._after(known, target, weight))
             if before == wanted == self._in_force:
                 return
-            configuration = await self._loaded()
+            configuration = await self._loaded(even_if_stopped=goes_back or even_if_stopped)
+            stopped = loaded.stopped(self._config, configuration) if before is not None else None
             self._replace(wanted)
             began = time.monotonic()
             try:
                 await program.run(self._config.test, within=self._config.timeout)
                 if before is None:
-                    configuration = await self._loaded(first=True)
+                    configuration = await self._loaded(even_if_stopped=True)
             except BaseException as refused:
                 self._put_back(before)
                 if type(refused) is StepFailed:
                     raise NothingSwitched(str(refused)) from None
                 raise
+            if stopped is not None:
+                goal = target if weight else self._beside(target)
+                raise StepFailed(f"{stopped}. {self._config.file} leads to {goal}, which has the traffic from then on")
             patient = patience(time.monotonic() - began, self._config.timeout)
             # Also where the file said so before: its writer may have been killed before the reload.
             try:
@@ -152,14 +160,14 @@ class UpstreamFile:
             except StepFailed as failure:
                 raise StepFailed(await self._taken_back(target, before, str(failure), patient, configuration)) from None
 
-    async def _loaded(self, *, first: bool = False) -> Configuration:
+    async def _loaded(self, *, even_if_stopped: bool = False) -> Configuration:
         """Return NGINX's configuration. Raises StepFailed where it does not include the file, or use it, or no NGINX
-        runs: nothing would be switched. The `first` file may be there before NGINX runs, which needs it to start."""
+        runs: nothing would be switched. The first file may be there before NGINX runs, which needs it to start."""
         before = self._line()
         configuration = await loaded.read(self._config)
         if (line := self._line()) is not None:
             configuration.refuse_without({before, line}, self._config.file)  # a dry run may meet a switch
-            if not first and (why := loaded.stopped(self._config, configuration)) is not None:
+            if not even_if_stopped and (why := loaded.stopped(self._config, configuration)) is not None:
                 raise NothingSwitched(f"{why}; nothing is switched")
             await self._refuse_not_in_force(configuration)
         return configuration

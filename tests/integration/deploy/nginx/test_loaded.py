@@ -1,12 +1,17 @@
 """A real NGINX that would not take the file: it does not include it, or it does not run."""
 
+import asyncio
 import dataclasses
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.cli import main
+from healthd_deploy.core.exit import NothingSwitched, StepFailed
 from healthd_deploy.nginx.loaded import AnotherInForce, NotUsed, printing
 from healthd_deploy.nginx.running import Master
 from healthd_deploy.nginx.settings import Upstream
@@ -18,9 +23,9 @@ from tests.servers.version import running as version_running
 _SERVER = "server { listen @LISTEN@; location / { proxy_pass http://api; } }"
 
 
-def upstream(balancer: nginx.Nginx, folder: Path, place: str, timeout: str = "30s") -> UpstreamFile:
+def said(balancer: nginx.Nginx, folder: Path, place: str, timeout: str = "30s") -> dict[str, Any]:
     own = ["nginx", "-p", str(balancer.file.parent), "-c", str(balancer.file)]
-    said = {
+    return {
         "file": str(folder / "api.conf"),
         "name": "api",
         "targets": {"blue": [place], "green": [f"{HOST}:2"]},
@@ -30,7 +35,10 @@ def upstream(balancer: nginx.Nginx, folder: Path, place: str, timeout: str = "30
         "pid": str(balancer.file.parent / "pid"),
         "timeout": timeout,
     }
-    return UpstreamFile(Upstream.model_validate_json(json.dumps(said)))
+
+
+def upstream(balancer: nginx.Nginx, folder: Path, place: str, timeout: str = "30s") -> UpstreamFile:
+    return UpstreamFile(Upstream.model_validate_json(json.dumps(said(balancer, folder, place, timeout))))
 
 
 async def test_a_file_that_nothing_includes(tmp_path: Path) -> None:
@@ -88,6 +96,39 @@ async def test_an_nginx_that_is_stopped(tmp_path: Path) -> None:
             assert file.read().live == "blue"
 
 
+def test_the_way_back_of_an_nginx_that_is_stopped(tmp_path: Path) -> None:
+    """Whoever starts it must not give the traffic to the version that failed: the file leads back, if NGINX accepts it.
+    Neither a new version nor a step of a ramp is written."""
+    api = tmp_path / "api.conf"
+    with version_running("1.0") as blue, version_running("2.0") as green:
+        bad = f'# healthd-deploy {{"live": "green"}}\nupstream api {{ server {green.host}:{green.port}; }}\n'
+        api.write_text(bad)
+        with nginx.running(f"include {api}; {_SERVER}") as balancer:
+            place = f"{blue.host}:{blue.port}"
+            file = upstream(balancer, tmp_path, place)
+            (settings := tmp_path / "tool.yaml").write_text(json.dumps({"upstream": said(balancer, tmp_path, place)}))
+            balancer.process.kill()
+            words = ["nginx", "switch", "-c", str(settings), "blue"]
+            ramp = CliRunner().invoke(main, [*words, "--weight", "5"])
+            assert (ramp.exit_code, "nothing is switched" in ramp.output) == (1, True)
+            with pytest.raises(NothingSwitched, match="start it; nothing is switched"):
+                asyncio.run(file.switch("blue"))
+            right = balancer.file.read_text()
+            balancer.file.write_text(right.replace("access_log", "no_such_log"))
+            assert CliRunner().invoke(main, words).exit_code == 1
+            assert api.read_text() == bad
+            balancer.file.write_text(right)
+            told = rf"NGINX is not running .*: start it\. {api} leads to blue, which has the traffic from then on"
+            action = CliRunner().invoke(main, words)
+            assert (action.exit_code, bool(re.search(told, action.output))) == (1, True)
+            assert file.read().live == "blue"
+            api.write_text(bad)
+            for _ in range(2):  # also where healthd's own action has written it before
+                with pytest.raises(StepFailed, match=told):
+                    asyncio.run(file.switch("blue", goes_back=True))
+                assert file.read().live == "blue"
+
+
 async def test_a_reload_that_is_not_taken_names_the_error_log(tmp_path: Path) -> None:
     """There NGINX says why: it tells nobody else."""
     with version_running("1.0") as old, held_port() as taken:
@@ -111,7 +152,10 @@ async def test_an_nginx_that_runs_with_another_file(tmp_path: Path) -> None:
         named.write_text(text.replace("server {", used))
         place = f"{old.host}:{old.port}"
         written = f'# healthd-deploy {{"live": "blue"}}\nupstream api {{ server {place}; }}\n'
-        told = f"runs with {balancer.file}, but upstream.test checks {named}, .*: name `-c {balancer.file}`"
+        told = (
+            f"runs with {balancer.file}, but upstream.test checks {named}, so that nothing would be switched: "
+            f"name `-c {balancer.file}`"
+        )
         for before in (None, written):
             if before is not None:
                 (tmp_path / "api.conf").write_text(before)
