@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, ClassVar
 
 from healthd.checks.contract import CheckConfig, CheckContext
@@ -28,15 +29,22 @@ class Misconfigured:
 
 
 class UnloadedCheck:
-    """Fails every probe for as long as the driver of its kind is not loaded."""
+    """Fails every probe for as long as the driver of its kind is not loaded.
+
+    `begun` is set once the driver is being loaded, `built` once the check that takes this one's place is there.
+    """
 
     config_model: ClassVar[type[CheckConfig]] = CheckConfig
 
     def __init__(self, config: CheckConfig, context: CheckContext) -> None:
         self.config, self.context = config, context
+        self.begun, self.built = False, asyncio.Event()
 
     async def probe(self) -> Result:
-        text = f"the driver of kind {self.config.kind!r} is still not loaded: the file system may hang"
+        text = (
+            f"the driver of kind {self.config.kind!r} is still not loaded: the file system may hang, "
+            "for it or for another package, whose search locks every import of Python"
+        )
         return Result.unhealthy(FailureKind.INTERNAL, text)
 
     async def close(self) -> None:

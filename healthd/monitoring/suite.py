@@ -26,7 +26,8 @@ from healthd.runtime.redaction import Redactor
 
 _log = structlog.get_logger(__name__)
 _AT_ONCE = 20  # checks that are built without a pause
-_PATIENCE = 15.0  # seconds that a caller waits for drivers
+_PATIENCE = 15.0  # seconds that a caller waits for the driver of a check
+_HANGS = 3.0  # seconds after which the next driver is loaded although one is not there
 _SWEEP = 1.0  # seconds between two searches for overdue checks
 
 
@@ -49,8 +50,6 @@ class Suite:
         self._heartbeats = heartbeats or Records()
         self._monitors: dict[str, Monitor] = {}
         self._closed = False
-        self._built = asyncio.Event()  # no check waits for its driver
-        self._built.set()
         self._told: set[tuple[str, float]] = set()  # expired checks and times that were reported to the listener
         self._shared: tuple[Collection[str], str | None] = (), None
         self.elsewhere: Callable[[str], float | None] = lambda _: None
@@ -70,7 +69,7 @@ class Suite:
         self._board.arrange(wanted, settings.active_groups, settings.windows)
         for monitor in self._monitors.values():
             if isinstance(monitor.check, BrokenCheck):  # what it lacked may have been installed
-                monitor.check = self._bear(monitor.config, self._context(monitor.name))
+                monitor.check = self._bear_or_wait(monitor.config, self._context(monitor.name))
         new = {name: config for name, config in wanted.items() if name not in self._monitors}
         for number, (name, config) in enumerate(new.items(), 1):
             self._monitors[name] = self._build(name, config)
@@ -82,21 +81,23 @@ class Suite:
         await asyncio.gather(*(monitor.close() for monitor in gone))
 
     async def load_drivers(self) -> None:
-        """Build the checks whose drivers the configuration was read without. Each is built in a thread, one after the
-        other, so that the event loop has turns in between. A check that cannot be built fails, and the log says why."""
-        for monitor in list(self._monitors.values()):
-            if isinstance(unloaded := monitor.check, UnloadedCheck):
-                build = partial(self._bear, unloaded.config, unloaded.context)
-                monitor.check = await in_daemon_thread(build, name=f"load {monitor.config.kind}")
-                if isinstance(monitor.check, BrokenCheck):
-                    _log.error("check cannot be built", check=monitor.name, reason=self._redact(monitor.check.message))
-        self._built.set()
+        """Build the checks whose drivers the configuration was read without. The drivers are loaded in threads, one
+        after the other, so that the event loop has turns in between; one that hangs keeps the next waiting for
+        seconds only. A check that cannot be built fails, and the log says why."""
+        waiting: dict[str, list[Monitor]] = {}
+        for monitor in self._monitors.values():
+            if isinstance(unloaded := monitor.check, UnloadedCheck) and not unloaded.begun:
+                unloaded.begun = True
+                waiting.setdefault(monitor.config.kind, []).append(monitor)
+        async with asyncio.TaskGroup() as loading:
+            for monitors in waiting.values():
+                await asyncio.wait({loading.create_task(self._load(monitors))}, timeout=_HANGS)
 
     async def probe(self, name: str) -> Probe:
         """Probe a check now. Raises KeyError, or RetiredError when a reload removes it meanwhile."""
-        if not self._built.is_set():
+        if isinstance(unloaded := self._monitors[name].check, UnloadedCheck):
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._built.wait(), _PATIENCE)
+                await asyncio.wait_for(unloaded.built.wait(), _PATIENCE)
         monitor = self._monitors[name]
         probe = await monitor.run()
         self._look_in_time(monitor)
@@ -186,6 +187,14 @@ class Suite:
             _log.exception("not known who runs a check, it is run here", check=name)
             return None
 
+    async def _load(self, monitors: Sequence[Monitor]) -> None:
+        """Build checks of one kind, which waited for its driver."""
+        for monitor in monitors:
+            if isinstance(unloaded := monitor.check, UnloadedCheck):
+                build = partial(self._bear, unloaded.config, unloaded.context)
+                monitor.check = await in_daemon_thread(build, name=f"load {monitor.config.kind}")
+                unloaded.built.set()
+
     def _build(self, name: str, config: CheckConfig) -> Monitor:
         monitor = Monitor(
             name,
@@ -205,7 +214,6 @@ class Suite:
 
     def _bear_or_wait(self, config: CheckConfig, context: CheckContext) -> Check:
         if CHECKS.lacks_driver(config.kind) and not isinstance(config, MisconfiguredConfig):
-            self._built.clear()
             return UnloadedCheck(config, context)
         return self._bear(config, context)
 
@@ -216,6 +224,8 @@ class Suite:
         try:
             return find_kind(config.kind)(config, context)
         except ImportError as error:
-            return BrokenCheck(why_not_loaded(config.kind, error))
+            broken = BrokenCheck(why_not_loaded(config.kind, error))
         except (Exception, SystemExit) as error:
-            return BrokenCheck(f"cannot be built: {describe(error)}")
+            broken = BrokenCheck(f"cannot be built: {describe(error)}")
+        _log.error("check cannot be built", check=context.name, reason=self._redact(broken.message))
+        return broken
