@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from healthd.addresses.files import missing_file
 from healthd.addresses.postgresql_overrides import overridden
+from healthd.addresses.postgresql_values import checked_value
 from healthd.addresses.words import APPLICATIONS, Word, joined, names, notes, refuse_misspelt, split
 
 _MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -97,11 +99,7 @@ class PostgreSQLAddress:
 
     def missing_file(self) -> str | None:
         """Return a sentence on the first file that cannot be read. Reads the disk."""
-        for word, name in self.files:
-            if not os.access(name, os.R_OK):
-                why = "cannot be read" if Path(name).exists() else "does not exist"
-                return f"{word}: the file {name} {why}"
-        return None
+        return missing_file(self.files)
 
 
 def read_postgresql(uri: str) -> PostgreSQLAddress:
@@ -161,10 +159,11 @@ def _translated(given: Iterable[Word]) -> tuple[dict[str, Word], list[Word]]:
             continue
         elif name == "sslmode":
             value = _mode(value)
+        value = checked_value(name, value)
         if name in _DRIVER or name.lower() in _SETTINGS or ("." in name and name.replace(".", "_").isidentifier()):
             words[name] = Word(name, value)
         else:
-            aside.append(word)
+            aside.append(Word(word.name, value))
     _fill_in(words, {word.name: word.value for word in aside})
     _rest_on_the_system(words)
     if "sslcert" in words and "sslkey" not in words and not _is_at_home("postgresql.key"):
@@ -210,9 +209,7 @@ def _mode_of_flag(value: str) -> str:
 
 def _seconds(value: str | None) -> float | None:
     """Return a timeout as libpq reads it: whole seconds, at least two; no value, or less than one, is no limit."""
-    if value is None or not value.isdigit() or int(value) == 0:
-        return None
-    return float(max(2, int(value)))
+    return float(max(2, int(value))) if value and int(value) > 0 else None
 
 
 def _as_it_is(word: Word) -> bool:

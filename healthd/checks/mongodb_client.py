@@ -18,7 +18,8 @@ from pymongo import ReadPreference, common, errors, monitoring
 from pymongo.asynchronous.uri_parser import parse_uri
 from pymongo.uri_parser import parse_uri as parse_uri_now
 
-from healthd.addresses.mongodb import read_mongodb
+from healthd.addresses.files import files_of, missing_file
+from healthd.addresses.mongodb import read_mongodb, without_files
 from healthd.addresses.words import split
 from healthd.checks.database import Require, first_line
 from healthd.checks.failures import classify
@@ -59,7 +60,7 @@ def readable(uri: SecretStr) -> SecretStr:
         load_resolver()
         return uri
     try:
-        parse_uri_now(text)
+        parse_uri_now(without_files(text))
     except (errors.PyMongoError, ValueError, TypeError):
         raise ValueError(
             _unreadable_option(text)
@@ -144,6 +145,8 @@ class Client:
 
     async def _look_for_servers(self) -> None:
         """Check that at least one host has an address, and does not refuse connections. Raises OSError otherwise."""
+        if (missing := await asyncio.to_thread(missing_file, files_of(self._uri))) is not None:
+            raise errors.ConfigurationError(missing)
         parsed = await parse_uri(self._uri, connect_timeout=self._timeout / 2)
         self.set_name = parsed["options"].get("replicaSet")
         loop = asyncio.get_running_loop()

@@ -11,6 +11,7 @@ import aiomysql
 from aiomysql.connection import Connection as DriverConnection
 from pymysql.constants import CLIENT, ER
 
+from healthd.addresses.files import MissingFile, files_of, missing_file
 from healthd.addresses.mysql import read_mysql
 from healthd.checks.connect import Endpoint
 from healthd.checks.database import first_line
@@ -84,7 +85,7 @@ class Connection:
     )
 
     def __init__(self, address: str, clock: Clock) -> None:
-        self._address, self._clock = read_mysql(address), clock
+        self._address, self._clock, self._files = read_mysql(address), clock, files_of(address)
         self._open: DriverConnection | None = None
         self._asking = False
 
@@ -108,6 +109,8 @@ class Connection:
     async def _connect(self) -> DriverConnection:
         self._asking = False
         where = self._address
+        if (missing := await asyncio.to_thread(missing_file, self._files)) is not None:
+            raise MissingFile(missing)
         context = await asyncio.to_thread(where.context)
         self._open = _Connection(
             where.host, where.user, where.password, where.database, where.port, charset="utf8mb4", ssl=context
@@ -158,6 +161,8 @@ class Connection:
         cause = error.__cause__ or error  # the driver's own says no more than where
         if isinstance(cause, _NoTLS):
             return Result.unhealthy(FailureKind.TLS, str(cause))
+        if isinstance(cause, MissingFile):
+            return Result.unhealthy(FailureKind.MISCONFIGURED, str(cause))
         if isinstance(cause, ConnectionRefusedError):
             where = Endpoint(self._address.host, self._address.port)
             return Result.unhealthy(FailureKind.CONNECT, f"nobody listens on {where}")

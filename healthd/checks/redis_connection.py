@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from redis import exceptions as errors
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 
+from healthd.addresses.files import MissingFile, files_of, missing_file
 from healthd.addresses.redis import read_redis
 from healthd.checks.database import first_line
 from healthd.checks.failures import classify
@@ -44,6 +45,7 @@ _KINDS: dict[type[BaseException], FailureKind] = {
     errors.ClusterDownError: FailureKind.NOT_PRIMARY,
     errors.TimeoutError: FailureKind.TIMEOUT,
     errors.ResponseError: FailureKind.UNEXPECTED_RESPONSE,
+    MissingFile: FailureKind.MISCONFIGURED,
     errors.InvalidResponse: FailureKind.UNEXPECTED_RESPONSE,
 }
 _REFUSALS = {  # errors for which the driver has no class, by the start of the server's message
@@ -125,6 +127,8 @@ class Connection:
             streams[1].transport.abort()
 
     async def _connect(self) -> None:
+        if (missing := await asyncio.to_thread(missing_file, files_of(self._uri))) is not None:
+            raise MissingFile(missing)
         pool = ConnectionPool.from_url(
             self._uri,
             protocol=2,  # no notifications in between

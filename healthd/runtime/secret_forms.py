@@ -24,6 +24,7 @@ _OWN = frozenset(
         *("none", "null", "pass", "redis", "true", "unknown", "warning"),
     }
 )
+_FILES = frozenset({"passfile", "servicefile", "sslkey", "sslkeyfile", "tlscertificatekeyfile"})
 # Words of addresses that hold no secret: they stay readable alone.
 _ORDINARY = frozenset(
     {
@@ -86,12 +87,21 @@ def parts_of_address(text: str, public: Container[str] = ()) -> Iterable[str]:
     except ValueError:  # not a URI after all
         return
     is_web = scheme.lower() in ("http", "https")
-    values = [value for name, value in parse_qsl(uri.query) if is_secret_name(name) or (is_web and looks_secret(value))]
+    values = [
+        value
+        for name, value in parse_qsl(uri.query)
+        if (is_secret_name(name) and (is_web or not _is_file(name, value))) or (is_web and looks_secret(value))
+    ]
     yield from values
     if is_web:
         yield from _parts_of_path(uri.path, public)
         if values:
             yield uri.query
+
+
+def _is_file(name: str, value: str) -> bool:
+    """True if a value is the path of a file by which a driver logs in: an error must be able to name it."""
+    return value.startswith("/") and name.lower().replace("-", "").replace("_", "") in _FILES
 
 
 def _parts_of_path(path: str, public: Container[str]) -> Iterable[str]:

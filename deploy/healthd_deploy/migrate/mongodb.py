@@ -6,6 +6,7 @@ that it is done twice.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable
@@ -17,6 +18,7 @@ from bson.errors import BSONError
 from pymongo import AsyncMongoClient, errors
 from pymongo.asynchronous.client_session import AsyncClientSession
 
+from healthd.addresses.files import files_of, missing_file
 from healthd.addresses.mongodb import read_mongodb
 from healthd.checks.database import first_line
 from healthd_deploy.migrate import document_file
@@ -49,6 +51,8 @@ class MongoDBStore:
     async def open(cls, place: MongoDBPlace) -> MongoDBStore:
         """Connect. Raises UnreachableError."""
         uri, _ = read_mongodb(place.uri.get_secret_value())
+        if (missing := await asyncio.to_thread(missing_file, files_of(uri))) is not None:
+            raise UnreachableError(f"MongoDB: {missing}")
         try:
             client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
                 uri, appname="healthd-deploy migrate", tz_aware=True, w="majority",

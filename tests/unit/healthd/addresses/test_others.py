@@ -52,7 +52,7 @@ def test_redis(query: str, scheme: str, left: str, told: list[str]) -> None:
 @pytest.mark.parametrize(
     ("read", "uri", "meant"),
     [
-        (read_mongodb, f"{MONGODB}?tlsCAfiles=/ca.pem", "tlscafile"),
+        (read_mongodb, f"{MONGODB}?tlsCAfiles=/ca.pem", "tlsCAFile"),
         (read_redis, f"{REDIS}?ssl_cert_req=none", "ssl_cert_reqs"),
     ],
 )

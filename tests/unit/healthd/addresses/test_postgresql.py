@@ -119,6 +119,30 @@ def test_an_address_of_a_host() -> None:
 @pytest.mark.parametrize(
     ("query", "said"),
     [
+        ("?target_session_attrs=writable", "target_session_attrs: write one of any, read-write, read-only, primary"),
+        ("?connect_timeout=abc", "connect_timeout that is no number: write whole seconds"),
+        ("?tcp_user_timeout=1s", "write whole milliseconds"),
+        ("?sslnegotiation=tls", "write one of postgres, direct"),
+        ("?ssl_min_protocol_version=1.2", "write one of TLSv1, TLSv1.1, TLSv1.2, TLSv1.3"),
+        ("?channel_binding=yes", "write one of disable, prefer, require"),
+    ],
+)
+def test_values_that_libpq_refuses(query: str, said: str) -> None:
+    """With those that it takes, never with the value."""
+    for read in (read_postgresql, for_libpq):
+        with pytest.raises(ValueError, match=said) as raised:
+            read(HOST + query)
+        assert query.partition("=")[2] not in str(raised.value).replace(said, "")
+
+
+def test_a_version_of_tls_in_any_case() -> None:
+    """As libpq takes it; the driver knows one way alone to write it."""
+    assert read_postgresql(f"{HOST}?ssl_min_protocol_version=tlsv1.3").uri.endswith("=TLSv1.3")
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
         ("?host=a,b&port=1,2,3", "one port, or one for each host"),
         ("?host=a&hostaddr=10.0.0.1,10.0.0.2", "one for each host"),
         ("?host=a:5432", "write it as the word port"),
