@@ -13,7 +13,7 @@ from math import gcd
 
 from healthd_deploy.core import program
 from healthd_deploy.core.exit import NothingSwitched, StepFailed, UnknownTarget
-from healthd_deploy.nginx import loaded
+from healthd_deploy.nginx import by_hand, loaded
 from healthd_deploy.nginx.able import refuse_dead
 from healthd_deploy.nginx.loaded import Configuration
 from healthd_deploy.nginx.reloaded import NotTaken, patience, until_reloaded, workers
@@ -21,6 +21,10 @@ from healthd_deploy.nginx.settings import Upstream
 from healthd_deploy.nginx.state import MARK, State, mark, mark_of
 
 _ALL = 10_000  # of a weight: hundredths of a percent
+
+
+class _Foreign(StepFailed):
+    """The file is an upstream with servers that are those of no target."""
 
 
 class UpstreamFile:
@@ -31,7 +35,8 @@ class UpstreamFile:
         self._in_force: bytes | None = None  # as far as is known: what NGINX was seen to have
 
     def read(self) -> State:
-        """Read the state. Raises StepFailed when there is no such file, or nothing of this tool in it."""
+        """Read the state; of a file that a person wrote, by its servers. Raises StepFailed when there is no such file,
+        or it does not tell which target is live."""
         try:
             text = self._config.file.read_text(encoding="utf-8")
         except OSError as error:
@@ -41,21 +46,38 @@ class UpstreamFile:
             state = State(**json.loads(line.removeprefix(MARK)))
             if state.live in self._config.targets:
                 return state
-        raise StepFailed(f"{self._config.file} names none of the targets {', '.join(self._config.targets)}")
+        found = by_hand.servers(text, self._config.name)
+        if found and (live := by_hand.target(found, self._config.targets)) is not None:
+            return State(live)
+        names = f"{self._config.file} names none of the targets {', '.join(self._config.targets)}"
+        if found is None:
+            alone = f"upstream.file must have the upstream {self._config.name} alone, for the tool replaces it whole"
+            raise StepFailed(f"{names}: {alone}. Move what it has to another file, or take it away")
+        its = f", only the servers {', '.join(found)}" if found else ""
+        cure = "`healthd-deploy nginx switch` with the target that has the traffic replaces it"
+        raise _Foreign(f"{names}{its}: {cure}")
+
+    def _replaceable(self) -> State | None:
+        """Return the state of a file that is there, None where a switch replaces one that tells no target."""
+        try:
+            return self.read()
+        except _Foreign:
+            return None
 
     def noted(self, target: str, version: str) -> None:
         """Record the version on a target. The directives stay those that NGINX has accepted."""
         with self._locked():
             state = self.read()
             text = self._config.file.read_text(encoding="utf-8")
-            after = replace(state, versions={**state.versions, target: version})
-            self._replace(text.replace(mark_of(text), mark(after), 1).encode())
+            after = mark(replace(state, versions={**state.versions, target: version}))
+            self._replace((text.replace(line, after, 1) if (line := mark_of(text)) else f"{after}\n{text}").encode())
 
     async def look(self, target: str, weight: float = 100.0) -> str:
         """Return what a switch would do now. Changes nothing; raises as the switch would."""
         await self._refuse(target, weight, even_if_dead=False)
-        before = self.read() if self._config.file.exists() else None
-        live = before.live if before is not None else "nothing"
+        is_there = self._config.file.exists()
+        before = self._replaceable() if is_there else None
+        live = before.live if before is not None else "no target" if is_there else "nothing"
         if not os.access(self._config.file.parent, os.W_OK):
             raise StepFailed(f"{self._config.file.parent} cannot be written to as this user")
         program.find(self._config.reload[0])
@@ -121,7 +143,7 @@ class UpstreamFile:
         await self._refuse(target, weight, even_if_dead=even_if_dead or is_back)
         with self._locked():
             before = self._config.file.read_bytes() if self._config.file.exists() else None
-            known = self.read() if before is not None else State(self._beside(target))
+            known = (self._replaceable() if before is not None else None) or State(self._beside(target))
             if version is not None:
                 known = replace(known, versions={**known.versions, target: version})
             wanted = before if before and is_back else self._written(self._after(known, target, weight))
@@ -178,8 +200,11 @@ class UpstreamFile:
         configuration.refuse_unused(self._config.name)
 
     def _line(self) -> str | None:
-        """Return the line of the file with its state, None where it is not there."""
-        return mark_of(self._config.file.read_text(encoding="utf-8")) if self._config.file.exists() else None
+        """Return the line of the file with its state, or the first one of a person's; None where it is not there."""
+        if not self._config.file.exists():
+            return None
+        text = self._config.file.read_text(encoding="utf-8")
+        return mark_of(text) or next((line for line in text.splitlines() if line.strip()), "")
 
     async def _reload(self, patient: float, errors: str) -> None:
         """Reload NGINX; return once its new workers alone take connections. Raises NotTaken, which names where its

@@ -70,6 +70,21 @@ async def test_a_file_that_nothing_includes(tmp_path: Path) -> None:
         assert (tmp_path / "api.conf").read_text() == before
 
 
+async def test_a_file_that_a_person_wrote(tmp_path: Path) -> None:
+    """NGINX has it, since it would not start without: a dry run, a switch and a deploy take it as what it is."""
+    with version_running("1.0") as old:
+        place = f"{old.host}:{old.port}"
+        for servers, told in ((place, "blue has the traffic"), (f"{HOST}:3", "would go from no target to blue")):
+            (tmp_path / "api.conf").write_text(f"upstream api {{ server {servers}; }}")
+            with nginx.running(f"include {tmp_path}/api.conf; {_SERVER}") as balancer:
+                file = upstream(balancer, tmp_path, place)
+                assert (await file.look("blue")).endswith(told)
+                if servers == place:
+                    await file.could_take_back("blue")
+                await file.switch("blue", version="1.0")
+                assert (file.read().live, file.read().versions) == ("blue", {"blue": "1.0"})
+
+
 async def test_an_nginx_that_is_stopped(tmp_path: Path) -> None:
     """Asked beforehand or not, by a file that it left behind or none; its first file stays, for it needs it to
     start."""

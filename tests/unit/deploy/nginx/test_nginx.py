@@ -258,11 +258,25 @@ def test_the_rollback_needs_no_token(tmp_path: Path) -> None:
     assert UpstreamFile(upstream(tmp_path)).read().versions == {"blue": "1.0"}
 
 
-def test_a_file_of_somebody_else(tmp_path: Path) -> None:
-    """What the tool did not write is not guessed from."""
-    (tmp_path / "api.conf").write_text("upstream api { server 127.0.0.1:1; }\n")
-    with pytest.raises(StepFailed, match="names none of the targets blue, green"):
-        UpstreamFile(upstream(tmp_path)).read()
+async def test_a_file_of_somebody_else(tmp_path: Path) -> None:
+    """The upstream that a person wrote has the target whose servers it has; a switch replaces one of another. What has
+    more than that upstream is never replaced."""
+    api, file = tmp_path / "api.conf", UpstreamFile(upstream(tmp_path))
+    api.write_text("# ours\nupstream api {\n    server 127.0.0.1:1 max_fails=0; # blue\n    keepalive 8;\n}\n")
+    assert file.read() == State("blue")
+    file.noted("green", "2.0")
+    assert (file.read().versions, "\n# ours\nupstream api {" in api.read_text()) == ({"green": "2.0"}, True)
+    other = "upstream api { server 127.0.0.1:9; }\n"
+    api.write_text(other)
+    with pytest.raises(StepFailed, match=r"none of the targets blue, green, only the servers 127\.0\.0\.1:9: `health"):
+        file.read()
+    await file.switch("green", version="1.0", even_if_dead=True)
+    assert file.read() == State("green", {"green": "1.0"})
+    for more in (f"{other}server {{ listen 1; }}\n", "upstream apis { server 127.0.0.1:1; }\n"):
+        api.write_text(more)
+        with pytest.raises(StepFailed, match=r"must have the upstream api alone, .* Move what it has"):
+            await file.switch("green", even_if_dead=True)
+        assert api.read_text() == more
 
 
 @pytest.mark.parametrize(
