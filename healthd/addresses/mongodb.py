@@ -19,6 +19,7 @@ _WRITTEN = {
         wTimeoutMS zlibCompressionLevel
     """)
 }
+_COMPRESSION = names("compressors zlibcompressionlevel")
 _OLD = "it was an option of older drivers for Node, and has no effect"
 _WHY = {
     **dict.fromkeys(
@@ -35,6 +36,7 @@ _WHY = {
         """),
         APPLICATIONS,
     ),
+    **dict.fromkeys(_COMPRESSION, "what is asked here is too small to be compressed"),
 }
 
 
@@ -44,7 +46,7 @@ def read_mongodb(uri: str) -> tuple[str, tuple[str, ...]]:
     from pymongo.common import URI_OPTIONS_VALIDATOR_MAP
 
     head, given = split(uri, "&;")
-    known = {name.lower(): name for name in URI_OPTIONS_VALIDATOR_MAP}
+    known = {name.lower(): name for name in URI_OPTIONS_VALIDATOR_MAP if name.lower() not in _COMPRESSION}
     words = [word for word in given if word.name.lower() in known]
     aside = [word.name for word in given if word.name.lower() not in known]
     refuse_misspelt([name for name in aside if name.lower() not in _WHY], _GUARDING)

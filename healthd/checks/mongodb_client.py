@@ -14,17 +14,17 @@ from typing import Any
 
 from dns.exception import DNSException
 from pydantic import SecretStr
-from pymongo import ReadPreference, common, errors, monitoring
+from pymongo import ReadPreference, errors, monitoring
 from pymongo.asynchronous.uri_parser import parse_uri
 from pymongo.uri_parser import parse_uri as parse_uri_now
 
 from healthd.addresses.files import files_of, missing_file
 from healthd.addresses.mongodb import read_mongodb, without_files
-from healthd.addresses.words import split
 from healthd.checks.database import Require, first_line
 from healthd.checks.failures import classify
 from healthd.checks.listening import require_listener
 from healthd.checks.mongodb_driver import Driver, connect, drop, installed, load_resolver
+from healthd.checks.mongodb_values import unreadable_option
 from healthd.checks.refused import in_words
 from healthd.model import FailureKind, Result
 
@@ -56,6 +56,8 @@ def readable(uri: SecretStr) -> SecretStr:
     """Return `uri` when the driver can read it, and load what it resolves its hosts with. Raises ValueError, never with
     any part of the value."""
     text, _ = read_mongodb(uri.get_secret_value())
+    if (problem := unreadable_option(text)) is not None:
+        raise ValueError(problem)
     if text.startswith("mongodb+srv:"):  # the rest is known only after a lookup
         load_resolver()
         return uri
@@ -63,20 +65,9 @@ def readable(uri: SecretStr) -> SecretStr:
         parse_uri_now(without_files(text))
     except (errors.PyMongoError, ValueError, TypeError):
         raise ValueError(
-            _unreadable_option(text)
-            or "cannot be read by the MongoDB driver: write special characters in user and password as %XX"
+            "cannot be read by the MongoDB driver: write special characters in user and password as %XX"
         ) from None
     return uri
-
-
-def _unreadable_option(uri: str) -> str | None:
-    """Return the name of an option whose value the driver refuses."""
-    for word in split(uri, "&;")[1]:
-        try:
-            common.get_validated_options({word.name: word.value}, warn=False)
-        except (errors.PyMongoError, ValueError, TypeError):
-            return f"has a value of {word.name} that the MongoDB driver does not take"
-    return None
 
 
 PREFERENCES = {

@@ -21,6 +21,9 @@ def _readable(uri: SecretStr) -> SecretStr:
     words = [word.value for word in split(text)[1] if word.name in ("db", "database")]
     if any(number and not number.isdigit() for number in (*words, *([] if text.startswith("unix:") else [database]))):
         raise ValueError("names a database that is no number: the path of redis://host:6379/0 is the database's number")
+    named = {database} - {""} if not text.startswith("unix:") else set[str]()
+    if len({*map(int, named), *(int(word) for word in words if word)}) > 1:
+        raise ValueError("names two databases, one in the path and one behind the ?: leave one out")
     read_redis(text)
     return uri
 

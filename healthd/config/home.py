@@ -29,7 +29,7 @@ def unexpanded(value: object, where: KeyPath = ()) -> Iterator[tuple[KeyPath, st
             for place, inside in enumerate(value):
                 yield from unexpanded(inside, (*where, place))
         case Path() if str(value).startswith("~"):
-            yield where, _cure(str(value))
+            yield where, not_expanded(str(value))
 
 
 def _words(argv: object, where: KeyPath) -> Iterator[tuple[KeyPath, str]]:
@@ -41,10 +41,11 @@ def _words(argv: object, where: KeyPath) -> Iterator[tuple[KeyPath, str]]:
         if place and (program in _ELSEWHERE or (program in _SHELLS and word == "-c")):
             return
         if isinstance(word, str) and (word == "~" or word.startswith("~/")):
-            yield (*where, place), _cure(word)
+            yield (*where, place), not_expanded(word)
 
 
-def _cure(path: str) -> str:
+def not_expanded(path: str) -> str:
+    """Return why a path that begins with `~` is none, and the cure."""
     user, _, rest = path.partition("/")
     home = f", such as ${{HOME}}/{rest}" if user == "~" else ""
     return f"{path} is not expanded, since no shell reads it: write the whole path{home}"

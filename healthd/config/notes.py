@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from healthd.addresses.notes import notes_of
 from healthd.config.auth import Auth
+from healthd.config.journal_address import note_on_folder
 from healthd.config.references import OWN_GROUPS
 from healthd.config.sign_in import NO_SESSION_SECRET
 from healthd.config.window import notes_on_times, nothing_covered
@@ -28,6 +29,8 @@ def notes_on(settings: Settings) -> Iterator[str]:
     for name, check in settings.active_checks.items():
         yield from (f"checks.{name}: {note}" for note in check.notes)
     yield from (f"journal: {note}" for note in notes_of(settings.journal_url))
+    if (note := note_on_folder(settings.journal_url)) is not None:
+        yield f"journal: {note}"
     wanted = [name for name, check in settings.active_checks.items() if check.spread is not None]
     if wanted and not settings.spread_checks:
         yield f"checks.{wanted[0]}.spread: {_NONE_IS_SPREAD}"

@@ -65,7 +65,7 @@ def test_what_cannot_be(scheme: str, authority: str, told: str) -> None:
         "postgresql://u@[::1]:5432/d",
         "redis://h",
         "redis://:p@h:6379/0",
-        "redis://[::1]:6379/15?db=3",
+        "redis://[::1]:6379/15?db=15",
         "rediss://h/0/",
         "unix:///run/redis.sock?db=1",
         "mongodb://u:p@h:27017,g/?replicaSet=rs0",
