@@ -52,7 +52,7 @@ class LateParts:
         try:
             with suppress(Exception):  # the schedule will tell
                 await _import("healthd.monitoring.scheduler")
-            await self._load_drivers()
+            await self.load_drivers()
             await _import("healthd.app.rest")
             works = self._build_rest().works()
             if self._health.settings.gates.enabled:
@@ -76,6 +76,12 @@ class LateParts:
         if self._health.settings.gates.enabled:
             self._build_gates()
         return self._application()
+
+    async def load_drivers(self) -> None:
+        """Load what checks need and health does not, then tell notes. One that hangs holds nothing up for long."""
+        loading = asyncio.create_task(self._health.suite.load_drivers(), name="drivers")
+        loading.add_done_callback(self._drivers_loaded)
+        await asyncio.wait({loading}, timeout=_PATIENCE)
 
     async def once_settled(self, work: Work) -> None:
         """Do a work that imports would slow down, or that would import something itself meanwhile."""
@@ -128,12 +134,6 @@ class LateParts:
     async def close_journal(self) -> None:
         if self.rest is not None:
             await self.rest.close(self.gates.gates.close if self.gates is not None else None)
-
-    async def _load_drivers(self) -> None:
-        """Load what checks need and health does not. One that hangs keeps nothing else waiting for long."""
-        loading = asyncio.create_task(self._health.suite.load_drivers(), name="drivers")
-        loading.add_done_callback(self._drivers_loaded)
-        await asyncio.wait({loading}, timeout=_PATIENCE)
 
     def _drivers_loaded(self, loading: asyncio.Task[None]) -> None:
         if loading.cancelled():

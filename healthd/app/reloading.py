@@ -9,7 +9,7 @@ from traceback import format_tb
 import structlog
 
 from healthd.app.health import Health, explicit
-from healthd.app.late_parts import LateParts, tell_notes
+from healthd.app.late_parts import LateParts
 from healthd.app.reporting import Reporting
 from healthd.config.file import ConfigError
 from healthd.config.rereading import read_again
@@ -26,7 +26,8 @@ class Reloading:
 
     async def reload(self) -> None:
         """Read the file again. An invalid one is refused as a whole, and the daemon goes on with the old
-        configuration. A fault of our own is logged and counted."""
+        configuration. As at the start, what only a driver can judge makes its check misconfigured, and no more. A fault
+        of our own is logged and counted."""
         try:
             await self._reload()
         except Exception:  # a bug of ours: the daemon survives it, and a metric counts it
@@ -61,7 +62,7 @@ class Reloading:
             health.metrics.forget_check(name)
         self._parts.arrange_checked(settings)
         self.loaded()
-        tell_notes(settings)
+        await self._parts.load_drivers()
         _log.info("configuration loaded", checks=list(settings.active_checks))
 
     def loaded(self) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from healthd.config.file import ConfigError, load_again
 from healthd.config.places import Problem
+from healthd.registry import leaving_out_drivers
 from healthd.runtime.daemon_thread import in_daemon_thread
 
 _log = structlog.get_logger(__name__)
@@ -20,8 +21,14 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 async def read_again(path: Path | None, model: type[ModelT], environ: Mapping[str, str]) -> ModelT:
-    """Return the settings as `load_again` does, without blocking. Raises ConfigError, also at the deadline."""
-    return await within(_LONGEST, _TOLD_EVERY, lambda: load_again(path, model, environ), path)
+    """Return the settings as `load_again` does, without blocking, and without importing a driver: what the start takes
+    is not refused later. Raises ConfigError, also at the deadline."""
+
+    def read() -> ModelT:
+        with leaving_out_drivers():
+            return load_again(path, model, environ)
+
+    return await within(_LONGEST, _TOLD_EVERY, read, path)
 
 
 async def within(longest: float, told_every: float, read: Callable[[], ModelT], path: Path | None) -> ModelT:

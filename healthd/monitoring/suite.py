@@ -83,15 +83,23 @@ class Suite:
     async def load_drivers(self) -> None:
         """Build the checks whose drivers the configuration was read without. The drivers are loaded in threads, one
         after the other, so that the event loop has turns in between; one that hangs keeps the next waiting for
-        seconds only. A check that cannot be built fails, and the log says why."""
+        seconds only. A check that cannot be built fails, and the log says why. Returns once all are built, also by an
+        earlier call."""
         waiting: dict[str, list[Monitor]] = {}
+        earlier: list[UnloadedCheck] = []
         for monitor in self._monitors.values():
-            if isinstance(unloaded := monitor.check, UnloadedCheck) and not unloaded.begun:
+            if not isinstance(unloaded := monitor.check, UnloadedCheck):
+                continue
+            if unloaded.begun:
+                earlier.append(unloaded)
+            else:
                 unloaded.begun = True
                 waiting.setdefault(monitor.config.kind, []).append(monitor)
         async with asyncio.TaskGroup() as loading:
             for monitors in waiting.values():
                 await asyncio.wait({loading.create_task(self._load(monitors))}, timeout=_HANGS)
+        for unloaded in earlier:
+            await unloaded.built.wait()
 
     async def probe(self, name: str) -> Probe:
         """Probe a check now. Raises KeyError, or RetiredError when a reload removes it meanwhile."""
@@ -192,8 +200,10 @@ class Suite:
         for monitor in monitors:
             if isinstance(unloaded := monitor.check, UnloadedCheck):
                 build = partial(self._bear, unloaded.config, unloaded.context)
-                monitor.check = await in_daemon_thread(build, name=f"load {monitor.config.kind}")
-                unloaded.built.set()
+                try:
+                    monitor.check = await in_daemon_thread(build, name=f"load {monitor.config.kind}")
+                finally:
+                    unloaded.built.set()
 
     def _build(self, name: str, config: CheckConfig) -> Monitor:
         monitor = Monitor(

@@ -223,16 +223,35 @@ async def test_a_driver_that_cannot_be_loaded_fails_its_check_alone(base: Config
 
 
 async def test_an_address_that_only_the_driver_can_judge(base: Config, tmp_path: Path) -> None:
-    """At the start the check says what is wrong with it; a reload refuses it, as `config check` does."""
-    bad = {"kind": "redis", "uri": "rediss://:secret@127.0.0.1:1/0?ssl_cert_reqs=sometimes", "interval": "1s"}
-    settings = {**base, "checks": {"here": CHECK, "bad": {**bad, "timeout": "900ms"}}}
-    async with daemon.running(settings) as server, aiohttp.ClientSession() as session:
+    """The check says what is wrong with it. A reload takes what the start takes, and tells of a check that worked."""
+    uri = "rediss://:secret@127.0.0.1:1/0"
+    bad = {"kind": "redis", "uri": f"{uri}?ssl_cert_reqs=sometimes", "interval": "1s", "timeout": "900ms"}
+    checks = {"here": CHECK, "bad": bad, "good": {**bad, "uri": uri}}
+
+    def told(check: str) -> bool:
+        lines = [json.loads(line) for line in server.log().splitlines() if "check cannot be built" in line]
+        return any((line["check"], line["level"]) == (check, "error") for line in lines)
+
+    async with daemon.running({**base, "checks": checks}) as server, aiohttp.ClientSession() as session:
         await until(lambda: is_ready(session, server), "ready")
         found = await reported(session, server, "bad")
         assert found["kind"] == "misconfigured"
         assert "has a value that the Redis driver does not take" in found["message"]
-        server.configure({**settings, "checks": {**settings["checks"], "there": CHECK}})
-        await until(lambda: "configuration refused" in server.log(), "the reload")
+        assert told("bad")
+        assert not told("good")
+        server.configure({**base, "checks": {**checks, "there": CHECK, "good": bad}})
+
+        async def is_added() -> bool:
+            return (await asked(session, server, "/checks/there"))[0] == 200
+
+        await until(is_added, "the reload")
+
+        async def is_misconfigured() -> bool:
+            return bool((await reported(session, server, "good"))["kind"] == "misconfigured")
+
+        await until(is_misconfigured, "the check that worked")
+        assert told("good")
+        assert "configuration refused" not in server.log()
         assert "secret" not in server.log()
 
 
