@@ -66,6 +66,8 @@ class Replica:
         if not self._receiver.is_settled:  # the gates of a process that was killed are free after its lease
             wait = _AWAITED_LEASES * self._supervisor.config.gates.lease_duration
             self._receiver.settle(await self._leases.under_way(), wait)
+        elif self._receiver.is_waiting:  # no longer for what another replica has renewed its lease for
+            self._receiver.await_only(await self._leases.under_way())
         if self._clock.steady() >= self._compare_at:  # it is a look for what should never be
             await self._supervisor.take_back()
             self._compare_at = self._clock.steady() + self._supervisor.config.gates.lease_duration / 2

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -40,6 +40,7 @@ class Leases:
 
     def __init__(self, database: Database, replica: str, seconds: float) -> None:
         self._database, self.replica, self._seconds = database, replica, seconds
+        self._began: datetime | None = None  # time of the first renewal
 
     async def renew(self) -> bool:
         """Renew this replica's lease. Return True if there are gates to take over: asked in the same transaction, since
@@ -47,6 +48,7 @@ class Leases:
         table = tables.replicas
         async with self._database.write() as connection:
             moment = await self._database.moment(connection)
+            self._began = self._began or moment
             until = moment + timedelta(seconds=self._seconds)
             times = {"expires_at": until, "renewed_at": moment}
             mine = sa.update(table).where(table.c.id == self.replica).values(times)
@@ -81,8 +83,14 @@ class Leases:
             return set((await connection.execute(query)).scalars())
 
     async def under_way(self) -> Collection[str]:
-        """Return the services that have gates which are not over, wherever they run. Raises JournalError."""
-        query = sa.select(tables.gates.c.service).where(tables.gates.c.state.not_in(_OVER)).distinct()
+        """Return the services that have gates which are not over and may have lost their replica: all but those of
+        replicas that renewed their leases since this one did first. One that was killed just before still has a lease.
+        Raises JournalError."""
+        gates, replicas = tables.gates, tables.replicas
+        query = sa.select(gates.c.service).where(gates.c.state.not_in(_OVER)).distinct()
+        if self._began is not None:
+            seen = sa.select(replicas.c.id).where(replicas.c.renewed_at > self._began, replicas.c.id != self.replica)
+            query = query.where(sa.or_(gates.c.owner.is_(None), gates.c.owner.not_in(seen)))
         async with self._database.read() as connection:
             return set((await connection.execute(query)).scalars())
 

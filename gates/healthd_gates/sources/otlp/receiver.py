@@ -49,6 +49,16 @@ class Receiver:
         self._awaited = {name: until for name in services if name not in self._subscriptions}
         self._unsettled_until = 0.0
 
+    @property
+    def is_waiting(self) -> bool:
+        """True while a gate of some service may still be about to go on here after the start."""
+        now = self._clock.steady()
+        return any(now < until for until in self._awaited.values())
+
+    def await_only(self, services: Collection[str]) -> None:
+        """Await no longer what is not among these services; nothing more is awaited, and nothing longer."""
+        self._awaited = {name: until for name, until in self._awaited.items() if name in services}
+
     def unsettle(self) -> None:
         """Await what comes after this process: its gates end here."""
         self._unsettled_until = inf

@@ -391,3 +391,17 @@ async def test_what_is_old_is_deleted_with_all_that_is_its_own(sides: tuple[Side
     assert await left.gate_store.find(over.gate.id) is None
     assert not await left.gate_store.events(over.gate.id, 0)
     assert await left.gate_store.find(running.gate.id) is not None
+
+
+async def test_a_gate_of_a_living_replica_is_not_about_to_go_on_elsewhere(sides: tuple[Side, Side]) -> None:
+    """A replica that starts knows one as living once it renews its lease: one killed just before has a lease too."""
+    left, right = sides
+    await left.leases.renew()
+    await left.start("api")
+    await right.leases.renew()
+    assert await right.leases.under_way() == {"api"}
+    await left.leases.renew()
+    await left.start("web")
+    assert await right.leases.under_way() == set()
+    await left.leases.let_go()
+    assert await right.leases.under_way() == {"api", "web"}, "it has none any more"

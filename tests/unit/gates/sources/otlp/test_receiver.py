@@ -32,3 +32,16 @@ def test_then_what_has_a_gate_that_does_not_run_here() -> None:
     assert not receiver.awaits(["mail"])
     receiver.unsettle()
     assert receiver.awaits(["shop"])
+
+
+def test_what_runs_well_elsewhere_is_no_longer_awaited() -> None:
+    """What began since is not awaited either, and nothing is for longer than at first."""
+    clock = HandClock(NOON)
+    receiver = Receiver(clock, settled=False)
+    receiver.settle(["shop", "mail"], 15)
+    clock.forward(5)
+    receiver.await_only(["mail", "other"])
+    assert [receiver.awaits([name]) for name in ("shop", "mail", "other")] == [False, True, False]
+    clock.forward(10)
+    assert not receiver.awaits(["mail"])
+    assert not receiver.is_waiting
