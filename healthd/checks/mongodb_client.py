@@ -136,7 +136,7 @@ class Client:
 
     async def _look_for_servers(self) -> None:
         """Check that at least one host has an address, and does not refuse connections. Raises OSError otherwise."""
-        if (missing := await asyncio.to_thread(missing_file, files_of(self._uri))) is not None:
+        if (files := files_of(self._uri)) and (missing := await asyncio.to_thread(missing_file, files)) is not None:
             raise errors.ConfigurationError(missing)
         parsed = await parse_uri(self._uri, connect_timeout=self._timeout / 2)
         self.set_name = parsed["options"].get("replicaSet")

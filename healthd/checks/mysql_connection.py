@@ -109,7 +109,7 @@ class Connection:
     async def _connect(self) -> DriverConnection:
         self._asking = False
         where = self._address
-        if (missing := await asyncio.to_thread(missing_file, self._files)) is not None:
+        if self._files and (missing := await asyncio.to_thread(missing_file, self._files)) is not None:
             raise MissingFile(missing)
         context = await asyncio.to_thread(where.context)
         self._open = _Connection(

@@ -127,7 +127,7 @@ class Connection:
             streams[1].transport.abort()
 
     async def _connect(self) -> None:
-        if (missing := await asyncio.to_thread(missing_file, files_of(self._uri))) is not None:
+        if (files := files_of(self._uri)) and (missing := await asyncio.to_thread(missing_file, files)) is not None:
             raise MissingFile(missing)
         pool = ConnectionPool.from_url(
             self._uri,

@@ -38,7 +38,7 @@ async def test_words_of_an_application(redis_server: redis.Redis) -> None:
     """ioredis', and what would change how the driver here waits and reads: none of them makes a server ill."""
     for query in (
         "family=4&tls=false&keepAlive=true",
-        "socket_timeout=0.000001&decode_responses=false&protocol=3&db=1",
+        "socket_timeout=0.000001&decode_responses=false&protocol=3&db=0",
     ):
         async with watched("redis", uri=f"{redis_server.url}?{query}") as check:
             await check.finds(Status.HEALTHY)
