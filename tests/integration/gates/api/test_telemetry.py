@@ -289,6 +289,20 @@ async def test_what_comes_before_a_gate_goes_on_is_kept_by_who_sends(tmp_path: P
     assert ended.status == 503, "what ends says so, for the process after it"
 
 
+async def test_a_gate_that_runs_well_elsewhere_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replica that starts beside another one takes what is sent as soon as it has seen that the other lives."""
+    monkeypatch.setattr("healthd_gates.engine.replica._AWAITED_LEASES", 1e6)  # longer than any test
+    journal = tmp_path / "journal.db"
+    async with serving(journal) as first:
+        await first.replica.keeper.start(request("traced", "2", policy="quick"), caller="ci")
+        async with serving(journal) as second:
+            assert 200 in await _sent(second, 1)
+            await second.replica.stop()
+        await first.replica.stop()
+
+
 async def test_a_service_without_a_gate_keeps_nobody_waiting(stand: Stand) -> None:
     assert await _sent(stand, 1) == [200]
 
