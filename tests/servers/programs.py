@@ -61,6 +61,7 @@ PROGRAMS = (
     Program("nginx", "nginx"),
     Program("memcached", "memcached"),
     Program("chromium", "chromium"),
+    Program("curl", "curl"),
     Program("ip", "iproute2"),
     Program("faketime", "faketime"),
     Program("strip", "binutils"),

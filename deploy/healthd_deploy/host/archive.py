@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import re
 import shutil
 import ssl
 import tarfile
+from copy import copy
 from pathlib import Path
 
 import aiohttp
@@ -47,8 +49,6 @@ def unpack(archive: Path, into: Path, at_most: int) -> None:
 
     An archive of `npm pack` contains no links, and most escapes from a folder use links: they are refused.
     """
-    if not hasattr(tarfile, "data_filter"):
-        raise StepFailed("this Python's tarfile cannot unpack safely: use 3.11.4 or newer")
     try:
         with tarfile.open(archive, "r:*") as tar:
             total = 0
@@ -57,13 +57,30 @@ def unpack(archive: Path, into: Path, at_most: int) -> None:
                     raise StepFailed(f"{archive.name} holds {member.name!r}, which is neither a file nor a folder")
                 if (total := total + member.size) > at_most:
                     raise StepFailed(f"{archive.name} unpacks to more than {at_most} bytes (source.unpacked_at_most)")
-                tar.extract(member, into, filter="data")
-    except tarfile.FilterError as error:
-        raise StepFailed(f"{archive.name} is refused: {error}") from None
+                _extract(tar, member, into, archive.name)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise StepFailed(f"{archive.name} cannot be unpacked: {error}") from None
     _flatten(into)
     _check(into)
+
+
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path, archive: str) -> None:
+    """Extract a file or folder as tarfile's filter `data` does, which Python has since 3.11.4: nothing outside, no
+    other owner, nothing that others may write, no set-user-ID (PEP 706). Debian 12 comes with 3.11.2."""
+    if hasattr(tarfile, "data_filter"):
+        try:
+            tar.extract(member, into, filter="data")
+        except tarfile.FilterError as error:
+            raise StepFailed(f"{archive} is refused: {error}") from None
+        return
+    mine = copy(member)
+    mine.name = member.name.lstrip("/")
+    if not (into / mine.name).resolve().is_relative_to(into.resolve()):
+        raise StepFailed(f"{archive} is refused: {member.name!r} would be extracted outside of the destination")
+    runs = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+    mine.mode = (member.mode | 0o700 if member.isdir() else member.mode | 0o600) & runs
+    mine.uid, mine.gid, mine.uname, mine.gname = os.geteuid(), os.getegid(), "", ""
+    tar.extract(mine, into)
 
 
 async def _wanted(source: Source, version: str, folder: Path) -> str | None:

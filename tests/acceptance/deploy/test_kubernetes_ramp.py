@@ -104,7 +104,8 @@ class Stage:
 
     async def carry_out(self, command: str) -> Outcome:
         """Run a command of the page, as a person with this kubeconfig does."""
-        env = os.environ | {"KUBECONFIG": str(self.kubeconfig)}
+        path = f"{require('kubectl').parent}:{os.environ['PATH']}"
+        env = os.environ | {"KUBECONFIG": str(self.kubeconfig), "PATH": path}
         process = await asyncio.create_subprocess_exec("sh", "-c", command, env=env, stdout=PIPE, stderr=PIPE)
         out, err = await process.communicate()
         return Outcome(process.returncode or 0, out.decode(), err.decode())

@@ -3,6 +3,8 @@
 import hashlib
 import io
 import json
+import os
+import stat
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,13 @@ from healthd_deploy.host.settings import Source
 
 PACKAGE = {"package.json": '{"name": "shop", "version": "1.0"}', "package-lock.json": "{}"}
 _MIB = 1024**2
+
+
+@pytest.fixture(params=["of its own", "of 3.11.2"], autouse=True)
+def filters(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test unpacks with the filters of this Python's tarfile, and as a Python that has none."""
+    if request.param == "of 3.11.2":
+        monkeypatch.delattr(tarfile, "data_filter", raising=False)
 
 
 def packed(
@@ -44,6 +53,20 @@ def test_an_archive_is_unpacked(tmp_path: Path, top: str) -> None:
     assert (into / "src" / "server.js").read_text() == "x"
     assert (into / "package.json").is_file()
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.tar.gz", "release"]
+
+
+@pytest.mark.parametrize(("mode", "left"), [(0o644, 0o644), (0o4777, 0o755), (0o000, 0o600), (0o666, 0o644)])
+def test_others_may_not_write_and_nothing_runs_as_another(tmp_path: Path, mode: int, left: int) -> None:
+    """Whatever the archive asks for; it belongs to who deploys."""
+
+    def change(tar: tarfile.TarFile) -> None:
+        member = tarfile.TarInfo("package/run")
+        member.mode, member.uid, member.gid = mode, 4242, 4242
+        tar.addfile(member)
+
+    run = unpacked(packed(tmp_path / "a.tar.gz", PACKAGE, change=change)) / "run"
+    assert stat.S_IMODE(run.stat().st_mode) == left
+    assert run.stat().st_uid == os.geteuid()
 
 
 def _link(kind: bytes, target: str) -> Callable[[tarfile.TarFile], None]:
