@@ -7,13 +7,18 @@ not ready.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
+from pydantic import ValidationError
+
+from healthd.config.explain import explained, without_follow_ups
 from healthd.config.settings import Settings
+from healthd.config.yaml_text import read_yaml
 from healthd.monitoring.board import Board
 from healthd.monitoring.monitor import Listener
 from healthd.monitoring.schedule import Schedule
@@ -28,8 +33,9 @@ class Checks:
     configuration file, as Python values; variables are not filled in."""
 
     def __init__(self, checks: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Any] | None = None) -> None:
-        """Read the options. Raises ValueError for what a configuration file may not say either."""
-        self._settings = Settings.model_validate({"checks": dict(checks), "groups": dict(groups or {})})
+        """Read the options. Raises ValueError for what a configuration file may not say either, with every key and its
+        cure and without a value, which might be a secret."""
+        self._settings = _read({"checks": dict(checks), "groups": dict(groups or {})})
         self._clock = SystemClock()
         self._board = Board(self._clock)
         self._running = AsyncExitStack()
@@ -60,6 +66,23 @@ class Checks:
         adds messages and numbers. Raises KeyError for a group that there is not."""
         group = self._board.group(name)
         return group.ready, group_document(group, now=self._clock.now(), draining=False, detailed=detailed)
+
+
+def _read(options: dict[str, Any]) -> Settings:
+    try:
+        return Settings.model_validate(options)
+    except ValidationError as error:
+        problems = without_follow_ups([*explained(error, read_yaml(json.dumps(options, default=str)), "", Settings)])
+    hide = Redactor(_addresses(options)).known
+    raise ValueError("\n".join(f"{problem.key}: {hide(problem.message)}" for problem in problems))
+
+
+def _addresses(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for item in value.values():
+            yield from _addresses(item)
+    elif isinstance(value, str) and "://" in value:
+        yield value
 
 
 async def _end(task: asyncio.Task[None]) -> None:

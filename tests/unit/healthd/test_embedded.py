@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -59,3 +60,29 @@ async def test_nothing_is_ready_before_it_was_looked_at() -> None:
 def test_what_a_file_may_not_say_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="backend"):
         Checks({"backend": options})
+
+
+@pytest.mark.parametrize(
+    ("check", "told"),
+    [
+        (
+            {"kind": "postgresql", "url": "postgresql://app:S3CRETpw@db.internal/app"},
+            "checks.a.uri: is required\nchecks.a.url: no such option; did you mean uri?",
+        ),
+        (
+            {"kind": "stripe", "key": "sk_live_S3CRETpw", "keyy": "sk_live_S3CRETpw"},
+            "checks.a.keyy: no such option; did you mean key?",
+        ),
+        ({"kind": "postgresql", "uri": "postgresql://app:S3CRETpw@db.internal:port/app"}, "checks.a.uri: "),
+        ({"kind": "tcp", "host": "h", "port": "S3CRETpw"}, "checks.a.port: "),
+        ({"kind": "postgress"}, "checks.a: no kind of check is called 'postgress'; "),
+    ],
+)
+def test_a_mistake_is_told_without_its_value(check: dict[str, Any], told: str) -> None:
+    """In the application's log, and wherever that goes."""
+    with pytest.raises(ValueError, match="") as refused:
+        Checks({"a": check})
+    assert str(refused.value).startswith(told), str(refused.value)
+    trace = "".join(traceback.format_exception(refused.value))
+    assert "S3CRET" not in trace
+    assert "pydantic" not in str(refused.value)
