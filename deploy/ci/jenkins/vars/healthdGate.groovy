@@ -1,5 +1,6 @@
-// A gate as a step of a shared library: this folder is the library, by its commit. It waits for the verdict, and the
-// stage fails unless it is a pass. Nothing is installed: it is gate.sh, with bash and curl on the agent.
+// A gate as a step of a shared library: this folder is the library, by its commit (in Jenkins, Library Path
+// `deploy/ci/jenkins`). It waits for the verdict, and the stage fails unless it is a pass. Nothing is installed: it is
+// gate.sh, with bash and curl on the agent.
 //
 //   withCredentials([string(credentialsId: 'healthd-token', variable: 'HEALTHD_TOKEN')]) {
 //     healthdGate(url: 'https://healthd.example.com', service: 'api', version: params.VERSION)

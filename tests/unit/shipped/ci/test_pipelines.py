@@ -31,6 +31,13 @@ def scripts() -> dict[str, str]:
     return {**github, **gitlab, "gate.sh": (FOLDER / "gate.sh").read_text()}
 
 
+def test_the_library_of_jenkins_has_a_file_of_its_own() -> None:
+    """Jenkins aborts `libraryResource` where a link leads out of the library (LibraryAdder compares real paths)."""
+    copy = FOLDER / "jenkins/resources/healthd/gate.sh"
+    assert not copy.is_symlink()
+    assert copy.read_text() == (FOLDER / "gate.sh").read_text(), f"cp deploy/ci/gate.sh {copy.relative_to(FOLDER)}"
+
+
 SCHEMAS = [
     ("github-workflows", FOLDER / "github.yml"),
     ("gitlab-ci", FOLDER / "gitlab.yml"),
