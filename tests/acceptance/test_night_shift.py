@@ -20,7 +20,7 @@ from tests.acceptance.test_rollback import POLICY, Stage, staged
 from tests.servers import chromium, daemon, tcp
 from tests.servers.daemon import Daemon
 from tests.servers.openid import ADA, SECRET, Provider
-from tests.servers.peers import Answer, Peer, Received
+from tests.servers.peers import Answer, Peer
 from tests.servers.ports import free_port
 from tests.servers.requests import Load
 from tests.servers.waiting import until
@@ -47,12 +47,16 @@ class Night:
 
     def notices(self) -> list[tuple[str, str]]:
         """What was told so far, each by its type and subject."""
-        return [(event["type"], event["subject"]) for event in map(_event, self.pager.received)]
+        return [(event["type"], event["subject"]) for event in self.events()]
+
+    def events(self) -> list[Any]:
+        """What the pager was sent; neither a call that broke off nor one of a test that had this port before."""
+        return _events(self.pager)
 
     @property
     def link(self) -> str:
         """The link in the first notice."""
-        link = _event(self.pager.received[0])["data"]["page"]
+        link = self.events()[0]["data"]["page"]
         assert isinstance(link, str)
         return link
 
@@ -93,7 +97,11 @@ class Night:
         self.stage.switch("green")
         await self.until_each_sees("unhealthy")
         for replica in (self.told, self.other):
-            assert (await self.check(replica))["silenced"]["by"] == author
+
+            async def silenced(replica: Daemon = replica) -> bool:
+                return bool((await self.check(replica)).get("silenced", {}).get("by") == author)
+
+            await until(silenced, "the replica says who has silenced it")
         await asyncio.sleep(_QUIET)
         assert self.notices() == before
         async with self.client.get(f"{self.other.url}/windows") as answer:
@@ -105,8 +113,8 @@ class Night:
         assert self.notices() == [*before, ("healthd.check.firing", "checkout")]
 
 
-def _event(request: Received) -> Any:
-    return json.loads(request.body)
+def _events(pager: Peer) -> list[Any]:
+    return [json.loads(request.body) for request in pager.received if request.path == "/page" and request.body]
 
 
 @asynccontextmanager
@@ -131,7 +139,7 @@ async def night(folder: Path, journal: str, pager: Peer) -> AsyncIterator[Night]
         async with client.post(f"{one.url}/gates/verify?wait=60s", json=asked) as answer:
             gate = await answer.json()
             assert (gate["verdict"], gate["state"]) == ("pass", "watching"), gate
-        await until(lambda: pager.received != [], "the failure is told")
+        await until(lambda: _events(pager) != [], "the failure is told")
         teller = one if await _has_told(client, one) else two
         other = two if teller is one else one
         front.lead_to(other.port)

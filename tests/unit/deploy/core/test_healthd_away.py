@@ -122,10 +122,14 @@ async def test_a_journal_that_is_back_in_time_costs_nothing() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_ends_the_wait_for_it(number: signal.Signals) -> None:
     targets = Timed()
-    deploying = asyncio.ensure_future(_deployed(Dying(Verdict.FAIL), targets))
-    await asyncio.sleep(1)
-    os.kill(os.getpid(), number)
-    code, _ = await deploying
+    before = signal.signal(number, signal.SIG_DFL)  # `nohup` has SIGHUP ignored, as the deploy tool then does
+    try:
+        deploying = asyncio.ensure_future(_deployed(Dying(Verdict.FAIL), targets))
+        await asyncio.sleep(1)
+        os.kill(os.getpid(), number)
+        code, _ = await deploying
+    finally:
+        signal.signal(number, before)
     assert (code, targets.traffic) == (130, "green")
     assert asyncio.get_running_loop().time() < 20
 
