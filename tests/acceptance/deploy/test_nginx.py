@@ -246,7 +246,7 @@ async def test_a_switch_that_fails_is_passed_by_no_gate(tmp_path: Path) -> None:
 
     def probed(judging: dict[str, Any]) -> None:
         judging["services"]["api"]["source"] = {"kind": "probe", "rate": 50}
-        judging["policies"]["post-switch"] |= {"initial_delay": "0s", "observe": {"min": "1s", "max": "3s"}}
+        judging["policies"]["post-switch"] = {**_POLICY, "initial_delay": "0s", "observe": {"min": "1s", "max": "3s"}}
 
     async with staged(tmp_path, change=probed) as stage:
         settings = json.loads((tmp_path / "deploy.json").read_text())
