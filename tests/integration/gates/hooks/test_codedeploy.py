@@ -195,7 +195,7 @@ async def test_a_hook_before_there_is_a_new_version_fails_at_once(
         await invoke(api, "d-EARLY", "api", monkeypatch)
         await until(lambda: bool(codedeploy.told), "the answer")
         assert codedeploy.told == [("d-EARLY", _EXECUTION, "Failed")]
-        assert "name the Lambda under AfterAllowTestTraffic" in api.daemon.log()
+        await until(lambda: "name the Lambda under AfterAllowTestTraffic" in api.daemon.log(), "the cure in the log")
 
 
 async def test_a_crash_and_a_codedeploy_that_is_down_lose_nothing(
