@@ -8,8 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from healthd.config.model import Model
-from healthd.units import Duration
-from healthd_deploy.core.release_program import ReleasedByPrograms
+from healthd_deploy.weighted.settings import WeightedConfig
 from healthd_gates.actions.haproxy_backend import DividedBackend
 
 
@@ -34,11 +33,8 @@ class SwitchConfig(Model):
     """Backend that divides the traffic."""
 
 
-class HAProxyConfig(ReleasedByPrograms):
+class HAProxyConfig(WeightedConfig):
     """Options of `healthd-deploy haproxy`"""
 
     traffic: DeployedBackend
     """Backend that divides the traffic, with the words of healthd's action `haproxy`."""
-    up_within: Duration = 60.0
-    """Time after a release for HAProxy's own check to find the servers of the target up; one without `check` counts as
-    up."""

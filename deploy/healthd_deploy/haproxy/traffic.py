@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from healthd_deploy.core.exit import NoAnswer, NothingSwitched, StepFailed, TargetDown
 from healthd_deploy.core.steps import wait_until
 from healthd_deploy.haproxy.settings import DeployedBackend
+from healthd_deploy.haproxy.versions import Versions
 from healthd_gates.actions.haproxy_backend import ALL, Divider, Division, Impossible, NoneUp, NotDivided
 from healthd_gates.actions.haproxy_runtime import Server
 
@@ -20,17 +21,40 @@ class Unreached(NoAnswer, NothingSwitched):
 
 
 class Traffic:
-    """Weights of the backend's servers, as every HAProxy has them: they are the state. Methods raise StepFailed with a
-    sentence that says what to do."""
+    """Weights of the backend's servers, as every HAProxy has them: they are the state, and the versions on them the
+    tool's own record. Methods raise StepFailed with a sentence that says what to do."""
+
+    proxy = "haproxy"
 
     def __init__(self, backend: DeployedBackend) -> None:
         self._backend = backend
         self._divider = Divider(backend)
+        self._versions = Versions(backend.versions)
 
     @property
     def place(self) -> str:
         """The backend and where it is, for people."""
         return f"backend {self._backend.backend} at {', '.join(self._backend.sockets)}"
+
+    @property
+    def targets(self) -> Collection[str]:
+        """The two targets."""
+        return self._backend.servers
+
+    async def version(self, target: str) -> str | None:
+        """Return the version that was released to a target, None where none is recorded."""
+        return self._versions.read().get(target)
+
+    async def note(self, target: str, version: str | None) -> None:
+        """Record the version of a target, None for one that is not known."""
+        self._versions.note(target, version)
+
+    def check_record(self) -> None:
+        """Raise StepFailed where no version could be recorded."""
+        self._versions.check()
+
+    async def close(self) -> None:
+        """End nothing: each question has a connection of its own."""
 
     async def remarks(self) -> Sequence[str]:
         """Return what of the backend works against weights, for people; nothing where HAProxy does not answer."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from healthd.config.model import Model
-from healthd.units import Duration
-from healthd_deploy.core.release_program import ReleasedByPrograms
+from healthd_deploy.weighted.settings import WeightedConfig
 from healthd_gates.actions.traefik_service import WeightedService
 
 
@@ -15,11 +14,8 @@ class SwitchConfig(Model):
     """Weighted service that divides the traffic."""
 
 
-class TraefikConfig(ReleasedByPrograms):
+class TraefikConfig(WeightedConfig):
     """Options of `healthd-deploy traefik`"""
 
     traffic: WeightedService
     """Weighted service that divides the traffic, with the words of healthd's action `traefik`."""
-    up_within: Duration = 60.0
-    """Time after a release for Traefik's own health check to find a server of the target up; a service without one
-    counts as up."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Mapping
 
 from healthd.runtime.clock import SystemClock
 from healthd_deploy.core.exit import NoAnswer, StepFailed, TargetDown
@@ -17,6 +18,8 @@ class Traffic:
     """The file of the weighted service, which is the only state: who has the traffic, and the version of each target.
     Methods raise StepFailed with a sentence that says what to do."""
 
+    proxy = "traefik"
+
     def __init__(self, service: WeightedService) -> None:
         self._service = service
         self._divider = Divider(service, SystemClock())
@@ -25,6 +28,15 @@ class Traffic:
     def place(self) -> str:
         """The service and its file, for people."""
         return f"{self._service.service} in {self._service.file}"
+
+    @property
+    def targets(self) -> Collection[str]:
+        """The two targets."""
+        return self._service.services
+
+    async def remarks(self) -> Collection[str]:
+        """Return nothing: what may work against weights, such as `sticky`, is in the file itself."""
+        return ()
 
     async def shares(self) -> Mapping[str, float]:
         """Return the share of the traffic, from 0 to 1, of each target."""
@@ -50,6 +62,13 @@ class Traffic:
             raise StepFailed(str(refused)) from None
         except OSError as error:
             raise StepFailed(f"{self._service.file} cannot be written: {error.strerror or error}") from None
+
+    def check_record(self) -> None:
+        """Raise StepFailed where no version could be recorded, with the traffic's own file."""
+        folder = self._service.file.parent
+        if not os.access(folder, os.W_OK):
+            why = "this user may not write there" if folder.is_dir() else "it is not there"
+            raise StepFailed(f"{self._service.file} cannot be written to {folder}: {why}")
 
     async def give(self, target: str, *, even_if_down: bool = False, goes_back: bool = False) -> None:
         """Give a target all of the traffic; return once every Traefik does. Raises TargetDown, with nothing changed,

@@ -15,9 +15,9 @@ from click.testing import CliRunner
 from healthd_deploy.cli import main
 from healthd_deploy.core.blue_green import DividesTraffic, LooksBack, RunsPrograms, TakesBack
 from healthd_deploy.core.exit import NoAnswer, NothingSwitched, StepFailed, TargetDown
-from healthd_deploy.haproxy.platform import HAProxyPlatform
 from healthd_deploy.haproxy.settings import DeployedBackend, HAProxyConfig
 from healthd_deploy.haproxy.traffic import Traffic
+from healthd_deploy.weighted.platform import WeightedPlatform
 from healthd_gates.actions.contract import Ending
 from tests.integration.gates.actions.ordering import configured, order, tried
 from tests.integration.gates.actions.test_haproxy import answers, ramp, silent
@@ -62,14 +62,14 @@ def options(balancer: HAProxy, folder: Path, **changes: Any) -> dict[str, Any]:
 
 def platform(
     balancer: HAProxy, folder: Path, *argv: str, before: str | None = None, within: str = "60s", **changes: Any
-) -> HAProxyPlatform:
+) -> WeightedPlatform:
     said = {"service": "api", "traffic": options(balancer, folder, **changes), "up_within": within}
     config = HAProxyConfig.model_validate({**said, "release": {"argv": argv or ["true"]}})
 
     async def before_ramp() -> str | None:
         return before
 
-    return HAProxyPlatform(config, Traffic(config.traffic), before_ramp)
+    return WeightedPlatform(config, Traffic(config.traffic), before_ramp)
 
 
 async def test_a_switch_moves_all_of_it_and_keeps_who_has_what(balancer: HAProxy, tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from click.testing import CliRunner
 from healthd_deploy.cli import main
 from healthd_deploy.core.blue_green import LooksBack, TakesBack
 from healthd_deploy.core.exit import NoAnswer, StepFailed, TargetDown
-from healthd_deploy.traefik.platform import TraefikPlatform
 from healthd_deploy.traefik.settings import TraefikConfig
 from healthd_deploy.traefik.traffic import Traffic
+from healthd_deploy.weighted.platform import WeightedPlatform
 from healthd_gates.actions.contract import Ending
 from healthd_gates.actions.traefik_service import WeightedService
 from tests.integration.gates.actions.ordering import configured, order, tried
@@ -72,14 +72,14 @@ async def traffic(balancer: Traefik) -> AsyncIterator[Traffic]:
 
 def platform(
     balancer: Traefik, traffic: Traffic, *argv: str, before: str | None = None, **more: Any
-) -> TraefikPlatform:
+) -> WeightedPlatform:
     release = {"release": {"argv": argv or ["true"]}, **more}
     config = TraefikConfig.model_validate({"service": "api", "traffic": options(balancer), **release})
 
     async def before_ramp() -> str | None:
         return before
 
-    return TraefikPlatform(config, traffic, before_ramp)
+    return WeightedPlatform(config, traffic, before_ramp)
 
 
 async def test_a_switch_moves_all_of_it_and_keeps_who_has_what(balancer: Traefik, traffic: Traffic) -> None:
@@ -221,3 +221,11 @@ def test_the_first_switch(balancer: Traefik, tmp_path: Path) -> None:
     assert (dead.exit_code, "no server of spare is up" in dead.output) == (4, True), dead.output
     forced = CliRunner().invoke(main, [*words, "spare", "--force"], env=env)
     assert forced.exit_code == 0, forced.output
+
+
+async def test_a_folder_that_is_not_there_is_found_before_the_release(balancer: Traefik, tmp_path: Path) -> None:
+    """Also with --no-rollback, which does not look at the way back."""
+    nowhere = {**options(balancer), "file": str(tmp_path / "nowhere" / "weights.yml")}
+    traffic = Traffic(WeightedService.model_validate(nowhere))
+    with pytest.raises(StepFailed, match="nowhere: it is not there"):
+        platform(balancer, traffic).check_programs()

@@ -1,19 +1,19 @@
-"""Platform Traefik for blue-green deploys."""
+"""Platform of a proxy that keeps weights, for blue-green deploys."""
 
 from __future__ import annotations
 
 from healthd_deploy.core import program
 from healthd_deploy.core.blue_green import BeforeRamp, has_traffic, no_ramp, whole_or_before
 from healthd_deploy.core.exit import StepFailed
-from healthd_deploy.traefik.settings import TraefikConfig
-from healthd_deploy.traefik.traffic import Traffic
+from healthd_deploy.weighted.settings import WeightedConfig
+from healthd_deploy.weighted.traffic import WeightedTraffic
 
 
-class TraefikPlatform:
-    """Platform with the two targets of one weighted service. `before_ramp` returns the target that had all of the
-    traffic before a ramp divided it."""
+class WeightedPlatform:
+    """Platform with the two targets of one proxy's traffic. `before_ramp` returns the target that had all of it before
+    a ramp divided it."""
 
-    def __init__(self, config: TraefikConfig, traffic: Traffic, before_ramp: BeforeRamp = no_ramp) -> None:
+    def __init__(self, config: WeightedConfig, traffic: WeightedTraffic, before_ramp: BeforeRamp = no_ramp) -> None:
         self._config, self._traffic, self._before_ramp = config, traffic, before_ramp
 
     async def live(self) -> str:
@@ -30,11 +30,11 @@ class TraefikPlatform:
         return await self._traffic.version(target)
 
     async def release(self, target: str, version: str) -> None:
-        """Release, and wait until Traefik's own health check, where it has one, finds the target up."""
+        """Release, and wait until the proxy's own health check, where it has one, finds the target up."""
         if share := await self.share(target):
             if await self.version(target) == version:
                 return  # it is there already, and has traffic
-            back = f"`healthd-deploy traefik switch {self._beside(target)}` takes it back"
+            back = f"`healthd-deploy {self._traffic.proxy} switch {self._beside(target)}` takes it back"
             raise StepFailed(has_traffic(target, share, back))
         # From here until the end of the release nothing may assume that the target has its old version.
         await self._traffic.note(target, None)
@@ -46,14 +46,15 @@ class TraefikPlatform:
         await self._traffic.give(target)
 
     async def take_back(self, target: str) -> None:
-        """Send the traffic back through each Traefik that answers. Raises NoAnswer where one does not: it takes up the
-        file as soon as it lives again."""
+        """Send the traffic back through each proxy that answers. Raises NoAnswer where one does not: it is to be asked
+        again."""
         await self._traffic.give(target, goes_back=True)
 
     async def could_take_back(self, target: str) -> None:
         await self._traffic.could_take_back(target)
 
     def check_programs(self) -> None:
+        self._traffic.check_record()
         for each in self._config.programs:
             program.find(each.argv[0])
 
@@ -62,4 +63,4 @@ class TraefikPlatform:
             await retire.run(target, await self.version(target) or "unknown")
 
     def _beside(self, target: str) -> str:
-        return next(name for name in self._config.traffic.services if name != target)
+        return next(name for name in self._traffic.targets if name != target)

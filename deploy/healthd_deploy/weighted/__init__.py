@@ -1,0 +1,1 @@
+"""Blue-green deploys behind a proxy that keeps a weight for each target."""
