@@ -150,6 +150,7 @@ class Rest:
             metrics=health.metrics,
             memory=memory,
             replicas=self._replicas,
+            read_windows=self.windows.read,
         )
         self.notifications.look_again = health.suite.look_again
         self.exporter = Exporter(

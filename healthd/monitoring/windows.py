@@ -41,6 +41,7 @@ class Windows:
         self._audit: list[AuditEntry] = []
         self._written = 0  # of the entries above, those that are being stored
         self._changes = 0
+        self._reads = self._newest = 0  # number of reads that began, and of the one whose windows are known
         self._is_read = False
         self._saving = asyncio.Lock()
         self._news = asyncio.Event()
@@ -84,12 +85,18 @@ class Windows:
             await self._change(key, None, AuditEntry(caller, "window.end", key, {"kind": window.kind}))
         return window
 
+    async def read(self) -> None:
+        """Read the journal now: whatever any replica had stored by then is known here. Raises JournalError."""
+        while not await self._load():
+            pass
+
     async def refresh(self) -> bool:
-        """Read the journal now; False if it cannot be read, or what it has changed meanwhile."""
+        """Read the journal now; False if it cannot be read."""
         try:
-            return await with_deadline(_PATIENCE, self._load(), name="windows")
+            await with_deadline(_PATIENCE, self.read(), name="windows")
         except (JournalError, TimeoutError):
             return False
+        return True
 
     def changed(self, transition: Transition) -> None:
         """End the acknowledgements of a check that is healthy again: what it fails of next is news."""
@@ -170,10 +177,15 @@ class Windows:
     async def _load(self) -> bool:
         """Read the journal; False if a window was saved meanwhile, which what was read may lack."""
         before = self._changes
+        self._reads += 1
+        number = self._reads
         known = await self._store.load()
         self._is_read = True
         if self._changes != before:
             return False
+        if number < self._newest:  # one that began later knows more
+            return True
+        self._newest = number
         if known != self._known:
             self._known = known
             self._board.add_windows(self.all())

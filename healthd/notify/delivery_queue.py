@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -51,9 +51,11 @@ class DeliveryQueue:
         redact: Callable[[str], str],
         books: DeliveryMetrics,
         turns: Turns | None = None,
+        look: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """`look` learns what may hold back a notice about a check; it is called before any is sent."""
         self.name, self.config = name, config
-        self._turns = turns
+        self._turns, self._look = turns, look
         self._notifier, self._clock, self._redact, self._books = notifier, clock, redact, books
         self._pace = Pace(config.per_minute)
         self._aside = SetAside(_AT_ONCE)
@@ -84,12 +86,18 @@ class DeliveryQueue:
         left to the next start."""
         self._news.clear()
         began = self._clock.steady() - (_ONE_BY_ONE if hurry else 0.0)
+        looked: set[tuple[str, str]] = set()
         while news := self._to_send():
             self._books.waiting(len(news))
             if not (ready := self._aside.ready(news, self._clock.steady())):
                 self._pause = self._aside.due_in(news, self._clock.steady())
                 self._news.set()
                 break
+            new = {(notice.key, notice.standing) for notice in ready if notice.about in ("check", "summary")} - looked
+            if self._look is not None and new:
+                looked |= new
+                await self._look()
+                continue
             if self._turns is not None:
                 if await self._turns.take(ready, self.subjects.told, self.subjects.learn):
                     continue

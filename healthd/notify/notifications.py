@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import aiohttp
 import structlog
@@ -21,8 +22,7 @@ import structlog
 from healthd.config.settings import Settings
 from healthd.journal.database import JournalError
 from healthd.metrics import Metrics
-from healthd.model import Status
-from healthd.monitoring.board import Board, CheckState
+from healthd.monitoring.board import Board
 from healthd.notifiers import NOTIFIERS
 from healthd.notifiers.contract import MisconfiguredNotifier, NotifierConfig, NotifierContext
 from healthd.notifiers.notice import Notice
@@ -30,7 +30,7 @@ from healthd.notifiers.routes import Route
 from healthd.notify.check_notices import check_notice, key_of
 from healthd.notify.delivery_queue import DeliveryMetrics, DeliveryQueue
 from healthd.notify.hearsay import Hearsay
-from healthd.notify.quiet import Quiet
+from healthd.notify.quiet import Quiet, held_by_windows, quiet_of
 from healthd.notify.replicas import Replicas
 from healthd.notify.told import Key, Memory, Told, receiver_of
 from healthd.notify.turns import Turns
@@ -58,7 +58,9 @@ class Notifications:
         metrics: Metrics,
         memory: Memory | None = None,
         replicas: Replicas | None = None,
+        read_windows: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
+        """`read_windows` makes the board know every window that is in the journal. It raises JournalError."""
         self._board, self._clock, self._redact, self._metrics = board, clock, redact, metrics
         self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         self._queues: dict[str, DeliveryQueue] = {}
@@ -70,7 +72,7 @@ class Notifications:
         self._replicas = replicas or Replicas(socket.gethostname(), self._memory, clock)
         self._replicas.seen, self._replicas.doubted = self.sweep, self._doubt
         self._source = self._replicas.host
-        self._hearsay = Hearsay()
+        self._hearsay, self._read_windows = Hearsay(), read_windows
         self.look_again: Callable[[Sequence[str]], None] = lambda _: None
         """Called with the checks of which another replica has just found something else."""
         metrics.watch_replicas(lambda: self._replicas.count)
@@ -181,25 +183,31 @@ class Notifications:
 
     def sweep(self) -> None:
         """Pass the state of the checks to every queue. What another replica ran, that one tells."""
-        states = [state for state in self._board.checks() if state.probe is not None and not state.elsewhere]
-        now, url = self._clock.now(), self._external_url
         if not self._queues and not self._replicas.others:
             return
+        states, now, url = self._board.checks(), self._clock.now(), self._external_url
         own: dict[str, Seen] = {}
-        for state in states:
+        for state in (it for it in states if it.probe is not None and not it.elsewhere):
             notice = check_notice(state, self._source, now, url, self._board.depending_on(state.name))
-            own[notice.key] = Seen(notice, _quiet(state), state.config.replicas)
+            own[notice.key] = Seen(notice, quiet_of(state), state.config.replicas)
         if names := self._hearsay.news(own, self._replicas.others):
             self.look_again(names)
-        current = self._replicas.merge(own)
-        keys = {key_of(state, self._source) for state in self._board.checks()}
-        keys.update(subjects_of(own, self._replicas.others))
+        known = {key_of(state, self._source): held_by_windows(state) for state in states}
+        current = self._replicas.merge(own, known)
+        keys = {*known, *subjects_of(own, self._replicas.others)}
         for queue in self._queues.values():
             queue.subjects.forget_all_but(keys)
             for seen in current.values():
                 self._put(queue, seen.notice, seen.quiet)
             for notice in self._standing.values():
                 self._put(queue, notice)
+
+    async def _look_at_windows(self) -> None:
+        """Learn of the windows that others have added or ended, and of what they hold back. A journal that is away
+        holds up nothing for long."""
+        if self._read_windows is not None:
+            await self._replicas.answered(self._read_windows(), name="windows")
+            self.sweep()
 
     def tell(self, notice: Notice) -> None:
         """Send a notice about something other than a check. Neither blocks nor fails."""
@@ -250,7 +258,16 @@ class Notifications:
         turns = None
         if notifier.repeat is None:  # one that is repeated knows what several replicas tell as one
             turns = Turns(receiver_of(name, config), self._replicas, self._clock, config.timeout)
-        queue = DeliveryQueue(name, config, notifier, clock=self._clock, redact=self._redact, books=books, turns=turns)
+        queue = DeliveryQueue(
+            name,
+            config,
+            notifier,
+            clock=self._clock,
+            redact=self._redact,
+            books=books,
+            turns=turns,
+            look=self._look_at_windows,
+        )
         self._queues[name] = queue
         if self._memory.loaded:
             self._remind(queue)
@@ -265,15 +282,6 @@ class Notifications:
             note=lambda subject, told: self._memory.note(receiver, subject, told),
             release=lambda subjects: self._memory.release(receiver, subjects),
         )
-
-
-def _quiet(state: CheckState) -> Quiet:
-    expected = state.probe is not None and state.probe.result.expected and state.status is Status.DEGRADED
-    if expected or state.covered("silence") is not None:
-        return Quiet.SILENCED
-    if state.held_by is not None:
-        return Quiet.DEPENDENT
-    return Quiet.ACKNOWLEDGED if state.covered("acknowledgement") is not None else Quiet.NO
 
 
 async def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:

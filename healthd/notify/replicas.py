@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
 from healthd.journal.errors import JournalError
 from healthd.journal.leases import LEASE, LOOK
 from healthd.notifiers.notice import Notice
+from healthd.notify.quiet import Quiet
 from healthd.notify.replica_store import Exchanged
 from healthd.notify.told import Answer, Key, Memory, Told
 from healthd.notify.view import Seen, View, merged
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import with_deadline
 
+T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 _TOGETHER = 0.2  # seconds in which changes of the view are collected
 _PATIENCE, _LITTLE_PATIENCE = 1.5, 0.3  # seconds for which a notice waits for the journal; less while it is troubled
@@ -92,14 +96,19 @@ class Replicas:
         """Wait for the first exchange, or its failure."""
         await self._first.wait()
 
-    def merge(self, own: Mapping[str, Seen]) -> dict[str, Seen]:
-        """Show the others what this replica sees, and return what is to be told."""
+    def merge(self, own: Mapping[str, Seen], held: Mapping[str, Quiet] = MappingProxyType({})) -> dict[str, Seen]:
+        """Show the others what this replica sees, and return what is to be told. What is `held` back here stays so in
+        spite of what others see, who may not know why yet."""
         firing = {key: seen for key, seen in own.items() if seen.notice.firing}
         before = self._view
         if before.subjects != own.keys() or _differ(before.firing, firing):
             self._view = View(self.host, firing, frozenset(own))
             self._news.set()
-        return merged(own, self.host, self.others)
+        current = merged(own, self.host, self.others)
+        for key, seen in current.items():
+            if seen.quiet is Quiet.NO and (quiet := held.get(key, Quiet.NO)) is not Quiet.NO:
+                current[key] = replace(seen, quiet=quiet)
+        return current
 
     async def claim(
         self, receiver: str, wanted: Mapping[str, tuple[Notice, Told | None]], seconds: float
@@ -107,13 +116,17 @@ class Replicas:
         """Claim the right to tell a receiver. None where nobody else can be asked: then it is told."""
         if self._store is None or self._apart:
             return None
+        return await self.answered(self._claim(receiver, wanted, seconds), name="claim")
+
+    async def answered(self, question: Coroutine[Any, Any, T], *, name: str) -> T | None:
+        """Return what the journal answers, or None where that takes longer than a notice waits."""
         patience = _PATIENCE if self._works else _LITTLE_PATIENCE
         try:
-            return await with_deadline(patience, self._claim(receiver, wanted, seconds), name="claim")
+            return await with_deadline(patience, question, name=name)
         except (JournalError, TimeoutError):
             self._works = False
         except Exception:  # alarms must not depend on it
-            _log.exception("claim of a notification failed, it is sent unasked")
+            _log.exception("journal could not be asked before a notification, it is sent unasked", question=name)
         return None
 
     async def _claim(

@@ -97,8 +97,9 @@ class Subjects:
         reminded = quiet is Quiet.NO
         self._unreminded.discard(notice.key) if reminded else self._unreminded.add(notice.key)
         if notice.firing and quiet.holds(notice, told):
-            if told is None:
-                self._now.pop(notice.key, None)  # it was about to be sent
+            waiting = self._now.pop(notice.key, None)  # it was about to be sent
+            if waiting is not None and told is not None:
+                self._now[notice.key] = told
             return
         if not wanted:
             before = self._now.get(notice.key, self._perhaps.get(notice.key))

@@ -3,7 +3,6 @@
 import asyncio
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,10 +10,13 @@ from typing import Any
 import pytest
 
 from healthd.config.settings import Settings
+from healthd.config.window import Window
 from healthd.journal.errors import JournalError
+from healthd.journal.journal import AuditEntry
 from healthd.journal.leases import is_valid
 from healthd.metrics import Metrics
 from healthd.model import Probe, Result
+from healthd.monitoring.windows import Windows
 from healthd.notifiers import NOTIFIERS
 from healthd.notifiers.notice import Notice
 from healthd.notify.notifications import Notifications
@@ -25,7 +27,7 @@ from healthd.notify.told_store import Claim, decided, left_by_the_dead
 from healthd.notify.view import View, in_order
 from tests.fakes.monitoring import Stage
 
-KINDS = ("slack", "webhook", "pagerduty")
+KINDS = ("slack", "webhook", "pagerduty", "alertmanager")
 
 
 @dataclass
@@ -37,6 +39,7 @@ class SharedJournal:
     told: dict[Key, Told] = field(default_factory=dict)
     claims: dict[Key, Claim] = field(default_factory=dict)
     replicas: dict[str, tuple[str, str, datetime, View]] = field(default_factory=dict)
+    windows: dict[str, Window] = field(default_factory=dict)
     takes: float = 0.01
     down: bool = False
     hung: bool = False
@@ -60,17 +63,17 @@ class Seat:
         self.journal, self.name, self.address, self.environment = journal, name, address, environment
         self.reachable = True
 
-    async def _visit(self) -> SharedJournal:
+    async def visit(self) -> SharedJournal:
         if not self.reachable:
             raise JournalError("no route to host")
         await self.journal.visit()
         return self.journal
 
     async def load(self) -> Mapping[Key, Told]:
-        return dict((await self._visit()).told)
+        return dict((await self.visit()).told)
 
     async def save(self, changes: Mapping[Key, Change], released: Collection[Key]) -> None:
-        journal = await self._visit()
+        journal = await self.visit()
         for key, change in changes.items():
             if key in journal.told and journal.told[key].at <= change.until:
                 del journal.told[key]
@@ -81,7 +84,7 @@ class Seat:
                 del journal.claims[key]
 
     async def claim(self, receiver: str, wanted: Mapping[str, tuple[Notice, Told | None]], seconds: float) -> Answer:
-        journal = await self._visit()
+        journal = await self.visit()
         now = journal.clock.now()
         told = {subject: it for (name, subject), it in journal.told.items() if name == receiver}
         claims = {subject: it for (name, subject), it in journal.claims.items() if name == receiver}
@@ -103,7 +106,7 @@ class Seat:
         return held | {self.name}
 
     async def exchange(self, view: View, known: Mapping[Key, datetime], seconds: float) -> Exchanged:
-        journal = await self._visit()
+        journal = await self.visit()
         now = journal.clock.now()
         journal.replicas[self.name] = self.address, self.environment, now + timedelta(seconds=seconds), view
         living = [it for name, it in journal.replicas.items() if name != self.name and is_valid(it[2], now)]
@@ -117,9 +120,26 @@ class Seat:
         return Exchanged(others, foreign, changed, set(journal.told), doubtful, lapses)
 
     async def leave(self, *, at_once: bool) -> None:
-        journal = await self._visit()
+        journal = await self.visit()
         if at_once:
             journal.replicas.pop(self.name, None)
+
+
+class WindowSeat:
+    """What one replica's store of windows does there."""
+
+    def __init__(self, seat: Seat) -> None:
+        self._seat = seat
+
+    async def load(self) -> dict[str, Window]:
+        return dict((await self._seat.visit()).windows)
+
+    async def save(self, changes: dict[str, Window | None], entries: list[AuditEntry]) -> None:
+        windows = (await self._seat.visit()).windows
+        for key, window in changes.items():
+            windows.pop(key, None)
+            if window is not None:
+                windows[key] = window
 
 
 class Receiver:
@@ -165,6 +185,7 @@ class Replica:
         self.seat = Seat(journal, f"{host}-{Replica._starts}", host, settings.environment)
         memory = Memory(self.seat)
         board, clock = self.stage.board, self.stage.clock
+        self.windows = Windows(board, WindowSeat(self.seat), clock)
         self.metrics = Metrics(board, "1", settings.environment)
         self.notifications = Notifications(
             settings,
@@ -174,8 +195,9 @@ class Replica:
             metrics=self.metrics,
             memory=memory,
             replicas=Replicas(host, memory, clock, self.seat),
+            read_windows=self.windows.read,
         )
-        self._task = asyncio.create_task(self.notifications.run())
+        self._tasks = [asyncio.create_task(it) for it in (self.notifications.run(), self.windows.run())]
 
     def put(self, name: str, result: Result) -> None:
         board, clock = self.stage.board, self.stage.clock
@@ -189,7 +211,7 @@ class Replica:
 
     async def kill(self) -> None:
         """End it as SIGKILL does: nothing is written any more."""
-        tasks = [self._task, *self.notifications._tasks.values()]
+        tasks = [*self._tasks, *self.notifications._tasks.values()]
         self.seat.reachable = False
         for task in tasks:
             task.cancel()
@@ -198,7 +220,7 @@ class Replica:
 
     async def stop(self) -> None:
         """End it as SIGTERM does."""
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
         await self.notifications.close()

@@ -139,6 +139,27 @@ async def test_a_journal_that_cannot_be_used_delays_only_the_others(hangs: bool)
     running.cancel()
 
 
+async def test_of_two_reads_the_one_that_began_later_counts() -> None:
+    """Whichever ends first."""
+    store, clock = Broken(), HandClock()
+    windows = Windows(Stage(clock=clock).board, store, clock)
+    store.down, slow, found = False, asyncio.Event(), store.load
+
+    async def ends_late() -> dict[str, Window]:
+        rows = await found()
+        await slow.wait()
+        return rows
+
+    store.load = ends_late  # type: ignore[method-assign]
+    early = asyncio.create_task(windows.read())
+    await asyncio.sleep(0)
+    store.load, store.rows["a"] = found, window("a", clock)  # type: ignore[method-assign]
+    await windows.read()
+    slow.set()
+    await early
+    assert [it.id for it in windows.all()] == ["a"]
+
+
 async def test_a_journal_that_stays_away_costs_no_memory() -> None:
     """Whatever is added and ended meanwhile; the latest audit is stored afterwards."""
     store, clock = Broken(), HandClock()
