@@ -8,10 +8,19 @@ import re
 
 import aiohttp
 
-from healthd_deploy.core.exit import TargetDown
+from healthd_deploy.core.exit import TargetDown, UnknownTarget
 from healthd_deploy.nginx.settings import Upstream
 
 _DEFAULT_PORT = "80"  # NGINX's default, for an address without a port
+
+
+async def refuse_unable(config: Upstream, target: str, weight: float = 100.0, *, even_if_dead: bool = False) -> None:
+    """Refuse a target that is not there, or cannot take what it is to get; the way back needs the other one. Raises
+    UnknownTarget or TargetDown."""
+    if target not in config.targets:
+        raise UnknownTarget(target, config.targets)
+    if not even_if_dead:
+        await refuse_dead(config, target if weight else config.beside(target))
 
 
 async def refuse_dead(config: Upstream, target: str) -> None:

@@ -14,9 +14,10 @@ from healthd_deploy.core.command import Deploy, choosing_strategy, config_or_exi
 from healthd_deploy.core.exit import NOT_UNDONE, DeployAborted, TargetDown
 from healthd_deploy.core.version import Version
 from healthd_deploy.nginx.platform import NginxPlatform
+from healthd_deploy.nginx.rehearsal import Rehearsal
 from healthd_deploy.nginx.reloaded import unseen
 from healthd_deploy.nginx.settings import NginxConfig, SwitchConfig
-from healthd_deploy.nginx.upstream import UpstreamFile
+from healthd_deploy.nginx.switch import UpstreamSwitch
 
 
 @click.group()
@@ -67,13 +68,16 @@ def switch(target: str, file: Path, *, version: str | None, weight: float, dry_r
     Of the file it reads `upstream` alone. Exit code 4: the target answers nobody, and nothing was changed.
     """
     weight = round(weight, 2)
-    upstream = UpstreamFile(config_or_exit(file, SwitchConfig, only=SwitchConfig.model_fields).upstream)
+    upstream = config_or_exit(file, SwitchConfig, only=SwitchConfig.model_fields).upstream
     try:
         if dry_run:
-            click.echo(asyncio.run(upstream.look(target, weight)))
+            click.echo(asyncio.run(Rehearsal(upstream).look(target, weight)))
             return
         whole = weight in (0.0, 100.0)  # a step of a ramp waits for an NGINX that runs
-        asyncio.run(upstream.switch(target, weight, version=version, even_if_dead=force, even_if_stopped=whole))
+        switching = UpstreamSwitch(upstream).switch(
+            target, weight, version=version, even_if_dead=force, even_if_stopped=whole
+        )
+        asyncio.run(switching)
     except DeployAborted as stopped:
         click.echo(str(stopped), err=True)
         sys.exit(NOT_UNDONE if isinstance(stopped, TargetDown) else stopped.code)

@@ -1,4 +1,4 @@
-"""Configuration that NGINX reads: whether it includes the file, where it writes its errors, and whether it runs at all.
+"""Configuration that NGINX reads: whether it includes the file, uses the upstream, and where it writes its errors.
 
 `nginx -T` prints the whole configuration, each file as it is, with its comments. Source:
 nginx.org/en/docs/switches.html.
@@ -13,15 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-import psutil
-
 from healthd_deploy.core import program
 from healthd_deploy.core.exit import COULD_NOT_ASK, NothingSwitched, StepFailed
-from healthd_deploy.nginx.running import Master, built_with
 from healthd_deploy.nginx.settings import Upstream
 
 _TEST, _PRINT = "-t", "-T"
-_LOCAL = ("nginx", "sudo")
 _COMMENT = re.compile(r"(?<![^\s;{}])#.*")
 _PASS = re.compile(r"(?<![^;{}\s])(\w+_pass)\s+([^;]+);")
 _HOST = re.compile(r"^(?:\w+://)?([^/:?]*).*", re.DOTALL)
@@ -51,18 +47,6 @@ class NotUsed(NothingSwitched):
         super().__init__(
             f"nothing in NGINX's configuration sends requests to the upstream {name}{instead}, so that nothing would "
             f"be switched: write `proxy_pass http://{name};` (or `fastcgi_pass {name};` and the like) in its location"
-        )
-
-
-class AnotherInForce(NothingSwitched):
-    """The running NGINX has another configuration file than the one that is tested: nothing would be switched."""
-
-    code = COULD_NOT_ASK
-
-    def __init__(self, running: Path, tested: Path, pid: int) -> None:
-        super().__init__(
-            f"NGINX (process {pid}) runs with {running}, but upstream.test checks {tested}, so that nothing would be "
-            f"switched: name `-c {running}` in upstream.test and upstream.reload, or start NGINX with `-c {tested}`"
         )
 
 
@@ -128,64 +112,14 @@ async def read(config: Upstream) -> Configuration:
     return Configuration()
 
 
-def _nginx(test: Sequence[str]) -> int | None:
+def place_of_nginx(test: Sequence[str]) -> int | None:
     """Return the place of the program `nginx` in a command, None where it has none."""
     return next((place for place, word in enumerate(test) if PurePath(word).name == "nginx"), None)
 
 
 def printing(test: Sequence[str]) -> list[str] | None:
     """Return the command that prints what this one tests, None where it is no `nginx -t`."""
-    of = _nginx(test)
+    of = place_of_nginx(test)
     if of is None or _TEST not in test[of:]:
         return None
     return [*test[:of], *(_PRINT if word == _TEST else word for word in test[of:])]
-
-
-async def refuse_another(config: Upstream, loaded: Configuration) -> None:
-    """Raise AnotherInForce where the NGINX that runs was started with another file than the one that is tested. Says
-    nothing where either is not known."""
-    of, tested, pid = _nginx(config.test), loaded.file, None
-    with suppress(FileNotFoundError):
-        pid = _process(_pid_file(config, loaded))
-    if of is None or tested is None or not pid or not _is_local(config) or (master := Master.of(pid)) is None:
-        return
-    running = master.file(await built_with(config.test[: of + 1], config.timeout))
-    if running is not None and tested.is_file() and not running.samefile(tested):
-        raise AnotherInForce(running, tested, pid)
-
-
-def stopped(config: Upstream, loaded: Configuration) -> str | None:
-    """Return why no NGINX would take a reload, None where one runs, or where it is not known: in another container, or
-    on another host."""
-    if not loaded.text or not _is_local(config):
-        return None
-    file = _pid_file(config, loaded)
-    try:
-        pid = _process(file)
-    except FileNotFoundError:
-        return f"NGINX is not running (there is no {file}): start it"
-    if pid is None:
-        return None
-    if not pid:  # a test of the configuration leaves an empty file where there is none
-        return f"NGINX is not running ({file} is empty): start it"
-    over = f"NGINX is not running ({file} has process {pid}, which is over): start it"
-    return None if psutil.pid_exists(pid) else over
-
-
-def _is_local(config: Upstream) -> bool:
-    return PurePath(config.test[0]).name in _LOCAL and PurePath(config.reload[0]).name in _LOCAL
-
-
-def _pid_file(config: Upstream, loaded: Configuration) -> Path:
-    return Path(loaded.pid) if loaded.pid is not None else config.pid
-
-
-def _process(file: Path) -> int | None:
-    """Return the process id in a file of the directive `pid`, 0 in an empty one, None where it cannot be read. Raises
-    FileNotFoundError."""
-    try:
-        return int(file.read_text(encoding="ascii").strip() or 0) if file.is_absolute() else None
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError):
-        return None

@@ -5,8 +5,10 @@ from __future__ import annotations
 from healthd_deploy.core import program
 from healthd_deploy.core.blue_green import has_traffic
 from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.nginx.rehearsal import Rehearsal
 from healthd_deploy.nginx.settings import NginxConfig
-from healthd_deploy.nginx.upstream import UpstreamFile
+from healthd_deploy.nginx.switch import UpstreamSwitch
+from healthd_deploy.nginx.upstream_file import UpstreamFile
 
 
 class NginxPlatform:
@@ -14,40 +16,38 @@ class NginxPlatform:
 
     def __init__(self, config: NginxConfig) -> None:
         self._config = config
-        self._upstream = UpstreamFile(config.upstream)
+        self._file, self._switch = UpstreamFile(config.upstream), UpstreamSwitch(config.upstream)
 
     async def live(self) -> str:
-        return self._upstream.read().live
+        return self._file.read().live
 
     async def idle(self) -> str:
-        live = await self.live()
-        return next(target for target in self._config.upstream.targets if target != live)
+        return self._config.upstream.beside(await self.live())
 
     async def share(self, target: str) -> float:
-        return self._upstream.read().share(target) / 100
+        return self._file.read().share(target) / 100
 
     async def version(self, target: str) -> str | None:
-        return self._upstream.read().versions.get(target)
+        return self._file.read().versions.get(target)
 
     async def release(self, target: str, version: str) -> None:
-        state = self._upstream.read()
+        state = self._file.read()
         if state.share(target):
             if state.versions.get(target) == version:
                 return  # it is there already, and has traffic
-            beside = next(other for other in self._config.upstream.targets if other != target)
-            back = f"`healthd-deploy nginx switch {beside}` takes it back"
+            back = f"`healthd-deploy nginx switch {self._config.upstream.beside(target)}` takes it back"
             raise StepFailed(has_traffic(target, state.share(target) / 100, back))
         await self._config.release.run(target, version)
-        self._upstream.noted(target, version)
+        self._file.noted(target, version)
 
     async def switch(self, target: str) -> None:
-        await self._upstream.switch(target)
+        await self._switch.switch(target)
 
     async def could_take_back(self, target: str) -> None:
-        await self._upstream.could_take_back(target)
+        await Rehearsal(self._config.upstream).could_take_back(target)
 
     async def take_back(self, target: str) -> None:
-        await self._upstream.switch(target, goes_back=True)
+        await self._switch.switch(target, goes_back=True)
 
     def check_programs(self) -> None:
         own = [each.argv for each in self._config.programs]

@@ -77,6 +77,10 @@ class Upstream(Model):
     answers_within: Duration = 5.0
     """Timeout of that answer."""
 
+    def beside(self, target: str) -> str:
+        """Return the other target."""
+        return next(name for name in self.targets if name != target)
+
 
 class SwitchConfig(Model):
     """Part of the configuration that switches the traffic."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import aiohttp
 
 from healthd_deploy.nginx.settings import Upstream
-from healthd_deploy.nginx.upstream import UpstreamFile
+from healthd_deploy.nginx.switch import UpstreamSwitch
 from tests.servers import version
 from tests.servers.ports import HOST, free_port
 from tests.servers.programs import require
@@ -27,7 +27,7 @@ async def test_the_switch_is_seen_and_a_broken_one_is_not(tmp_path: Path) -> Non
     with version.running("1.0") as blue, version.running("2.0") as green:
         targets = {"blue": (f"{HOST}:{blue.port}",), "green": (f"{HOST}:{green.port}",)}
         settings = {"file": switch, "name": "shop", "targets": targets, "test": ["true"], "reload": ["true"]}
-        upstream = UpstreamFile(Upstream.model_validate(settings))
+        upstream = UpstreamSwitch(Upstream.model_validate(settings))
         await upstream.switch("blue")
         path = f"{nginx.parent}:/usr/bin:/bin"
         running = await asyncio.create_subprocess_exec(

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import json
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,14 @@ from click.testing import CliRunner
 
 from healthd_deploy.cli import main
 from healthd_deploy.core.exit import NothingSwitched, StepFailed
-from healthd_deploy.nginx.loaded import AnotherInForce, NotUsed, printing
+from healthd_deploy.nginx.in_force import AnotherInForce
+from healthd_deploy.nginx.loaded import NotUsed, printing
+from healthd_deploy.nginx.rehearsal import Rehearsal
 from healthd_deploy.nginx.running import Master
 from healthd_deploy.nginx.settings import Upstream
-from healthd_deploy.nginx.upstream import UpstreamFile
+from healthd_deploy.nginx.state import State
+from healthd_deploy.nginx.switch import UpstreamSwitch
+from healthd_deploy.nginx.upstream_file import UpstreamFile
 from tests.servers import nginx
 from tests.servers.ports import HOST, held_port
 from tests.servers.version import running as version_running
@@ -37,8 +42,14 @@ def said(balancer: nginx.Nginx, folder: Path, place: str, timeout: str = "30s") 
     }
 
 
-def upstream(balancer: nginx.Nginx, folder: Path, place: str, timeout: str = "30s") -> UpstreamFile:
-    return UpstreamFile(Upstream.model_validate_json(json.dumps(said(balancer, folder, place, timeout))))
+def upstream(balancer: nginx.Nginx, folder: Path, place: str, timeout: str = "30s") -> Upstream:
+    return Upstream.model_validate_json(json.dumps(said(balancer, folder, place, timeout)))
+
+
+def asked(config: Upstream) -> list[Callable[[str], Awaitable[object]]]:
+    """A switch, and the two that look whether one would work."""
+    rehearsal = Rehearsal(config)
+    return [UpstreamSwitch(config).switch, rehearsal.look, rehearsal.could_take_back]
 
 
 async def test_a_file_that_nothing_includes(tmp_path: Path) -> None:
@@ -47,24 +58,24 @@ async def test_a_file_that_nothing_includes(tmp_path: Path) -> None:
         f"does not include {tmp_path}/api.conf, so that nothing would be switched: add `include {tmp_path}/api.conf;`"
     )
     with version_running("1.0") as old, nginx.running("server { listen @LISTEN@; return 200 hello; }") as balancer:
-        file = upstream(balancer, tmp_path, f"{old.host}:{old.port}")
+        config = upstream(balancer, tmp_path, f"{old.host}:{old.port}")
         with pytest.raises(StepFailed, match=told):
-            await file.look("blue")
+            await Rehearsal(config).look("blue")
         with pytest.raises(StepFailed, match=told):
-            await file.switch("blue")
+            await UpstreamSwitch(config).switch("blue")
         assert not (tmp_path / "api.conf").exists()
         (tmp_path / "api.conf").write_text("")
         text = balancer.file.read_text()
         used = f"include {tmp_path}/api.conf; server {{ location /api/ {{ proxy_pass http://api; }}"
         balancer.file.write_text(text.replace("server {", used))
         (tmp_path / "api.conf").unlink()
-        assert await file.look("blue") == "the traffic would go from nothing to blue"
-        await file.switch("blue")
-        assert await file.look("blue") == "blue has the traffic"
-        await file.could_take_back("blue")
+        assert await Rehearsal(config).look("blue") == "the traffic would go from nothing to blue"
+        await UpstreamSwitch(config).switch("blue")
+        assert await Rehearsal(config).look("blue") == "blue has the traffic"
+        await Rehearsal(config).could_take_back("blue")
         balancer.file.write_text(text)
         before = (tmp_path / "api.conf").read_text()
-        for ask in (file.look, file.could_take_back, file.switch):
+        for ask in asked(config):
             with pytest.raises(StepFailed, match=told):
                 await ask("blue")
         assert (tmp_path / "api.conf").read_text() == before
@@ -77,12 +88,12 @@ async def test_a_file_that_a_person_wrote(tmp_path: Path) -> None:
         for servers, told in ((place, "blue has the traffic"), (f"{HOST}:3", "would go from no target to blue")):
             (tmp_path / "api.conf").write_text(f"upstream api {{ server {servers}; }}")
             with nginx.running(f"include {tmp_path}/api.conf; {_SERVER}") as balancer:
-                file = upstream(balancer, tmp_path, place)
-                assert (await file.look("blue")).endswith(told)
+                config = upstream(balancer, tmp_path, place)
+                assert (await Rehearsal(config).look("blue")).endswith(told)
                 if servers == place:
-                    await file.could_take_back("blue")
-                await file.switch("blue", version="1.0")
-                assert (file.read().live, file.read().versions) == ("blue", {"blue": "1.0"})
+                    await Rehearsal(config).could_take_back("blue")
+                await UpstreamSwitch(config).switch("blue", version="1.0")
+                assert UpstreamFile(config).read() == State("blue", {"blue": "1.0"})
 
 
 async def test_an_nginx_that_is_stopped(tmp_path: Path) -> None:
@@ -91,9 +102,9 @@ async def test_an_nginx_that_is_stopped(tmp_path: Path) -> None:
     with version_running("1.0") as old:
         (tmp_path / "api.conf").write_text(f"upstream api {{ server {old.host}:{old.port}; }}\n")
         with nginx.running(f"include {tmp_path}/api.conf; {_SERVER}") as balancer:
-            file = upstream(balancer, tmp_path, f"{old.host}:{old.port}")
+            config = upstream(balancer, tmp_path, f"{old.host}:{old.port}")
             (tmp_path / "api.conf").unlink()
-            await file.switch("blue")
+            await UpstreamSwitch(config).switch("blue")
             pid = balancer.file.parent / "pid"
             balancer.process.kill()
             for left in (None, "999999999"):
@@ -101,14 +112,14 @@ async def test_an_nginx_that_is_stopped(tmp_path: Path) -> None:
                 if left is not None:
                     pid.write_text(left)
                 before = (tmp_path / "api.conf").read_text()
-                for ask in (file.look, file.could_take_back, file.switch):
+                for ask in asked(config):
                     with pytest.raises(StepFailed, match=r"NGINX is not running .*: start it; nothing is switched"):
                         await ask("blue")
                 assert (tmp_path / "api.conf").read_text() == before
             (tmp_path / "api.conf").unlink()
             with pytest.raises(StepFailed, match=r"is written, for blue: NGINX is not running .*: start it"):
-                await file.switch("blue")
-            assert file.read().live == "blue"
+                await UpstreamSwitch(config).switch("blue")
+            assert UpstreamFile(config).read().live == "blue"
 
 
 def test_the_way_back_of_an_nginx_that_is_stopped(tmp_path: Path) -> None:
@@ -120,14 +131,14 @@ def test_the_way_back_of_an_nginx_that_is_stopped(tmp_path: Path) -> None:
         api.write_text(bad)
         with nginx.running(f"include {api}; {_SERVER}") as balancer:
             place = f"{blue.host}:{blue.port}"
-            file = upstream(balancer, tmp_path, place)
+            config = upstream(balancer, tmp_path, place)
             (settings := tmp_path / "tool.yaml").write_text(json.dumps({"upstream": said(balancer, tmp_path, place)}))
             balancer.process.kill()
             words = ["nginx", "switch", "-c", str(settings), "blue"]
             ramp = CliRunner().invoke(main, [*words, "--weight", "5"])
             assert (ramp.exit_code, "nothing is switched" in ramp.output) == (1, True)
             with pytest.raises(NothingSwitched, match="start it; nothing is switched"):
-                asyncio.run(file.switch("blue"))
+                asyncio.run(UpstreamSwitch(config).switch("blue"))
             right = balancer.file.read_text()
             balancer.file.write_text(right.replace("access_log", "no_such_log"))
             assert CliRunner().invoke(main, words).exit_code == 1
@@ -136,12 +147,12 @@ def test_the_way_back_of_an_nginx_that_is_stopped(tmp_path: Path) -> None:
             told = rf"NGINX is not running .*: start it\. {api} leads to blue, which has the traffic from then on"
             action = CliRunner().invoke(main, words)
             assert (action.exit_code, bool(re.search(told, action.output))) == (1, True)
-            assert file.read().live == "blue"
+            assert UpstreamFile(config).read().live == "blue"
             api.write_text(bad)
             for _ in range(2):  # also where healthd's own action has written it before
                 with pytest.raises(StepFailed, match=told):
-                    asyncio.run(file.switch("blue", goes_back=True))
-                assert file.read().live == "blue"
+                    asyncio.run(UpstreamSwitch(config).switch("blue", goes_back=True))
+                assert UpstreamFile(config).read().live == "blue"
 
 
 async def test_a_reload_that_is_not_taken_names_the_error_log(tmp_path: Path) -> None:
@@ -155,7 +166,7 @@ async def test_a_reload_that_is_not_taken_names_the_error_log(tmp_path: Path) ->
             text = balancer.file.read_text().replace("server {", f"server {{ listen {HOST}:{taken};")
             balancer.file.write_text(text.replace("error_log stderr;", f"error_log {tmp_path}/error.log;"))
             with pytest.raises(StepFailed, match=f"its error log {tmp_path}/error.log says why"):
-                await upstream(balancer, tmp_path, place, "1s").switch("blue")
+                await UpstreamSwitch(upstream(balancer, tmp_path, place, "1s")).switch("blue")
 
 
 async def test_an_nginx_that_runs_with_another_file(tmp_path: Path) -> None:
@@ -174,15 +185,15 @@ async def test_an_nginx_that_runs_with_another_file(tmp_path: Path) -> None:
         for before in (None, written):
             if before is not None:
                 (tmp_path / "api.conf").write_text(before)
-            file = upstream(dataclasses.replace(balancer, file=named), tmp_path, place)
-            for ask in (file.switch, file.look, file.could_take_back)[: 1 if before is None else None]:
+            config = upstream(dataclasses.replace(balancer, file=named), tmp_path, place)
+            for ask in asked(config)[: 1 if before is None else None]:
                 with pytest.raises(AnotherInForce, match=told):
                     await ask("blue")
             assert ((tmp_path / "api.conf").read_text() if before else None) == before
         balancer.file.write_text(named.read_text())
         named.unlink()
         named.symlink_to(balancer.file)
-        assert await file.look("blue") == "blue has the traffic"
+        assert await Rehearsal(config).look("blue") == "blue has the traffic"
 
 
 @pytest.mark.parametrize(
@@ -206,12 +217,12 @@ async def test_an_upstream_that_nothing_uses(tmp_path: Path, location: str, *, u
         place = f"{old.host}:{old.port}"
         (tmp_path / "api.conf").write_text(f'# healthd-deploy {{"live": "blue"}}\nupstream api {{ server {place}; }}\n')
         with nginx.running(f"include {tmp_path}/api.conf; {server}") as balancer:
-            file = upstream(balancer, tmp_path, place)
+            config = upstream(balancer, tmp_path, place)
             if used:
-                await file.could_take_back("blue")
-                assert await file.look("blue") == "blue has the traffic"
+                await Rehearsal(config).could_take_back("blue")
+                assert await Rehearsal(config).look("blue") == "blue has the traffic"
                 return
-            for ask in (file.look, file.could_take_back, file.switch):
+            for ask in asked(config):
                 with pytest.raises(
                     NotUsed, match=r"sends requests to the upstream api.*: write `proxy_pass http://api"
                 ):

@@ -12,7 +12,7 @@ import pytest
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.nginx.reloaded import patience, workers
 from healthd_deploy.nginx.settings import Upstream
-from healthd_deploy.nginx.upstream import UpstreamFile
+from healthd_deploy.nginx.switch import UpstreamSwitch
 from tests.servers import nginx
 from tests.servers.ports import HOST, held_port
 from tests.servers.waiting import until
@@ -20,7 +20,7 @@ from tests.servers.waiting import until
 _HTTP = "server { listen @LISTEN@; return 200 one; }"
 
 
-def switched(balancer: nginx.Nginx, folder: Path, **changes: str) -> UpstreamFile:
+def switched(balancer: nginx.Nginx, folder: Path, **changes: str) -> UpstreamSwitch:
     own = ["nginx", "-e", "stderr", "-p", str(balancer.file.parent), "-c", str(balancer.file)]
     said = {
         "file": str(folder / "api.conf"),
@@ -31,7 +31,7 @@ def switched(balancer: nginx.Nginx, folder: Path, **changes: str) -> UpstreamFil
         "pid": str(balancer.file.parent / "pid"),
         **changes,
     }
-    return UpstreamFile(Upstream.model_validate_json(json.dumps(said)))
+    return UpstreamSwitch(Upstream.model_validate_json(json.dumps(said)))
 
 
 @asynccontextmanager

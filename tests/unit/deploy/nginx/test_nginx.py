@@ -13,9 +13,11 @@ from healthd_deploy.cli import main
 from healthd_deploy.core.exit import StepFailed, TargetDown
 from healthd_deploy.nginx import able
 from healthd_deploy.nginx.platform import NginxPlatform
+from healthd_deploy.nginx.rehearsal import Rehearsal
 from healthd_deploy.nginx.settings import NginxConfig, Upstream
 from healthd_deploy.nginx.state import State
-from healthd_deploy.nginx.upstream import UpstreamFile
+from healthd_deploy.nginx.switch import UpstreamSwitch
+from healthd_deploy.nginx.upstream_file import UpstreamFile
 
 TARGETS = {"blue": ["127.0.0.1:1"], "green": ["unix:/run/green.sock", "[::1]:3000"]}
 
@@ -29,12 +31,13 @@ def upstream(folder: Path, **changes: Any) -> Upstream:
 async def test_the_switch(tmp_path: Path) -> None:
     """The first one writes the file; which version is where outlives the next."""
     file = UpstreamFile(upstream(tmp_path))
-    await file.switch("green", even_if_dead=True)
+    switch = UpstreamSwitch(upstream(tmp_path)).switch
+    await switch("green", even_if_dead=True)
     file.noted("blue", "1.0")
-    await file.switch("blue", even_if_dead=True)
+    await switch("blue", even_if_dead=True)
     assert (file.read().live, file.read().versions) == ("blue", {"blue": "1.0"})
     assert "server 127.0.0.1:1;\n" in (tmp_path / "api.conf").read_text()
-    await file.switch("green", even_if_dead=True)
+    await switch("green", even_if_dead=True)
     text = (tmp_path / "api.conf").read_text()
     assert "server unix:/run/green.sock;\n    server [::1]:3000;\n" in text
 
@@ -46,18 +49,19 @@ def shares(text: str) -> dict[str, int]:
 async def test_a_part_of_the_traffic(tmp_path: Path) -> None:
     """Each target has its percentage, whatever the number of its servers; the live one stays the one to go back to."""
     file, conf = UpstreamFile(upstream(tmp_path)), tmp_path / "api.conf"
-    await file.switch("blue", even_if_dead=True)
-    await file.switch("green", 1.66, even_if_dead=True)
+    switch = UpstreamSwitch(upstream(tmp_path)).switch
+    await switch("blue", even_if_dead=True)
+    await switch("green", 1.66, even_if_dead=True)
     assert (file.read().live, file.read().share("green")) == ("blue", 1.66)
     green, blue = ("unix:/run/green.sock", "[::1]:3000"), "127.0.0.1:1"
     weights = shares(conf.read_text())
     assert sum(weights[server] for server in green) / sum(weights.values()) == pytest.approx(0.0166)
-    await file.switch("green", 25, even_if_dead=True)
+    await switch("green", 25, even_if_dead=True)
     assert shares(conf.read_text()) == {blue: 6, green[0]: 1, green[1]: 1}
-    await file.switch("green", 0, even_if_dead=True)
+    await switch("green", 0, even_if_dead=True)
     assert (file.read(), shares(conf.read_text())) == (State("blue"), {})
-    await file.switch("green", 25, even_if_dead=True)
-    await file.switch("green", 100, even_if_dead=True)
+    await switch("green", 25, even_if_dead=True)
+    await switch("green", 100, even_if_dead=True)
     assert (file.read().live, file.read().other) == ("green", 0.0)
 
 
@@ -68,13 +72,14 @@ async def test_the_way_back_asks_nothing_of_the_candidate(tmp_path: Path, monkey
     async def refuse(_config: Upstream, target: str) -> None:
         asked.append(target)
 
-    monkeypatch.setattr("healthd_deploy.nginx.upstream.refuse_dead", refuse)
-    file = UpstreamFile(upstream(tmp_path))
+    monkeypatch.setattr("healthd_deploy.nginx.able.refuse_dead", refuse)
+    switch = UpstreamSwitch(upstream(tmp_path)).switch
+    look = Rehearsal(upstream(tmp_path)).look
     for weight in (1.0, 100.0, 0.0):
-        await file.switch("green", weight)
+        await switch("green", weight)
     assert asked == ["green", "green", "blue"]
-    await file.switch("green", 25)
-    assert await file.look("green", 50) == "50 % of the traffic would go to green, which has 25 %"
+    await switch("green", 25)
+    assert await look("green", 50) == "50 % of the traffic would go to green, which has 25 %"
 
 
 async def test_nothing_is_released_to_a_target_that_has_a_part(tmp_path: Path) -> None:
@@ -83,9 +88,10 @@ async def test_nothing_is_released_to_a_target_that_has_a_part(tmp_path: Path) -
     said = upstream(tmp_path).model_dump()
     platform = NginxPlatform(NginxConfig.model_validate({**config, "upstream": said}))
     file = UpstreamFile(upstream(tmp_path))
-    await file.switch("blue", even_if_dead=True)
+    switch = UpstreamSwitch(upstream(tmp_path)).switch
+    await switch("blue", even_if_dead=True)
     file.noted("green", "2.0")
-    await file.switch("green", 5, even_if_dead=True)
+    await switch("green", 5, even_if_dead=True)
     await platform.release("green", "2.0")
     with pytest.raises(StepFailed, match="green has 5 % of the traffic: nothing may be released to it"):
         await platform.release("green", "2.1")
@@ -93,7 +99,7 @@ async def test_nothing_is_released_to_a_target_that_has_a_part(tmp_path: Path) -
 
 async def test_a_version_is_noted_beside_the_servers_that_nginx_has(tmp_path: Path) -> None:
     """Those of a configuration that was changed since are NGINX's only once it has accepted them."""
-    await UpstreamFile(upstream(tmp_path)).switch("green", even_if_dead=True)
+    await UpstreamSwitch(upstream(tmp_path)).switch("green", even_if_dead=True)
     before = (tmp_path / "api.conf").read_text()
     changed = UpstreamFile(upstream(tmp_path, targets={"blue": ["nowhere:1"], "green": ["nowhere:2"]}))
     changed.noted("blue", "2.0")
@@ -113,11 +119,11 @@ def test_a_version_that_is_none(tmp_path: Path, words: list[str]) -> None:
 
 async def test_what_nginx_refuses_is_taken_back(tmp_path: Path) -> None:
     """The file is as it was, and NGINX's own words are told."""
-    await UpstreamFile(upstream(tmp_path)).switch("blue", even_if_dead=True)
+    await UpstreamSwitch(upstream(tmp_path)).switch("blue", even_if_dead=True)
     before = (tmp_path / "api.conf").read_text()
     refusing = upstream(tmp_path, test=["sh", "-c", "echo no such directive >&2; exit 1"])
     with pytest.raises(StepFailed, match="sh ended with 1: no such directive"):
-        await UpstreamFile(refusing).switch("green", even_if_dead=True)
+        await UpstreamSwitch(refusing).switch("green", even_if_dead=True)
     assert (tmp_path / "api.conf").read_text() == before
 
 
@@ -131,12 +137,12 @@ async def test_what_nginx_refuses_is_taken_back(tmp_path: Path) -> None:
 async def test_a_failed_reload_switches_nothing(tmp_path: Path, failures: int, told: str) -> None:
     """The file has its old content, from which the next deploy reads who is live, and NGINX is given it once more."""
     file, seen = tmp_path / "api.conf", tmp_path / "seen"
-    await UpstreamFile(upstream(tmp_path)).switch("blue", even_if_dead=True)
+    await UpstreamSwitch(upstream(tmp_path)).switch("blue", even_if_dead=True)
     before = file.read_text()
     reload = (
         f"grep healthd-deploy {file} >> {seen}; [ $(wc -l < {seen}) -gt {failures} ] || {{ echo no pid >&2; exit 1; }}"
     )
-    failing = UpstreamFile(upstream(tmp_path, reload=["sh", "-c", reload]))
+    failing = UpstreamSwitch(upstream(tmp_path, reload=["sh", "-c", reload]))
     with pytest.raises(StepFailed, match=f"sh ended with 1: no pid. .*{told}"):
         await failing.switch("green", even_if_dead=True)
     assert file.read_text() == before
@@ -149,15 +155,16 @@ async def test_a_failed_reload_switches_nothing(tmp_path: Path, failures: int, t
 async def test_the_first_file_stays_though_nginx_does_not_run(tmp_path: Path) -> None:
     """NGINX, whose configuration includes it, could not start without it."""
     file = UpstreamFile(upstream(tmp_path, reload=["false"]))
+    switch = UpstreamSwitch(upstream(tmp_path, reload=["false"])).switch
     with pytest.raises(StepFailed, match=r"api\.conf is written, for blue: NGINX has not loaded it: start NGINX"):
-        await file.switch("blue", even_if_dead=True)
+        await switch("blue", even_if_dead=True)
     assert file.read().live == "blue"
 
 
 async def test_no_file_yet(tmp_path: Path) -> None:
     """The first refusal takes the file away again; reading says how to write the first one."""
     with pytest.raises(StepFailed, match="false ended with 1"):
-        await UpstreamFile(upstream(tmp_path, test=["false"])).switch("blue", even_if_dead=True)
+        await UpstreamSwitch(upstream(tmp_path, test=["false"])).switch("blue", even_if_dead=True)
     with pytest.raises(StepFailed, match="`healthd-deploy nginx switch` writes the first one"):
         UpstreamFile(upstream(tmp_path)).read()
 
@@ -175,59 +182,62 @@ async def test_the_traffic_stays_where_it_is_when_the_target_is_dead(tmp_path: P
     async with await asyncio.start_server(answering, "127.0.0.1") as server:
         place = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         switched = upstream(tmp_path, targets={"blue": ["127.0.0.1:1", f"unix:{tmp_path}/none"], "green": [place]})
-        file = UpstreamFile(switched)
-        await file.switch("green")
+        switch = UpstreamSwitch(switched).switch
+        await switch("green")
         before = (tmp_path / "api.conf").read_text()
         with pytest.raises(TargetDown, match=r"blue cannot take the traffic \(127.0.0.1:1: .*none: "):
-            await file.switch("blue")
+            await switch("blue")
         assert (tmp_path / "api.conf").read_text() == before
         both = upstream(tmp_path, targets={"blue": ["127.0.0.1:1", place], "green": ["127.0.0.1:2"]})
-        await UpstreamFile(both).switch("blue")
+        await UpstreamSwitch(both).switch("blue")
         assert UpstreamFile(both).read().live == "blue"
         ill = upstream(tmp_path, targets={"blue": ["127.0.0.1:1"], "green": [place]}, health="/health")
         with pytest.raises(TargetDown, match="GET /health gave 503"):
-            await UpstreamFile(ill).switch("green")
+            await UpstreamSwitch(ill).switch("green")
 
 
 async def test_the_way_back_is_looked_at_before_a_switch(tmp_path: Path) -> None:
     """A dead target, or a file that NGINX refuses, is found with the file as it was."""
     async with await asyncio.start_server(answering, "127.0.0.1") as server:
         place = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        await UpstreamFile(upstream(tmp_path)).switch("blue", even_if_dead=True)
+        await UpstreamSwitch(upstream(tmp_path)).switch("blue", even_if_dead=True)
         before = (tmp_path / "api.conf").read_text()
         with pytest.raises(TargetDown, match=r"blue cannot take the traffic \(127.0.0.1:1: "):
-            await UpstreamFile(upstream(tmp_path)).could_take_back("blue")
+            await Rehearsal(upstream(tmp_path)).could_take_back("blue")
         targets = {**TARGETS, "blue": [place, "nowhere.invalid"]}
         knows = ["sh", "-c", f"! grep -o 'nowhere.invalid' {tmp_path}/api.conf >&2"]
         with pytest.raises(StepFailed, match=r"sh ended with 1: nowhere\.invalid"):
-            await UpstreamFile(upstream(tmp_path, targets=targets, test=knows)).could_take_back("blue")
+            await Rehearsal(upstream(tmp_path, targets=targets, test=knows)).could_take_back("blue")
         assert (tmp_path / "api.conf").read_text() == before
-        await UpstreamFile(upstream(tmp_path, targets={**TARGETS, "blue": [place]})).could_take_back("blue")
+        await Rehearsal(upstream(tmp_path, targets={**TARGETS, "blue": [place]})).could_take_back("blue")
         assert (tmp_path / "api.conf").read_text() == before
 
 
 async def test_what_healthd_has_put_back_is_told_as_back(tmp_path: Path) -> None:
     """Whatever the tool's own file says of the target: NGINX has the traffic there, and loads that file."""
     loads = tmp_path / "loaded"
-    await UpstreamFile(upstream(tmp_path)).switch("blue", even_if_dead=True)
-    file = UpstreamFile(
+    await UpstreamSwitch(upstream(tmp_path)).switch("blue", even_if_dead=True)
+    switch = UpstreamSwitch(
         upstream(tmp_path, targets={"blue": ["nowhere:1"], "green": ["a:1"]}, reload=["touch", str(loads)])
-    )
+    ).switch
     before = (tmp_path / "api.conf").read_text()
-    await file.switch("blue", goes_back=True)
+    await switch("blue", goes_back=True)
     assert ((tmp_path / "api.conf").read_text(), loads.exists()) == (before, True)
     with pytest.raises(TargetDown):
-        await file.switch("green", goes_back=True)
+        await switch("green", goes_back=True)
 
 
 async def test_a_target_behind_a_socket(tmp_path: Path) -> None:
     """It is connected to where NGINX would."""
     async with await asyncio.start_unix_server(answering, tmp_path / "green.sock"):
-        file = UpstreamFile(upstream(tmp_path, targets={"blue": ["a:1"], "green": [f"unix:{tmp_path}/green.sock"]}))
-        assert await file.look("green") == "the traffic would go from nothing to green"
+        switch = UpstreamSwitch(
+            upstream(tmp_path, targets={"blue": ["a:1"], "green": [f"unix:{tmp_path}/green.sock"]})
+        ).switch
+        look = Rehearsal(upstream(tmp_path, targets={"blue": ["a:1"], "green": [f"unix:{tmp_path}/green.sock"]})).look
+        assert await look("green") == "the traffic would go from nothing to green"
         assert not (tmp_path / "api.conf").exists()
-        await file.switch("green")
-        assert await file.look("green") == "green has the traffic"
+        await switch("green")
+        assert await look("green") == "green has the traffic"
 
 
 @pytest.mark.parametrize(
@@ -262,6 +272,7 @@ async def test_a_file_of_somebody_else(tmp_path: Path) -> None:
     """The upstream that a person wrote has the target whose servers it has; a switch replaces one of another. What has
     more than that upstream is never replaced."""
     api, file = tmp_path / "api.conf", UpstreamFile(upstream(tmp_path))
+    switch = UpstreamSwitch(upstream(tmp_path)).switch
     api.write_text("# ours\nupstream api {\n    server 127.0.0.1:1 max_fails=0; # blue\n    keepalive 8;\n}\n")
     assert file.read() == State("blue")
     file.noted("green", "2.0")
@@ -270,12 +281,12 @@ async def test_a_file_of_somebody_else(tmp_path: Path) -> None:
     api.write_text(other)
     with pytest.raises(StepFailed, match=r"none of the targets blue, green, only the servers 127\.0\.0\.1:9: `health"):
         file.read()
-    await file.switch("green", version="1.0", even_if_dead=True)
+    await switch("green", version="1.0", even_if_dead=True)
     assert file.read() == State("green", {"green": "1.0"})
     for more in (f"{other}server {{ listen 1; }}\n", "upstream apis { server 127.0.0.1:1; }\n"):
         api.write_text(more)
         with pytest.raises(StepFailed, match=r"must have the upstream api alone, .* Move what it has"):
-            await file.switch("green", even_if_dead=True)
+            await switch("green", even_if_dead=True)
         assert api.read_text() == more
 
 

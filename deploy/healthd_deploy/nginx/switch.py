@@ -1,0 +1,129 @@
+"""Switch of the traffic: write the file, have NGINX check it, reload."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import replace
+
+from healthd_deploy.core import program
+from healthd_deploy.core.exit import NothingSwitched, StepFailed
+from healthd_deploy.nginx import directives, in_force
+from healthd_deploy.nginx.able import refuse_unable
+from healthd_deploy.nginx.loaded import Configuration
+from healthd_deploy.nginx.reloaded import NotTaken, patience, until_reloaded, workers
+from healthd_deploy.nginx.settings import Upstream
+from healthd_deploy.nginx.state import State
+from healthd_deploy.nginx.upstream_file import UpstreamFile
+
+
+class UpstreamSwitch:
+    """Switches the traffic between the two targets of one upstream."""
+
+    def __init__(self, config: Upstream) -> None:
+        self._config, self._file = config, UpstreamFile(config)
+        self._in_force: bytes | None = None  # as far as is known: what NGINX was seen to have
+
+    async def switch(
+        self,
+        target: str,
+        weight: float = 100.0,
+        *,
+        version: str | None = None,
+        even_if_dead: bool = False,
+        goes_back: bool = False,
+        even_if_stopped: bool = False,
+    ) -> None:
+        """Give a target its percentage of the traffic, and the other one the rest: write, check, reload. A file that
+        NGINX refuses, or does not load, is put back: it says which target is live, for the next deploy too. `version`
+        records which one the target has.
+
+        A part of the traffic leaves the live target what it is: it is the one to go back to. Raises TargetDown, with
+        nothing changed, if the target that gets more traffic does not answer. What `goes_back` to a target that has all
+        of the traffic, by healthd's own action, has NGINX load the file as it is.
+
+        An NGINX that is stopped gets no new version. With `goes_back` or `even_if_stopped` the file is written all the
+        same, so that NGINX has the right target once somebody starts it, and this raises StepFailed.
+        """
+        is_back = goes_back and self._file.read().share(target) == 100.0
+        await refuse_unable(self._config, target, weight, even_if_dead=even_if_dead or is_back)
+        with self._file.locked():
+            before = self._file.content()
+            known = (self._file.replaceable() if before is not None else None) or State(self._config.beside(target))
+            if version is not None:
+                known = replace(known, versions={**known.versions, target: version})
+            after = directives.with_share(self._config, known, target, weight)
+            wanted = before if before and is_back else directives.written(self._config, after)
+            if before == wanted == self._in_force:
+                return
+            configuration = await in_force.checked(
+                self._config, self._file, even_if_stopped=goes_back or even_if_stopped
+            )
+            stopped = in_force.stopped(self._config, configuration) if before is not None else None
+            self._file.replace(wanted)
+            began = time.monotonic()
+            configuration = await self._accepted(before, configuration)
+            if stopped is not None:
+                goal = target if weight else self._config.beside(target)
+                raise StepFailed(f"{stopped}. {self._config.file} leads to {goal}, which has the traffic from then on")
+            patient = patience(time.monotonic() - began, self._config.timeout)
+            # Also where the file said so before: its writer may have been killed before the reload.
+            await self._put_in_force(target, before, patient, configuration)
+
+    async def _accepted(self, before: bytes | None, configuration: Configuration) -> Configuration:
+        """Have NGINX check its configuration with the file that was written; return that configuration. Raises
+        NothingSwitched, with the file as it was `before`, where NGINX refuses it, or does not include a first one."""
+        try:
+            await program.run(self._config.test, within=self._config.timeout)
+            if before is None:
+                return await in_force.checked(self._config, self._file, even_if_stopped=True)
+        except BaseException as refused:
+            self._file.put_back(before)
+            if type(refused) is StepFailed:
+                raise NothingSwitched(str(refused)) from None
+            raise
+        return configuration
+
+    async def _put_in_force(
+        self, target: str, before: bytes | None, patient: float, configuration: Configuration
+    ) -> None:
+        """Have NGINX load the file. Raises StepFailed, which says what became of it, where it does not."""
+        try:
+            await self._reload(patient, configuration.errors)
+        except StepFailed as failure:
+            if isinstance(failure, NotTaken) and before is not None:
+                self._file.put_back(before)
+                self._in_force = before
+                with suppress(StepFailed):  # for the case that `pid` names another NGINX
+                    await program.run(self._config.reload, within=self._config.timeout)
+                raise NotTaken(f"{failure}. {self._config.file} is as it was before: nothing was switched") from None
+            raise StepFailed(await self._taken_back(target, before, str(failure), patient, configuration)) from None
+
+    async def _reload(self, patient: float, errors: str) -> None:
+        """Reload NGINX; return once its new workers alone take connections. Raises NotTaken, which names where its
+        `errors` are, after so many seconds."""
+        before = workers(self._config.pid)
+        await program.run(self._config.reload, within=self._config.timeout)
+        await until_reloaded(self._config.pid, before, within=patient, errors=errors)
+
+    async def _taken_back(
+        self, target: str, before: bytes | None, failure: str, patient: float, configuration: Configuration
+    ) -> str:
+        """Put the file back after a failed reload. Return what became of it, for people.
+
+        The reload may have worked nevertheless, such as one that exceeded its time: NGINX is reloaded once more, now
+        with the old file.
+        """
+        file = self._config.file
+        if before is None:  # the first file: NGINX may need it to start at all
+            why = in_force.stopped(self._config, configuration)
+            cure = why or "NGINX has not loaded it: start NGINX, or reload it"
+            return f"{failure}. {file} is written, for {target}: {cure}"
+        self._file.put_back(before)
+        try:
+            await self._reload(patient, configuration.errors)
+        except StepFailed:
+            return (
+                f"{failure}. {file} is as it was before; NGINX could not be reloaded with it either: see what it runs"
+            )
+        return f"{failure}. {file} is as it was before, and NGINX is reloaded with it: nothing was switched"
