@@ -72,7 +72,7 @@ def status(url: str | None, as_json: bool, group: str | None, timeout: float) ->
         said = document.get("detail") or "this is no healthd: is it the address of an application?"
         fail(f"{shown} answered {code}: {said}")
     click.echo(json.dumps(document, indent=2)) if as_json else _print(document)
-    checks = document.get("checks", {}).values()
+    checks = [check for check in document.get("checks", {}).values() if check["status"] != Status.UNKNOWN.value]
     if checks and not any("duration" in check for check in checks):
         if token:
             click.echo(f"no details: the token in HEALTHD_TOKEN is not known there, or lacks {_NEEDED}", err=True)

@@ -4,12 +4,15 @@ and its checks the processes and the database."""
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
 from ruamel.yaml import YAML
 
+from tests.acceptance.guide import Shell
 from tests.servers import daemon, mariadb, nginx, pm2
 from tests.servers.command import healthd
 from tests.servers.pm2 import Pm2
@@ -42,6 +45,54 @@ def test_from_the_host_to_a_source_that_sees(tmp_path: Path) -> None:
             words = ("--version", "1.0", "--target", "live", "--for", "1", "--json", "-c", "healthd.yaml")
             seen = healthd("source", "test", "shop", *words, cwd=tmp_path).json()
             assert (seen["able"], seen["refused"]) == (True, [])
+
+
+_BLUE_GREEN = """
+upstream shop { server BLUE; server GREEN down; }
+server { listen @LISTEN@; server_name shop.example.com; location / { proxy_pass http://shop; } }
+server { listen @LISTEN@ default_server; return 404; }
+"""
+
+
+def test_blue_and_green_behind_nginx(tmp_path: Path) -> None:
+    """What users reach is critical, and no target is. Each command that is printed as the next runs as it stands, with
+    the deploy tool's token."""
+    with nginx.running(_SERVICE) as blue, nginx.running(_SERVICE) as green:
+        both = {name: f"{HOST}:{server.port}" for name, server in {"blue": blue, "green": green}.items()}
+        proxied = _BLUE_GREEN.replace("BLUE", both["blue"]).replace("GREEN", both["green"])
+        with nginx.running(proxied) as proxy:
+            targets = [word for name, at in both.items() for word in ("--target", f"{name}=http://{at}")]
+            done = healthd("init", "--yes", "--nginx", proxy.file, *targets, cwd=tmp_path)
+            assert (done.code, done.err) == (0, "")
+            file = tmp_path / "healthd.yaml"
+            assert "# what users reach; tried, it answers 200" in file.read_text()
+            said, _, after = done.out.partition("Next:\n")
+            listens = re.findall(r"status http://127.0.0.1:(\d+)", after)[0]
+            ours = str(free_port())
+            file.write_text(file.read_text().replace(f":{listens}", f":{ours}"))
+            shell = Shell(tmp_path, "http://127.0.0.1:1", HEALTHD_TOKEN=re.findall(r"deploy: (hd_\S+)", said)[0])
+            try:
+                shown = dict(
+                    _each_next(shell, after.replace(f":{listens}", f":{ours}"), f"{HOST}:{ours}/health/startup")
+                )
+                assert "no details" not in shown["status"]
+                assert sum("✓" in line for line in shown["check"].splitlines() if line.startswith("shop")) == 3
+                green.process.stop()
+                ready = json.loads("".join(shell.run(f"curl -s {HOST}:{ours}/health/ready")))
+                assert ready["status"] != "unhealthy"
+            finally:
+                shell.close()
+            proxy.process.stop()
+            assert healthd("check", "shop", "shop-blue", "-c", "healthd.yaml", cwd=tmp_path).code == 1
+
+
+def _each_next(shell: Shell, printed: str, started: str) -> Iterator[tuple[str, str]]:
+    """Run the commands as a person would, the daemon beside the others; yield what each showed, by its second word."""
+    for line in printed.splitlines():
+        word = line.split()[1]
+        yield word, "\n".join(shell.run(f"{line} >log 2>&1 &" if word == "run" else line))
+        if word == "run":
+            shell.run(f"curl -s --retry 100 --retry-delay 1 --retry-all-errors --fail {started}")
 
 
 def test_from_what_runs_to_checks_that_are_healthy(tmp_path: Path) -> None:
@@ -89,4 +140,4 @@ async def test_who_is_woken_may_act_by_the_tokens_that_were_told(tmp_path: Path)
             for words in commands:
                 ended = await asyncio.to_thread(healthd, *words, env=env)
                 refused = "lacks the scope" in ended.out + ended.err
-                assert refused is (name == "deploy"), (words, ended)
+                assert refused is (name == "deploy" and words != ("history",)), (words, ended)

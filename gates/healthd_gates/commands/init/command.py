@@ -9,7 +9,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from shlex import quote
 from typing import NoReturn
 
 import click
@@ -23,6 +22,7 @@ from healthd_gates.commands.init import nginx_conf, pages, pm2
 from healthd_gates.commands.init.plan import Plan, Proposal, as_name, choose, proposals
 from healthd_gates.commands.init.render import RIGHTS, checks, render
 from healthd_gates.commands.init.survey import Host, survey
+from healthd_gates.commands.init.telling import tell, tell_next, tell_tokens, written
 from healthd_gates.commands.init.variables import dot_env
 from healthd_gates.config.settings import Config
 
@@ -124,9 +124,9 @@ def init(
             out.write(text)
     except OSError as error:
         _refuse(f"{file} cannot be written: {reason(error)}")
-    _tell(plan, refused, file, env_file)
-    _tell_tokens(secrets)
-    _tell_next(plan, file)
+    tell(plan, refused, file, env_file)
+    tell_tokens(secrets)
+    tell_next(plan, file)
 
 
 def _journal_beside(file: Path, host: Host) -> Path | None:
@@ -165,8 +165,11 @@ def _service(host: Host, name: str | None, targets: Mapping[str, tuple[str, ...]
     if name is None and found:
         chosen = _picked(host, found) if not ask or targets or len(found) == 1 else _asked_which(found)
     if targets:
-        return Proposal(name or (chosen.name if chosen else "app"), targets, chosen.site if chosen else None)
-    return _asked(name, chosen) if ask else chosen
+        asked = Proposal("", targets)
+        chosen = next((each for each in found if each.servers & asked.servers), chosen) if name is None else chosen
+        named = Proposal(name or (chosen.name if chosen else "app"), targets, chosen.site if chosen else None)
+        return named.of_its_site(host.sites)
+    return _asked(host, name, chosen) if ask else chosen
 
 
 def _picked(host: Host, found: Sequence[Proposal]) -> Proposal | None:
@@ -179,14 +182,14 @@ def _picked(host: Host, found: Sequence[Proposal]) -> Proposal | None:
 
 def _asked_which(found: Sequence[Proposal]) -> Proposal:
     for number, each in enumerate(found, 1):
-        click.echo(f"  {number}  {each.name}: {' '.join(_written(each.targets))}")
+        click.echo(f"  {number}  {each.name}: {' '.join(written(each.targets))}")
     number = click.prompt("Which one is deployed", default=1, type=WholeNumber(1, len(found)))
     return found[int(number) - 1]
 
 
-def _asked(name: str | None, chosen: Proposal | None) -> Proposal | None:
+def _asked(host: Host, name: str | None, chosen: Proposal | None) -> Proposal | None:
     name = name or as_name(click.prompt("Name of the service", default=chosen.name if chosen else "app"))
-    default = " ".join(_written(chosen.targets)) if chosen else ""
+    default = " ".join(written(chosen.targets)) if chosen else ""
     while True:
         words = str(click.prompt(f"{_ASKED}; empty for none" if not chosen else _ASKED, default=default)).split()
         try:
@@ -194,11 +197,8 @@ def _asked(name: str | None, chosen: Proposal | None) -> Proposal | None:
         except click.BadParameter as error:
             click.echo(error.message, err=True)
             continue
-        return Proposal(name, targets, chosen.site if chosen else None) if targets else None
-
-
-def _written(targets: Mapping[str, tuple[str, ...]]) -> list[str]:
-    return [f"{name}={','.join(urls)}" for name, urls in targets.items()]
+        named = Proposal(name, targets, chosen.site if chosen else None)
+        return named.of_its_site(host.sites) if targets else None
 
 
 def _valid(plan: Plan, file: Path, environ: Mapping[str, str]) -> tuple[str, list[str]]:
@@ -216,41 +216,3 @@ def _valid(plan: Plan, file: Path, environ: Mapping[str, str]) -> tuple[str, lis
             without |= new
         else:
             return text, [f"check {name}: {why}" for name, why in without.items()]
-
-
-def _tell(plan: Plan, refused: Sequence[str], file: Path, env_file: Path) -> None:
-    click.echo(f"{file} is written.")
-    if plan.service is not None and plan.source is not None:
-        click.echo(f"  service {plan.service.name}: {' '.join(_written(plan.service.targets))}")
-        click.echo(f"  source {plan.source.options['kind']}: {plan.source.said}")
-    for line in (*plan.host.left_out, *plan.left_out, *refused):
-        click.echo(f"  left out: {line}")
-    used = [each.variable for each in plan.host.dependencies if each.variable in plan.host.from_file]
-    if used:
-        click.echo(f"healthd reads {', '.join(used)} from its environment, and not from {env_file}:")
-        click.echo(f"  set -a; . {quote(_sourced(env_file))}; set +a")
-        for name in sorted({*used} & {*plan.host.unquoted}):
-            click.echo(f"  put the value of {name} into single quotes there: a shell would change it")
-
-
-def _tell_tokens(secrets: Mapping[str, str]) -> None:
-    click.echo("Two tokens, for HEALTHD_TOKEN. They are not stored anywhere and not shown again:")
-    for name, secret in secrets.items():
-        click.echo(f"  {name}: {secret}")
-        click.echo(f"    {RIGHTS[name][1]}")
-
-
-def _tell_next(plan: Plan, file: Path) -> None:
-    click.echo("Next:")
-    config = f"-c {quote(str(file))}"
-    click.echo(f"  healthd check {config}")
-    if plan.service is not None:
-        target = next(iter(plan.service.targets))
-        click.echo(f"  healthd source test {plan.service.name} --version VERSION --target {target} {config}")
-    else:
-        click.echo(f"  healthd config check {quote(str(file))}")
-    click.echo(f"  healthd run {config}")
-
-
-def _sourced(file: Path) -> str:
-    return str(file) if "/" in str(file) else f"./{file}"

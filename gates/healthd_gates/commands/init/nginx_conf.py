@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from healthd_gates.commands.init.nginx_site import Front, Site, addresses, is_host
 from healthd_gates.sources.access_log.formats import COMBINED
 
 PLACES = tuple(
@@ -42,18 +43,6 @@ class Directive:
 
 
 Levels = tuple[Sequence[Directive], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """A server block that passes requests on. `log_format` is None if nobody defines the format that it names; `log`
-    if it has none in a file."""
-
-    name: str
-    servers: tuple[str, ...]
-    log: Path | None
-    log_format: str | None
-    shares_log: bool = False
 
 
 def directives(text: str) -> list[Directive]:
@@ -92,9 +81,7 @@ def sites(
     }
     found = [site for each in http if each.name == "server" for site in _sites(each, http, formats, upstreams)]
     logs = [site.log for site in found]
-    return [
-        Site(each.name, each.servers, each.log, each.log_format, logs.count(each.log) > 1) for each in found
-    ]  # in NGINX's order
+    return [replace(each, shares_log=logs.count(each.log) > 1) for each in found]  # in NGINX's order
 
 
 def _glob(folder: Path, mask: str) -> Sequence[Path]:
@@ -138,27 +125,38 @@ def _serving(block: Sequence[Directive]) -> Iterator[str]:
 def _sites(
     server: Directive, http: Sequence[Directive], formats: Mapping[str, str], upstreams: Mapping[str, tuple[str, ...]]
 ) -> Iterator[Site]:
-    """Yield one site for each upstream that a server block passes requests to."""
+    """Yield one site for each upstream that a server block passes requests to; what is said where it passes all of them
+    on goes before what holds for one path."""
     seen: set[str] = set()
-    for levels, passed in _passed((server.block, http)):
-        found = re.match(r"https?://(?P<place>[^/$\s]+)", passed)
-        if found is None or found["place"] in seen:
+    names = [name for each in server.block if each.name == "server_name" for name in each.words[1:]]
+    listening = addresses([each.words[1:] for each in server.block if each.name == "listen" and each.words[1:]])
+    passing = [(levels, *path, *passed) for levels, path, passed in _passed((server.block, http), ("/", True))]
+    for levels, path, is_prefix, place, uri in sorted(passing, key=lambda each: each[1] != "/"):
+        if place in seen:
             continue
-        seen.add(place := found["place"])
+        seen.add(place)
         servers = upstreams.get(place) or ((place if ":" in place else f"{place}:80"),)
         log, name = _log(levels)
-        named = next((each.words[1] for each in server.block if each.name == "server_name" and each.words[1:]), "_")
-        own = place if place in upstreams else named.removeprefix("www.").partition(".")[0]
-        yield Site(own, servers, log, formats.get(name))
+        own = place if place in upstreams else (names or ["_"])[0].removeprefix("www.").partition(".")[0]
+        same = {each[1] for each in passing if each[3] == place}
+        others = [each.words[1:] for each in server.block if each.name == "location" and each.words[-1] not in same]
+        apart = tuple(f"= {words[1]}" if words[0] == "=" and len(words) == 2 else words[-1] for words in others)
+        front = Front(listening, next(filter(is_host, names), None), path, uri, apart) if is_prefix else None
+        yield Site(own, servers, log, formats.get(name), front=front)
 
 
-def _passed(levels: Levels) -> Iterator[tuple[Levels, str]]:
-    """Yield where requests are passed to, each with the blocks around that, the innermost first."""
+def _passed(levels: Levels, path: tuple[str, bool]) -> Iterator[tuple[Levels, tuple[str, bool], tuple[str, str]]]:
+    """Yield where requests are passed to: the blocks around that, the innermost first, the path of the location and
+    whether it is a prefix, and the host with the path there."""
     for each in levels[0]:
         if each.name == "proxy_pass" and each.words[1:]:
-            yield levels, each.words[1]
-        elif each.name in ("location", "if", "limit_except"):
-            yield from _passed((each.block, *levels))
+            if found := re.match(r"https?://(?P<place>[^/$\s]+)(?P<uri>\S*)", each.words[1]):
+                yield levels, path, (found["place"], found["uri"])
+        elif each.name == "location" and each.words[1:]:
+            is_prefix = len(each.words) == 2 or each.words[1] == "^~"
+            yield from _passed((each.block, *levels), (each.words[-1], is_prefix))
+        elif each.name in ("if", "limit_except"):
+            yield from _passed((each.block, *levels), path)
 
 
 def _log(levels: Levels) -> tuple[Path | None, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -16,6 +17,8 @@ from healthd_gates.sources.selectors import parse_matchers
 
 Get = Callable[[str], Awaitable[tuple[int, str] | None]]
 """An address → status and text; None if nothing answers there with HTTP."""
+GetAs = Callable[[str, str | None], Awaitable[tuple[int, str] | None]]
+"""The same, of the host with this name, which may not be that of the address."""
 HEALTH_PATHS = ("/health", "/healthz", "/health/ready", "/readyz", "/api/health", "/")
 _TIMEOUT = aiohttp.ClientTimeout(total=3)
 _LONGEST = 16 * 1024**2
@@ -23,19 +26,21 @@ _LONGEST = 16 * 1024**2
 
 @dataclass(frozen=True, slots=True)
 class MetricsFound:
-    """Counters of requests that a preset selects, in Prometheus those of one job."""
+    """Counters of requests that a preset selects, in Prometheus those of one job, and the newest version there."""
 
     preset: PresetName
     has_latency: bool
     job: str | None = None
+    version: str | None = None
 
 
-async def get(url: str) -> tuple[int, str] | None:
-    """Ask an address once, and follow no redirect."""
+async def get(url: str, host: str | None = None) -> tuple[int, str] | None:
+    """Ask an address once, for the host of that name if it is given, and follow no redirect."""
+    headers = {"User-Agent": "healthd/init", **({"Host": host} if host else {})}
     try:
         async with (
-            aiohttp.ClientSession(timeout=_TIMEOUT, headers={"User-Agent": "healthd/init"}) as session,
-            session.get(url, allow_redirects=False) as answer,
+            aiohttp.ClientSession(timeout=_TIMEOUT, headers=headers) as session,
+            session.get(url, allow_redirects=False, server_hostname=host) as answer,
         ):
             return answer.status, (await answer.content.read(_LONGEST)).decode("utf-8", "replace")
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
@@ -112,8 +117,22 @@ async def prometheus(base: str, ask: Get, servers: Collection[str]) -> MetricsFo
             if isinstance(job, list):
                 whys.append(f"its series of {name} are of several jobs ({', '.join(job[:5])}), and none of a target")
             else:
-                return replace(_found(name, names), job=job)
+                own = [labels for labels in series if job is None or labels.get("job") == job]
+                return replace(_found(name, names), job=job, version=_newest(preset.arm, own))
     return f"{base}: {whys[0]}" if whys else f"{base}: it has no counter of requests that a preset knows"
+
+
+def _newest(condition: str, series: Sequence[Mapping[str, str]]) -> str | None:
+    """Return the highest of the versions, number by number, under the label of a condition."""
+    _, matchers = parse_matchers(condition)
+    versions = {labels[each.label] for each in matchers for labels in series if labels.get(each.label)}
+    return max(
+        versions,
+        key=lambda it: [
+            (part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", it)
+        ],
+        default=None,
+    )
 
 
 def _job(series: Sequence[Mapping[str, str]], servers: Collection[str]) -> str | list[str] | None:

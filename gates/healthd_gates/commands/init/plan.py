@@ -6,13 +6,14 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from healthd_gates.commands.init import pages
+from healthd_gates.commands.init.front import Through, through
 from healthd_gates.commands.init.log_tail import Tried, newest_lines, tried
-from healthd_gates.commands.init.nginx_conf import Site
+from healthd_gates.commands.init.nginx_site import Site
 from healthd_gates.commands.init.pm2 import Pm2Tried
 from healthd_gates.commands.init.survey import LOGS, Host
 from healthd_gates.sources.access_log.formats import COMBINED
@@ -29,6 +30,13 @@ class Proposal:
     targets: Targets
     site: Site | None = None
 
+    def of_its_site(self, sites: Sequence[Site]) -> Proposal:
+        """Return it with the site that passes requests on to one of its targets, or else that has its name."""
+        places = set(map(_as_loopback, self.servers))
+        fitting = [each for each in sites if places & set(map(_as_loopback, each.servers))]
+        fitting += [each for each in sites if as_name(each.name) == self.name]
+        return replace(self, site=fitting[0]) if fitting else self
+
     @property
     def servers(self) -> set[str]:
         """The addresses of its targets as `host:port`."""
@@ -37,12 +45,14 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source as options, and what came of trying it. `baseline` is what the candidate can be held against."""
+    """A source as options, and what came of trying it. `baseline` is what the candidate can be held against; `version`
+    one that the source has numbers of, where it asks by version."""
 
     options: Mapping[str, Any]
     said: str
     has_latency: bool
     baseline: str
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,8 @@ class Plan:
     journal: Path | None = None
     pm2: Mapping[str, Pm2Tried] = field(default_factory=dict)
     """Checks of what PM2 runs, by its name there."""
+    through: Through | None = None
+    """What the proxy in front of several targets answers."""
     hashes: Mapping[str, str] = field(default_factory=dict)
     """Hashes of the tokens, by their names."""
 
@@ -120,7 +132,11 @@ async def choose(host: Host, service: Proposal, log: Path | None, ask: pages.Get
     )
     if health is None:
         left_out.append(f"no target answers at any of {', '.join(pages.HEALTH_PATHS)}")
-    return Plan(host, service, source, health, left_out)
+        return Plan(host, service, source, None, left_out)
+    front = service.site.front if service.site is not None else None
+    several = len(service.targets) > 1
+    in_front = await through(front, health, left_out) if several else None
+    return Plan(host, service, source, health, left_out, through=in_front)
 
 
 def _of_log(service: Proposal, log: Path | None, left_out: list[str]) -> Source | None:
@@ -171,7 +187,7 @@ async def _of_prometheus(host: Host, service: Proposal, ask: pages.Get, left_out
     options = {"kind": "prometheus", "url": _PROMETHEUS, "preset": found.preset}
     if found.job is not None:
         options["matchers"] = f"job={json.dumps(found.job)}"
-    return Source(options, "tried, it has these series", found.has_latency, "before")
+    return Source(options, "tried, it has these series", found.has_latency, "before", found.version)
 
 
 async def _of_pages(service: Proposal, ask: pages.Get, left_out: list[str]) -> Source | None:

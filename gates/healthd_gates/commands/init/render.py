@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from healthd_gates.commands.init.front import Through
 from healthd_gates.commands.init.plan import Plan, Source, as_name
 
 _BY_QUERY = {
@@ -17,7 +18,10 @@ _BY_QUERY = {
     )
 }
 RIGHTS = {
-    "deploy": ("scopes: [gates:verify, gates:read]", "the deploy tool's: it begins gates and reads them"),
+    "deploy": (
+        "scopes: [gates:verify, gates:read, health:read]",
+        "the deploy tool's: it begins gates, and reads them and the checks",
+    ),
     "operator": ("role: operator", "a person's: it rolls back, approves, gives up, and freezes and silences, too"),
 }
 """Tokens that the file has, by their names: what each may, as YAML, and whose it is."""
@@ -55,15 +59,19 @@ def free_port(taken: Collection[int]) -> int:
     return next(port for port in range(_FIRST_PORT, 65536) if port not in taken)
 
 
+def listening(plan: Plan) -> int:
+    """Return the port that the daemon of this plan listens on."""
+    return free_port({each.port for each in plan.host.ports})
+
+
 def _head(plan: Plan) -> str:
-    port = free_port({each.port for each in plan.host.ports})
     host = "0.0.0.0" if plan.host.namespace is not None else "127.0.0.1"
     return "\n".join(
         (
             "# Written by `healthd init` from what it found on this host; yours from now on. Secrets stay variables;",
             "# `healthd config check` says what is wrong in it, `healthd config example full` has every option.",
             "environment: ${NODE_ENV:-production}",
-            f'http: {{listen: "{host}:{port}"}}',
+            f'http: {{listen: "{host}:{listening(plan)}"}}',
             *_journal(plan.journal),
             "auth:",
             "  tokens: # `healthd token new` makes others; of a token the file has the hash alone",
@@ -102,16 +110,35 @@ def checks(plan: Plan) -> dict[str, str]:
         found[name] = f'{{{kind}, uri: "${{{each.variable}}}", critical: true}}{why}'
     if plan.host.aws_region is not None:
         found["aws"] = f'{{kind: aws, region: "${{{plan.host.aws_region}}}"}}'
-    if plan.service is not None and plan.health is not None and len(plan.service.targets) == 1:
-        for number, url in enumerate(next(iter(plan.service.targets.values())), 1):
-            name = plan.service.name if number == 1 else f"{plan.service.name}-{number}"
-            found[name if name not in found else f"{name}-http"] = (
-                f"{{kind: http, url: {literal(url.rstrip('/') + plan.health)}, critical: true}}"
-            )
+    for name, options in _of_service(plan):
+        found[name if name not in found else f"{name}-http"] = options
     for app, tried in plan.pm2.items():
         name = as_name(app[:54]) + "-processes"
         found[name if name not in found else f"{name}-{len(found)}"] = f"{literal(tried.options)} # {tried.said}"
     return {**found, "memory": "{kind: memory}", "disk": "{kind: disk}", "process": "{kind: process, critical: true}"}
+
+
+def _of_service(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Yield the checks of the service: of several targets one decides about readiness, what users reach through the
+    proxy, since each of the others may be stopped between deploys."""
+    if plan.service is None or plan.health is None:
+        return
+    own, several = plan.service.name, len(plan.service.targets) > 1
+    if plan.through is not None:
+        options = {"kind": "http", "url": plan.through.url, **_asking(plan.through)}
+        yield own, f"{literal({**options, 'critical': True})} # {plan.through.said}"
+    for target, urls in plan.service.targets.items():
+        for number, url in enumerate(urls, 1):
+            name = "-".join((own, *([target] if several else []), *([str(number)] if number > 1 else [])))
+            options = {"kind": "http", "url": url.rstrip("/") + plan.health}
+            yield as_name(name), literal(options if several else {**options, "critical": True})
+
+
+def _asking(through: Through) -> dict[str, Any]:
+    if through.host is None:
+        return {}
+    secure = {"server_name": through.host} if through.url.startswith("https:") else {}
+    return {"headers": {"Host": through.host}, **secure}
 
 
 def _service(plan: Plan, source: Source) -> str:

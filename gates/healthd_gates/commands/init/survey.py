@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from healthd_gates.commands.init import nginx_conf, pm2, processes, variables
-from healthd_gates.commands.init.nginx_conf import Site
+from healthd_gates.commands.init.nginx_site import Site
 from healthd_gates.commands.init.pm2 import Pm2App
 from healthd_gates.commands.init.processes import Listening
 from healthd_gates.commands.init.variables import Dependency

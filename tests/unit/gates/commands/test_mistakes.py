@@ -254,3 +254,11 @@ def test_an_action_that_reads_versions_wants_to_know_which(words: list[str], hin
     with answering(http("200 OK", body, "application/json")) as place:
         result = run(["action", "test", "undo", "--service", "api", "--url", f"http://{place}", *words])
     assert (result.exit_code, "give --candidate" in result.stderr) == (1, hinted), result.stderr
+
+
+def test_nothing_is_said_of_the_token_before_a_check_was_looked_at() -> None:
+    """A daemon that has just started has no details to show, whoever asks."""
+    health = '{"overall": "unknown", "environment": "e", "version": "1", "checks": {"memory": {"status": "unknown"}}}'
+    with answering(http("503 Service Unavailable", health, "application/json")) as place:
+        result = run(["status"], HEALTHD_URL=f"http://{place}", HEALTHD_TOKEN="hd_ours")
+    assert (result.exit_code, result.stderr) == (1, "")

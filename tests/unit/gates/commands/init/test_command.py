@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -14,7 +15,7 @@ from click.testing import CliRunner, Result
 from healthd.cli import main
 from healthd.config.file import load
 from healthd_gates.commands.init import command
-from healthd_gates.commands.init.nginx_conf import Site
+from healthd_gates.commands.init.nginx_site import Front, Site
 from healthd_gates.commands.init.pm2 import Pm2App
 from healthd_gates.commands.init.processes import Listening
 from healthd_gates.commands.init.survey import Host
@@ -199,10 +200,61 @@ def test_the_journal_is_beside_the_file(here: Path, monkeypatch: pytest.MonkeyPa
     assert written("pod.yaml").journal is None
 
 
-def test_the_next_three_commands_are_printed(plain: int) -> None:
-    """Each is one that healthd takes."""
+def test_the_next_commands_name_what_was_found(monkeypatch: pytest.MonkeyPatch, plain: int) -> None:
+    """The version that Prometheus has, and the port that was free: nothing is left to fill in."""
+    monkeypatch.setattr("healthd_gates.commands.init.plan._PROMETHEUS", f"http://127.0.0.1:{plain}/prometheus")
+    found(monkeypatch, Host(ports=[Listening(8080, None)]))
     lines = init("--yes", "--target", f"live=http://127.0.0.1:{plain}").output.partition("Next:\n")[2].splitlines()
-    assert [line.split()[0] for line in lines] == ["healthd", "healthd", "healthd"]
+    assert [line.strip() for line in lines] == [
+        "healthd check -c healthd.yaml",
+        "healthd source test app --version 1 --target live -c healthd.yaml",
+        "healthd run -c healthd.yaml",
+        "healthd status http://127.0.0.1:8081 # in another shell, with a token in HEALTHD_TOKEN",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("front", "left_out"),
+    [
+        (None, "no site of NGINX is found that passes all requests on to a target"),
+        (Front((), None, "/", ""), "no site of NGINX is found that passes all requests on to a target"),
+        (Front(("http://127.0.0.1:1",), None, "/api/", ""), "NGINX does not pass /healthz on"),
+        (Front(("http://127.0.0.1:{port}",), None, "/shop/", "/"), "{port}/shop/healthz answers 404"),
+    ],
+)
+def test_what_users_reach_is_asked_for_where_it_is_not_found(
+    monkeypatch: pytest.MonkeyPatch, plain: int, front: Front | None, left_out: str
+) -> None:
+    """Each of two targets may be stopped between deploys, and neither makes the host unready."""
+    if front is not None:
+        front = replace(front, addresses=tuple(each.format(port=plain) for each in front.addresses))
+    found(monkeypatch, Host(sites=[Site("app", (f"127.0.0.1:{plain}",), None, None, front=front)] if front else []))
+    done = init("--yes", "--target", f"blue=http://127.0.0.1:{plain}", "--target", "green=http://127.0.0.1:1")
+    assert "left out: a check of what users reach, which should be critical: " in done.output
+    assert left_out.format(port=plain) in done.output
+    assert {name: check.critical for name, check in written().checks.items() if check.kind == "http"} == {
+        "app-blue": False,
+        "app-green": False,
+    }
+
+
+def test_a_proxy_that_does_not_run_yet(monkeypatch: pytest.MonkeyPatch, plain: int) -> None:
+    """What users will reach is critical all the same, by the name that NGINX knows the site by; the targets' site is
+    taken, and not the first."""
+    other = Site("other", ("127.0.0.1:9",), None, None, front=Front(("http://127.0.0.1:2",), None, "/", ""))
+    front = Front(("https://127.0.0.1:1",), "shop.example.com", "/", "")
+    found(monkeypatch, Host(sites=[other, Site("shop", (f"localhost:{plain}",), None, None, front=front)]))
+    assert (
+        init("--yes", "--target", f"blue=http://127.0.0.1:{plain}", "--target", "green=http://127.0.0.1:1").exit_code
+        == 0
+    )
+    text = Path("healthd.yaml").read_text()
+    options = (
+        "{kind: http, url: 'https://127.0.0.1:1/healthz', headers: {Host: shop.example.com}, "
+        "server_name: shop.example.com, critical: true}"
+    )
+    assert f"  shop: {options} # what users reach; not tried: nothing answers there" in text
+    assert [name for name, check in written().checks.items() if check.critical] == ["shop", "process"]
 
 
 def test_a_check_that_would_be_refused_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,14 @@
 """The sites that `healthd init` finds in NGINX's configuration."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
-from healthd_gates.commands.init.nginx_conf import Site, sites
+from healthd_gates.commands.init.nginx_conf import sites
+from healthd_gates.commands.init.nginx_site import Front, Site, addresses
 from healthd_gates.sources.access_log.formats import COMBINED
 
 MAIN = Path("/etc/nginx/nginx.conf")
@@ -64,7 +66,77 @@ def found(files: Mapping[str, str]) -> list[Site]:
 )
 def test_a_site(http: str, site: Site) -> None:
     """Its log is that of the innermost block; its servers those that get requests."""
-    assert found({str(MAIN): f"events {{}} http {{ {http} }}"}) == [site]
+    (seen,) = found({str(MAIN): f"events {{}} http {{ {http} }}"})
+    assert replace(seen, front=None) == site
+
+
+def front(server: str) -> Front | None:
+    (site,) = found({str(MAIN): f"http {{ server {{ {server} }} }}"})
+    return site.front
+
+
+@pytest.mark.parametrize(
+    ("server", "there"),
+    [
+        ("location / { proxy_pass http://h:1; }", "/health"),
+        ("location / { proxy_pass http://h:1/; }", "/health"),
+        ("location /api/ { proxy_pass http://h:1/; }", "/api/health"),
+        ("location ^~ /api/ { proxy_pass http://h:1/; }", "/api/health"),
+        ("location /api/ { proxy_pass http://h:1; }", None),
+        ("location /health { proxy_pass http://h:1; }", "/health"),
+        ("location /api/ { proxy_pass http://h:1/v1/; }", None),
+        ("location / { proxy_pass http://h:1; } location = /health { return 200; }", None),
+        ("location / { proxy_pass http://h:1; } location /he { return 200; }", None),
+        ("location / { proxy_pass http://h:1; } location = / { return 302 /shop; } location /static/ { }", "/health"),
+        ("location = /health { proxy_pass http://h:1; } location / { proxy_pass http://h:1; }", "/health"),
+        ("location / { limit_except GET { deny all; } if ($x) { return 1; } proxy_pass http://h:1; }", "/health"),
+    ],
+)
+def test_the_path_outside(server: str, there: str | None) -> None:
+    """What NGINX does not pass on, or answers itself, says nothing of the service."""
+    known = front(server)
+    assert known is not None
+    assert known.outside("/health") == there
+
+
+def test_a_pattern_says_nothing_of_a_path() -> None:
+    """Whether a regular expression takes a path is NGINX's to say."""
+    assert front("location ~ ^/v[0-9]+/ { proxy_pass http://h:1; }") is None
+
+
+@pytest.mark.parametrize(
+    ("listen", "urls"),
+    [
+        ([], ["http://127.0.0.1:80"]),
+        (["8000", "[::]:8000 default_server"], ["http://127.0.0.1:8000", "http://[::1]:8000"]),
+        (["443 ssl http2", "*:80"], ["http://127.0.0.1:80", "https://127.0.0.1:443"]),
+        (
+            ["10.0.0.5", "localhost:81", "www.example.com"],
+            ["http://10.0.0.5:80", "http://localhost:81", "http://www.example.com:80"],
+        ),
+        (["unix:/run/n.sock", "443 quic", "82 proxy_protocol", "$port"], []),
+    ],
+)
+def test_where_a_site_is_asked(listen: list[str], urls: list[str]) -> None:
+    """This host reaches what speaks HTTP over TCP, the plain one first."""
+    assert list(addresses([tuple(each.split()) for each in listen])) == urls
+
+
+@pytest.mark.parametrize(
+    ("names", "host"),
+    [
+        ("_", None),
+        ("~^www *.a.example", None),
+        (".a.example", None),
+        ("www.a.example b.example", "www.a.example"),
+        ("shop", "shop"),
+    ],
+)
+def test_the_name_to_ask_for(names: str, host: str | None) -> None:
+    """A pattern is none."""
+    known = front(f"server_name {names}; location / {{ proxy_pass http://h:1; }}")
+    assert known is not None
+    assert known.host == host
 
 
 def test_included_files() -> None:

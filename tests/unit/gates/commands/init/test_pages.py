@@ -72,9 +72,12 @@ COUNT = "http_request_duration_seconds_count"
 @pytest.mark.parametrize(
     ("pages", "found"),
     [
-        (server({"status_code": "200", "version": "1"}, [COUNT]), MetricsFound("prom_client", False)),
+        (server({"status_code": "200", "version": "1"}, [COUNT]), MetricsFound("prom_client", False, version="1")),
         (server({"status_code": "200"}, [COUNT]), "have no label version"),
-        (server({"status_code": "200", "version": "1", "job": "a"}, [COUNT]), MetricsFound("prom_client", False, "a")),
+        (
+            server({"status_code": "200", "version": "1", "job": "a"}, [COUNT]),
+            MetricsFound("prom_client", False, "a", "1"),
+        ),
         (server({"code": "200", "service": "a"}, ["kong_http_requests_total"]), "look like preset kong"),
         (server({}, ["up"]), "no counter of requests that a preset knows"),
         ({f"{BASE}/api/v1/label/__name__/values": "<html>"}, None),
@@ -90,11 +93,15 @@ def test_prometheus(pages: dict[str, str], found: MetricsFound | str | None) -> 
 
 @pytest.mark.parametrize(
     ("instance", "found"),
-    [("127.0.0.1:3000", MetricsFound("prom_client", False, "b")), ("10.0.0.1:3000", "of several jobs (a, b)")],
+    [
+        ("127.0.0.1:3000", MetricsFound("prom_client", False, "b", "1.10.0")),
+        ("10.0.0.1:3000", "of several jobs (a, b)"),
+    ],
 )
 def test_another_services_series_are_not_taken(instance: str, found: MetricsFound | str) -> None:
-    """Of several jobs it is the one that scrapes a target; none, if that cannot be told."""
+    """Of several jobs it is the one that scrapes a target, with its newest version; none, if that cannot be told."""
     one = {"status_code": "200", "version": "1"}
-    pages = server({**one, "job": "a", "instance": "x:1"}, [COUNT], {**one, "job": "b", "instance": instance})
+    own = [{**one, "version": version, "job": "b", "instance": instance} for version in ("1.9.0", "1.10.0")]
+    pages = server({**one, "version": "2", "job": "a", "instance": "x:1"}, [COUNT], *own)
     answer = asyncio.run(prometheus(BASE, Web(pages).get, {"127.0.0.1:3000"}))
     assert answer == found or (isinstance(found, str) and found in str(answer))
