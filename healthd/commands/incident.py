@@ -18,7 +18,7 @@ from healthd.config.incident import OVER, Impact, IncidentState
 _STATES = Choice(get_args(IncidentState))
 _IMPACTS = Choice(get_args(Impact))
 _component = click.option(
-    "--component", "components", multiple=True, metavar="NAME", help="An affected component; all by default."
+    "--component", "components", multiple=True, metavar="NAME", help="A component that is affected; '*' means all."
 )
 
 
@@ -140,7 +140,7 @@ def _print(document: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _line(it: dict[str, Any]) -> str:
-    about, state = ", ".join(it["components"]) or "all components", it["state"].replace("_", " ")
+    about, state = ", ".join(it["components"]) or "no component", it["state"].replace("_", " ")
     if it["impact"] == "none":
         kind = "announcement, over" if it["state"] == "resolved" else "announced"
     else:

@@ -22,6 +22,8 @@ _LONGEST = timedelta(days=366)
 
 def opening(wanted: NewIncident, now: datetime) -> dict[str, Any]:
     """Return state, impact and times of what is opened. Raises Problem 422."""
+    if wanted.window and not wanted.components:
+        raise Problem(422, "Invalid incident", "window: it covers the checks of components: name them, or * for all")
     if not wanted.is_planned:
         if wanted.window:
             raise Problem(422, "Invalid incident", "window: planned maintenance alone has one: write from and to")

@@ -62,8 +62,8 @@ def of_checks(members: Sequence[CheckState]) -> State:
     return worst(states)
 
 
-def overall(states: Sequence[State]) -> Overall:
-    """Return the state of the whole page from those of its components."""
+def overall(states: Sequence[State], said: Sequence[State] = ()) -> Overall:
+    """Return the state of the whole page from those of its components, and from what is `said` of none of them."""
     if states and all(state is State.OUTAGE for state in states):
         return Overall.OUTAGE
-    return _OVERALL[worst(states)]
+    return _OVERALL[worst([*states, *said])]

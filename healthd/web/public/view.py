@@ -63,22 +63,26 @@ class Scene:
 
 def with_incidents(page: PublicPage, states: Sequence[State], incidents: Collection[Incident]) -> tuple[State, ...]:
     """Return the states of a page's components, at least as bad as people say that they are."""
-    now = [it for it in incidents if it.is_open and not it.is_to_come]
+    now = [it.last for it in incidents if _holds(it)]
     return tuple(
-        worst([state, *(_OF_IMPACT[it.last.impact] for it in now if _touches(it, part.name))])
+        worst([state, *(_OF_IMPACT[it.impact] for it in now if part.name in it.components)])
         for part, state in zip(page.components, states, strict=True)
     )
 
 
-def _touches(incident: Incident, component: str) -> bool:
-    """True if an incident is about a component: one that names none is about all."""
-    return not incident.last.components or component in incident.last.components
+def _said_of_the_whole(incidents: Collection[Incident]) -> list[State]:
+    """Return what incidents without components say: they change none, but nor is the headline green beside them."""
+    return [_OF_IMPACT[it.last.impact] for it in incidents if _holds(it) and not it.last.components]
+
+
+def _holds(incident: Incident) -> bool:
+    return incident.is_open and not incident.is_to_come
 
 
 def context(scene: Scene, language: Language, feeds: Mapping[str, str]) -> dict[str, Any]:
     """Return the context of the template; `feeds` are addresses by format."""
-    words, whole = WORDS[language], overall(scene.states)
-    known = scene.incidents or ()
+    words, known = WORDS[language], scene.incidents or ()
+    whole = overall(scene.states, _said_of_the_whole(known))
     over = [it for it in known if not it.is_open and it.last.impact != "none"]
     told = [(it.is_open, shown_incident(it, scene, words)) for it in (*filter(_is_open, known), *over[:_MOST_PAST])]
     return {

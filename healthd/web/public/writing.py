@@ -18,7 +18,7 @@ from healthd.web.problems import Problem, not_known_yet
 from healthd.web.public.maintenance import Maintenance, following, opening
 from healthd.web.public.membership import Memberships
 from healthd.web.public.reopening import reopening
-from healthd.web.public.written import NewIncident, NewUpdate, component_names
+from healthd.web.public.written import ALL, NewIncident, NewUpdate, component_names
 from healthd.web.windows_api import WindowsApi
 
 _MOST_OPEN, _MOST_UPDATES = 500, 100
@@ -60,7 +60,8 @@ class Writing:
             at=now,
             author=caller.name,
             pages=pages,
-            **wanted.model_dump(include={"title", "text", "components"}),
+            components=self._named(wanted.components, pages),
+            **wanted.model_dump(include={"title", "text"}),
             **opening(wanted, now),
         )
         await self._refuse(caller, update)
@@ -71,7 +72,9 @@ class Writing:
     async def update(self, caller: Caller, incident: Incident, wanted: NewUpdate) -> Incident:
         """Add an update to an incident."""
         await self._refuse_beyond_reach(caller, incident.last.pages, incident.last.components)
-        changes = wanted.model_dump(exclude_none=True, include={"title", "components", "impact", "state"})
+        changes = wanted.model_dump(exclude_none=True, include={"title", "impact", "state"})
+        if wanted.components is not None:
+            changes["components"] = self._named(wanted.components, incident.last.pages)
         changes |= following(incident.last, wanted, self._clock.now()) | reopening(incident, wanted)
         if not wanted.text and not any(getattr(incident.last, name) != value for name, value in changes.items()):
             raise Problem(422, "Invalid update", "it says nothing new: write text, state, impact, title or components")
@@ -125,10 +128,14 @@ class Writing:
         await self._incidents.add(update, action)
         return next(iter(self._incidents.find(update.incident)), Incident((update,)))
 
+    def _named(self, components: Sequence[str], pages: Sequence[str]) -> tuple[str, ...]:
+        """Return the components that are meant by their names, or by `ALL`."""
+        return tuple(dict.fromkeys(self.components_of(pages))) if ALL in components else tuple(components)
+
     def _parts(self, update: Update) -> list[Component]:
         """Return the components that an update is about."""
         known = (part for name in update.pages if name in self.pages for part in self.pages[name].components)
-        return [part for part in known if part.name in update.components or not update.components]
+        return [part for part in known if part.name in update.components]
 
     async def _refuse_beyond_reach(self, caller: Caller, pages: Sequence[str], components: Collection[str]) -> None:
         """Raise Problem 403 for an incident of components with checks that the caller's token is not bound to."""
@@ -136,7 +143,7 @@ class Writing:
         if reach is None:
             return
         if not components:
-            raise caller.beyond_reach("what all components of a page are said to be: name the components")
+            raise caller.beyond_reach("what is said of a whole page: name the components")
         known = (await self._memberships.now()).pages
         for page in (it for it in pages if it in self.pages and it in known):
             for part, members in zip(self.pages[page].components, known[page], strict=True):

@@ -29,6 +29,10 @@ Title = Annotated[
 Text = Annotated[str, Field(max_length=2000), StringConstraints(strip_whitespace=True), AfterValidator(_paragraphs)]
 
 
+ALL = "*"
+"""Stands for all components of the pages."""
+
+
 class NewIncident(Whole, Model):
     """Incident to open, or an announcement. It is validated against the public pages."""
 
@@ -41,7 +45,8 @@ class NewIncident(Whole, Model):
     pages: Names = ()
     """Public pages that show it; it can be left out where there is only one."""
     components: Names = ()
-    """Components that are affected, by the names that customers read; all by default."""
+    """Components that are affected, by the names that customers read; `*` stands for all. Without any, the state of no
+    component changes."""
     impact: Impact | None = None
     """State that its components are shown to have at least: `degraded`, which is the default, or `outage`; `none` makes
     it an announcement. Components in planned maintenance are shown to be in maintenance, unless it says otherwise."""
@@ -89,7 +94,7 @@ class NewUpdate(Whole, Model):
     title: Title | None = None
     """Another headline."""
     components: Names | None = None
-    """Components that are affected from now on."""
+    """Components that are affected from now on; `*` stands for all, an empty list for none."""
     start: Annotated[Time | None, Field(alias="from")] = None
     """Another begin of planned maintenance."""
     end: Annotated[Time | None, Field(alias="to")] = None
@@ -115,5 +120,5 @@ def component_names(every: Mapping[str, PublicPage], pages: Sequence[str]) -> li
 def _strange_components(components: Collection[str], known: Collection[str]) -> Iterator[Fault]:
     """Yield the components that none of the pages has."""
     for name in components:
-        if name not in known:
+        if name != ALL and name not in known:
             yield Fault(f"names {not_under('the components of its pages', name, known)}", ("pages", "components"))

@@ -1,5 +1,6 @@
 """The page on which people write about incidents: its forms publish what the API would, and no more."""
 
+import re
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -25,6 +26,20 @@ async def press(client: Client, form: dict[str, str], **headers: str) -> tuple[i
     async with client.post("/incidents/page", data=form, headers=sent, allow_redirects=False) as answer:
         assert answer.status != 303 or answer.headers["Location"] == "page"
         return answer.status, await answer.text()
+
+
+@pytest.mark.parametrize(("choice", "about", "state"), [("", "no component", "Operational"), ("*", "", "Outage")])
+async def test_a_form_for_all_components_or_none(
+    open_site: Open, tmp_path: Path, choice: str, about: str, state: str
+) -> None:
+    """The first choice changes the state of none."""
+    site, client = await opened(open_site, tmp_path, public_pages=PAGES)
+    site.put("db", UP)
+    site.put("mail", UP)
+    assert (await press(client, {**NEW, "component": choice}))[0] == 303
+    page = await (await client.get("/incidents/page", headers=READS)).text()
+    assert f"outage of {about or 'Checkout, Letters'}, on shop" in words(page)
+    assert re.search(f"Checkout {state} Letters {state}", words(await seen(client)))
 
 
 async def test_an_incident_by_forms_alone(open_site: Open, tmp_path: Path) -> None:

@@ -85,6 +85,21 @@ async def test_from_the_announcement_to_the_end(open_site: Open, tmp_path: Path)
     assert site.incidents.all() == ()
 
 
+async def test_a_window_covers_the_components_that_are_named(open_site: Open) -> None:
+    """Without a name there is nothing to cover; `*` names all."""
+    site, client = await open_site(**OPTIONS)
+    planned: dict[str, Any] = {"title": "New database", "for": "1h", "window": True}
+    for wanted in (planned, {**planned, "components": []}):
+        status, said = await call(client, wanted)
+        assert (status, said["detail"]) == (422, "window: it covers the checks of components: name them, or * for all")
+    status, made = await call(client, {**TEXT, "components": "*", "for": "1h", "window": True})
+    (window,) = site.windows.all()
+    assert (status, made["components"], window.checks) == (201, ["Checkout", "Letters"], ("db", "m*"))
+    path = f"/incidents/{made['id']}/updates"
+    assert (await call(client, {"components": []}, path))[0] == 422
+    assert site.windows.all() == [window]
+
+
 async def test_it_is_moved_and_ends_early(open_site: Open) -> None:
     """Its window with it; what was announced anew is scheduled again."""
     site, client = await open_site(**OPTIONS)

@@ -203,6 +203,22 @@ async def test_incidents_make_a_component_worse_and_never_better(open_site: Open
     assert re.search("Past incidents Payments fail .* Resolved .* Fixed. Investigating", told)
 
 
+@pytest.mark.parametrize(
+    ("impact", "headline"), [("degraded", "Some systems are degraded"), ("outage", "Some systems are down")]
+)
+async def test_an_incident_of_no_component_changes_none(open_site: Open, impact: Impact, headline: str) -> None:
+    """It is told, and the page is not called operational beside it."""
+    site, client = await open_site(public_pages=PAGES)
+    site.put("db", UP)
+    site.put("mail", UP)
+    await put(site.incidents, update(site, 1, components=(), impact=impact))
+    html = await seen(client)
+    assert f"<title>shop: {headline}</title>" in html
+    assert "Payments fail Investigating" in words(html)
+    assert "Checkout Operational" in words(html)
+    assert "Letters Operational" in words(html)
+
+
 async def test_an_announcement_is_no_incident(open_site: Open) -> None:
     """It stands on top, without a state, and is gone once it is resolved; other pages have their own."""
     other = {"components": [{"name": "A", "checks": "db"}], "announcement": "Closed on Sunday."}
