@@ -69,9 +69,9 @@ class TakesBack(Protocol):
 class LooksBack(Protocol):
     """Platform that can look, before a switch, whether the way back would work."""
 
-    async def could_take_back(self, target: str) -> None:
-        """Raise StepFailed if the target that has the traffic could not get it again, such as at a mistyped
-        address."""
+    async def could_take_back(self, target: str) -> str | None:
+        """Raise StepFailed if the target that has the traffic could not get it again, such as at a mistyped address.
+        Return what could not be looked at, for people; None where nothing is left. Changes nothing."""
         ...
 
 

@@ -22,7 +22,7 @@ _COMMENT = re.compile(r"(?<![^\s;{}])#.*")
 _PASS = re.compile(r"(?<![^;{}\s])(\w+_pass)\s+([^;]+);")
 _HOST = re.compile(r"^(?:\w+://)?([^/:?]*).*", re.DOTALL)
 _SHOWN = 3  # directives, in a message
-_FIRST_FILE = re.compile(r"# configuration file (.+):")
+_FILE = re.compile(r"^# configuration file (.+):$", re.MULTILINE)
 
 
 class NotIncluded(NothingSwitched):
@@ -79,8 +79,12 @@ class Configuration:
     @property
     def file(self) -> Path | None:
         """The file that it begins with, None where that is not known."""
-        found = _FIRST_FILE.match(self.text)
-        return Path(found[1]) if found else None
+        return next(map(Path, self.files), None)
+
+    @property
+    def files(self) -> Sequence[str]:
+        """The files that it consists of, as NGINX names them."""
+        return _FILE.findall(self.text)
 
     @property
     def pid(self) -> str | None:
@@ -91,6 +95,10 @@ class Configuration:
     def errors(self) -> str:
         """Place where it writes its errors, for people."""
         return f"its error log {file}" if (file := self._first("error_log")) else "its error log"
+
+    def values(self, directive: str) -> Sequence[str]:
+        """Return what stands behind a directive, wherever it stands."""
+        return re.findall(rf"(?:^|[;{{}}])\s*{directive}\s+([^;{{}}]+);", _COMMENT.sub("", self.text))
 
     def _first(self, directive: str) -> str | None:
         """Return the first word of a directive that stands there first, as those of the whole server do."""

@@ -43,8 +43,8 @@ class NginxPlatform:
     async def switch(self, target: str) -> None:
         await self._switch.switch(target)
 
-    async def could_take_back(self, target: str) -> None:
-        await Rehearsal(self._config.upstream).could_take_back(target)
+    async def could_take_back(self, target: str) -> str | None:
+        return await Rehearsal(self._config.upstream).could_take_back(target)
 
     async def take_back(self, target: str) -> None:
         await self._switch.switch(target, goes_back=True)
