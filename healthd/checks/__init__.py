@@ -27,6 +27,7 @@ KINDS = {
     "pm2": "healthd.checks.pm2:Pm2",
     "postgresql": "healthd.checks.postgresql:PostgreSQL",
     "process": "healthd.checks.process:Process",
+    "rabbitmq": "healthd.checks.rabbitmq:RabbitMQ",
     "rds": "healthd.checks.rds:RDS",
     "redis": "healthd.checks.redis:Redis",
     "redis_sentinel": "healthd.checks.redis_sentinel:RedisSentinel",

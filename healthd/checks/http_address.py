@@ -29,7 +29,8 @@ def _checked(secret: SecretStr, plain: str, secure: str) -> SecretStr:
     return secret
 
 
-def _http_url(secret: SecretStr) -> SecretStr:
+def http_url(secret: SecretStr) -> SecretStr:
+    """Return an address of HTTP. Raises ValueError."""
     return _checked(secret, "http", "https")
 
 
@@ -45,7 +46,7 @@ def _one_line(secret: SecretStr) -> SecretStr:
     return secret
 
 
-HttpURL = Annotated[SecretStr, AfterValidator(_http_url)]
+HttpURL = Annotated[SecretStr, AfterValidator(http_url)]
 WebSocketURL = Annotated[SecretStr, AfterValidator(_websocket_url)]
 HeaderName = Annotated[
     str,

@@ -100,15 +100,18 @@ class Peer:
             )
             self.received.append(received)
             self._arrived.notify_all()
-        said = self._next(received)
+        said = self._next(received, request.raw_path.partition("?")[0])
         answer = await said if inspect.isawaitable(said) else said
         await asyncio.sleep(answer.delay)
         if answer.hang_up and request.transport:
             request.transport.abort()
         return answer.response()
 
-    def _next(self, received: Received) -> Answer | Awaitable[Answer]:
-        place = (received.method, received.path)
+    def _next(self, received: Received, raw_path: str) -> Answer | Awaitable[Answer]:
+        """The answer for a path as it was sent, with its escapes, or as it reads."""
+        place = (received.method, raw_path)
+        if place not in self._once and place not in self._lasting:
+            place = (received.method, received.path)
         if self._once[place]:
             return self._once[place].popleft()
         answer = self._lasting.get(place, self.fallback)
