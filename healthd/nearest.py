@@ -9,6 +9,7 @@ _ALIKE = 0.6
 _SHORT = 0.55  # such as maks for max
 _ABBREVIATION = 3  # characters from which the beginning of a word is taken for it
 _STEM = 5  # characters that two words of one stem begin with, such as notify and notifiers
+_MOST_LISTED = 24
 ALMOST_THE_SAME = 0.8
 """Minimum similarity of words where a wrong guess would do harm."""
 
@@ -32,9 +33,18 @@ def nearest(word: str, known: Iterable[str], alike: float = _ALIKE) -> str | Non
 
 
 def not_under(section: str, name: str, known: Iterable[str]) -> str:
-    """Return text such as `'trafic-back', which is not under actions; did you mean traffic-back?`"""
-    alike = nearest(name, known)
-    return f"{name!r}, which is not under {section}" + (f"; did you mean {alike}?" if alike else "")
+    """Return text such as `'trafic-back', which is not under actions; did you mean traffic-back?`, or with the names
+    that are there where none is alike."""
+    names = list(known)
+    alike = nearest(name, names)
+    return f"{name!r}, which is not under {section}; " + (f"did you mean {alike}?" if alike else there_are(names))
+
+
+def there_are(known: Iterable[str]) -> str:
+    """Return `there are: cart, search`, in the order of the alphabet, and of many the first and how many more."""
+    names = sorted(known)
+    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    return f"there are: {', '.join(names[:_MOST_LISTED])}{more}" if names else "nothing is there"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

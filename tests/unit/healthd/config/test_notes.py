@@ -72,9 +72,9 @@ def test_what_a_token_is_bound_to_and_nothing_has_is_told() -> None:
     )
     told = [note for note in config.notes if note.startswith("auth:")]
     assert sorted(told) == [
-        "auth: ci is bound to 'pya-*', which is not under services",
+        "auth: ci is bound to 'pya-*', which is not under services; there are: pay-api, shop",
         "auth: ci is bound to 'shp', which is not under services; did you mean shop?",
-        "auth: watch is bound to 'db-?', which is not under checks",
+        "auth: watch is bound to 'db-?', which is not under checks; there are: self",
     ]
 
 
