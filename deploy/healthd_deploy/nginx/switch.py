@@ -14,6 +14,7 @@ from healthd_deploy.nginx.loaded import Configuration
 from healthd_deploy.nginx.reloaded import NotTaken, patience, until_reloaded, workers
 from healthd_deploy.nginx.settings import Upstream
 from healthd_deploy.nginx.state import State
+from healthd_deploy.nginx.taken import Taken
 from healthd_deploy.nginx.upstream_file import UpstreamFile
 
 
@@ -22,6 +23,7 @@ class UpstreamSwitch:
 
     def __init__(self, config: Upstream) -> None:
         self._config, self._file = config, UpstreamFile(config)
+        self._taken = Taken(self._file.lock)
         self._in_force: bytes | None = None  # as far as is known: what NGINX was seen to have
 
     async def switch(
@@ -40,7 +42,7 @@ class UpstreamSwitch:
 
         A part of the traffic leaves the live target what it is: it is the one to go back to. Raises TargetDown, with
         nothing changed, if the target that gets more traffic does not answer. What `goes_back` to a target that has all
-        of the traffic, by healthd's own action, has NGINX load the file as it is.
+        of the traffic, by healthd's own action, has NGINX load the file as it is, where it was not seen to have it.
 
         An NGINX that is stopped gets no new version. With `goes_back` or `even_if_stopped` the file is written all the
         same, so that NGINX has the right target once somebody starts it, and this raises StepFailed.
@@ -59,6 +61,8 @@ class UpstreamSwitch:
             configuration = await in_force.checked(
                 self._config, self._file, even_if_stopped=goes_back or even_if_stopped
             )
+            if before is not None and before == wanted and self._taken.has(wanted, workers(self._config.pid)):
+                return
             stopped = in_force.stopped(self._config, configuration) if before is not None else None
             self._file.replace(wanted)
             began = time.monotonic()
@@ -68,7 +72,7 @@ class UpstreamSwitch:
                 raise StepFailed(f"{stopped}. {self._config.file} leads to {goal}, which has the traffic from then on")
             patient = patience(time.monotonic() - began, self._config.timeout)
             # Also where the file said so before: its writer may have been killed before the reload.
-            await self._put_in_force(target, before, patient, configuration)
+            await self._put_in_force(target, before, wanted, patient, configuration)
 
     async def _accepted(self, before: bytes | None, configuration: Configuration) -> Configuration:
         """Have NGINX check its configuration with the file that was written; return that configuration. Raises
@@ -85,11 +89,12 @@ class UpstreamSwitch:
         return configuration
 
     async def _put_in_force(
-        self, target: str, before: bytes | None, patient: float, configuration: Configuration
+        self, target: str, before: bytes | None, wanted: bytes, patient: float, configuration: Configuration
     ) -> None:
-        """Have NGINX load the file. Raises StepFailed, which says what became of it, where it does not."""
+        """Have NGINX load the file, which has what is `wanted`. Raises StepFailed, which says what became of it, where
+        it does not."""
         try:
-            await self._reload(patient, configuration.errors)
+            await self._reload(wanted, patient, configuration.errors)
         except StepFailed as failure:
             if isinstance(failure, NotTaken) and before is not None:
                 self._file.put_back(before)
@@ -99,12 +104,13 @@ class UpstreamSwitch:
                 raise NotTaken(f"{failure}. {self._config.file} is as it was before: nothing was switched") from None
             raise StepFailed(await self._taken_back(target, before, str(failure), patient, configuration)) from None
 
-    async def _reload(self, patient: float, errors: str) -> None:
-        """Reload NGINX; return once its new workers alone take connections. Raises NotTaken, which names where its
-        `errors` are, after so many seconds."""
+    async def _reload(self, content: bytes, patient: float, errors: str) -> None:
+        """Have NGINX load this content; return once its new workers alone take connections. Raises NotTaken, which
+        names where its `errors` are, after so many seconds."""
         before = workers(self._config.pid)
         await program.run(self._config.reload, within=self._config.timeout)
         await until_reloaded(self._config.pid, before, within=patient, errors=errors)
+        self._taken.note(content, before, workers(self._config.pid))
 
     async def _taken_back(
         self, target: str, before: bytes | None, failure: str, patient: float, configuration: Configuration
@@ -121,7 +127,7 @@ class UpstreamSwitch:
             return f"{failure}. {file} is written, for {target}: {cure}"
         self._file.put_back(before)
         try:
-            await self._reload(patient, configuration.errors)
+            await self._reload(before, patient, configuration.errors)
         except StepFailed:
             return (
                 f"{failure}. {file} is as it was before; NGINX could not be reloaded with it either: see what it runs"

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.nginx import by_hand
@@ -74,13 +75,18 @@ class UpstreamFile:
         text = self._config.file.read_text(encoding="utf-8")
         return mark_of(text) or next((line for line in text.splitlines() if line.strip()), "")
 
+    @property
+    def lock(self) -> Path:
+        """The file beside it that its writer has locked."""
+        return self._config.file.with_suffix(".lock")
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Allow one writer at a time: a deploy and a rollback by the daemon may run at once."""
-        file = self._config.file.with_suffix(".lock")
+        file = self.lock
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            lock = file.open("w")
+            lock = file.open("a")
         except OSError as error:
             raise StepFailed(
                 f"{file} cannot be written: {error.strerror}. It needs the rights of that folder"

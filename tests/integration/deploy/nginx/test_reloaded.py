@@ -89,6 +89,28 @@ async def test_a_configuration_that_is_not_taken(tmp_path: Path) -> None:
         await file.switch("blue", even_if_dead=True)  # the way back, which asks no NGINX that is where it was
 
 
+async def test_what_nginx_has_is_not_loaded_again(tmp_path: Path) -> None:
+    """As by the tool after healthd's own rollback, which is a process of its own. Workers that were not seen to take it
+    are reloaded."""
+    with nginx.running(_HTTP) as balancer:
+        pid = balancer.file.parent / "pid"
+        await until(lambda: workers(pid) is not None, "the worker")
+        for target in ("blue", "green"):
+            await switched(balancer, tmp_path).switch(target, even_if_dead=True)
+        await switched(balancer, tmp_path).switch("blue", even_if_dead=True)
+        back = workers(pid)
+        assert back is not None
+        for _ in range(2):
+            await switched(balancer, tmp_path).switch("blue", goes_back=True)
+            assert workers(pid) == back
+        (worker,) = map(psutil.Process, back.started)
+        worker.kill()
+        await until(lambda: workers(pid) not in (None, back), "another worker")
+        respawned = workers(pid)
+        await switched(balancer, tmp_path).switch("blue", goes_back=True)
+        assert workers(pid) != respawned
+
+
 def test_the_time_that_a_reload_is_given() -> None:
     """NGINX reads its configuration as for the test, and then starts its workers."""
     assert [patience(took, 30.0) for took in (0.05, 2.0, 20.0)] == [10.0, 20.0, 30.0]
