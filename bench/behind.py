@@ -8,7 +8,7 @@ The counts are read without delay, as by healthd's source `scrape`; those of Pro
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from statistics import mean
@@ -199,23 +199,33 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20261126)
     parser.add_argument("--traffic", type=int, default=100, help="requests/s of both versions together")
     asked = parser.parse_args()
-    print("| tool | release | decided by | harmed | of its own rule's | rolled back after | rolled back |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    columns = list(dict.fromkeys(rule for rules in SETUPS.values() for rule in rules))
+    print(f"| tool, its interval | release | {' | '.join(columns)} |\n|{' --- |' * (2 + len(columns))}")
+    harmless = []
     for (tool, rules), (release, bad) in ((each, other) for each in SETUPS.items() for other in RELEASES.items()):
-        own = 0.0
-        for rule, setup in rules.items():
-            ended = [
+        found = {
+            rule: [
                 roll_out(setup, Traffic(np.random.default_rng([asked.seed, run]), asked.traffic, bad, 0.001))
                 for run in range(asked.runs)
             ]
-            harmed = mean(each.harmed for each in ended)
-            own = own or harmed
-            backs = [each.seconds for each in ended if each.seconds is not None]
-            after = f"{mean(backs):.0f} s" if backs else ""
-            share = len(backs) / len(ended)
-            is_bad = not release.startswith("healthy")
-            cells = [f"{harmed:,.0f}", f"{harmed / own:.2f}", after] if is_bad else ["", "", after]
-            print(f"| {tool} | {release} | {rule} | {' | '.join(cells)} | {share:.0%} |")
+            for rule, setup in rules.items()
+        }
+        if release.startswith("healthy"):
+            harmless += [each for rule, ended in found.items() if rule != _OWN for each in ended]
+            continue
+        own = mean(each.harmed for each in found[_OWN])
+        cells = [_cell(found[rule], own, is_own=rule == _OWN) if rule in found else "" for rule in columns]
+        print(f"| {tool} | {release} | {' | '.join(cells)} |", flush=True)
+    backs = sum(each.seconds is not None for each in harmless)
+    print(f"\nHealthy releases that a gate rolled back: {backs} of {len(harmless)}.")
+
+
+def _cell(ended: Sequence[Ended], own: float, *, is_own: bool) -> str:
+    harmed = mean(each.harmed for each in ended)
+    backs = [each.seconds for each in ended if each.seconds is not None]
+    stays = "" if len(backs) == len(ended) else f", {1 - len(backs) / len(ended):.0%} stay".replace("%", " %")
+    after = f", {mean(backs):.0f} s" if backs else ""
+    return f"{harmed:,.0f}{after}{stays}" + ("" if is_own else f" ({harmed / own:.2f} ×)")
 
 
 if __name__ == "__main__":

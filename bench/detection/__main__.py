@@ -1,5 +1,5 @@
 """python -m bench.detection [--quick] [--aims] [--runs N] [--peers N] [--seed N] [--interval SECONDS] [--jobs N]
-    [--only TEXT] [--rates N,…] [--bases N,…] [--policy NAME]
+    [--only TEXT] [--rates N,…] [--bases N,…] [--policy NAME] [--blip SECONDS] [--no-past]
 
 Prints Markdown. Brackets are 95 % bounds, of shares by Clopper and Pearson, of medians by order statistics. The default
 seed was not used while the judge was being tuned.
@@ -9,6 +9,7 @@ import argparse
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from statistics import mean
@@ -32,7 +33,11 @@ def main() -> None:
     runs = asked.runs or (40 if asked.quick else 300)
     chosen = list(cells.of_the_aims()) if asked.policy == "canary" else []
     chosen += [] if asked.aims else list(cells.grid(rates, bases, asked.policy))
-    chosen = [cell for cell in dict.fromkeys(chosen) if asked.only in cell.scenario.name]
+    chosen = [
+        replace(cell, blip=asked.blip, past=not asked.no_past)
+        for cell in dict.fromkeys(chosen)
+        if asked.only in cell.scenario.name
+    ]
     peers = asked.peers if asked.peers is not None else 10 if asked.quick else 100
     one = partial(run, seed=asked.seed, peers=0 if asked.aims else peers, interval=asked.interval)
     with ProcessPoolExecutor(asked.jobs or os.cpu_count()) as pool:
@@ -64,6 +69,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rates", type=_numbers, help="requests/s in each arm, with commas")
     parser.add_argument("--bases", type=_numbers, help="base error rates, with commas")
     parser.add_argument("--policy", default="canary", help="the shipped policy that is measured")
+    parser.add_argument("--blip", type=float, help="seconds of `blip` in place of the policy's")
+    parser.add_argument("--no-past", action="store_true", help="as with a source that keeps none")
     parser.add_argument("--interval", type=float, default=INTERVAL, help="seconds from one look to the next")
     return parser.parse_args()
 

@@ -35,9 +35,14 @@ class Outcome:
     rollback: float
 
 
-def judged(stream: Stream, interval: float, early_pass: bool, name: str = "canary") -> Outcome:
-    """What the shipped policy makes of it; without `early_pass` the gate watches for the whole bake."""
-    policy = Policy.model_validate(SHIPPED[name] | {"interval": interval})
+def shipped(name: str, interval: float, blip: float | None = None) -> Policy:
+    """A shipped policy that looks so often, with such a `blip` in place of its own if one is given."""
+    changed = {} if blip is None else {"blip": blip}
+    return Policy.model_validate(SHIPPED[name] | {"interval": interval} | changed)
+
+
+def judged(stream: Stream, interval: float, early_pass: bool, policy: Policy) -> Outcome:
+    """What the policy makes of it; without `early_pass` the gate watches for the whole bake."""
     rules = policy.verdict_rules()
     if not early_pass:
         rules = replace(rules, timing=replace(rules.timing, minimum=rules.timing.maximum))
@@ -58,11 +63,10 @@ def judged(stream: Stream, interval: float, early_pass: bool, name: str = "canar
     return Outcome(Verdict.INCONCLUSIVE, len(evidence) * interval, inf)
 
 
-def judged_at_once(streams: Sequence[Stream], interval: float, early_pass: bool, name: str) -> list[Outcome]:
-    """What the shipped policy makes of streams whose latencies are steady: those are judged where a gate is about to
+def judged_at_once(streams: Sequence[Stream], interval: float, early_pass: bool, policy: Policy) -> list[Outcome]:
+    """What the policy makes of streams whose latencies are steady: those are judged where a gate is about to
     pass, and taken to show no harm.
     """
-    policy = Policy.model_validate(SHIPPED[name] | {"interval": interval})
     rules = policy.verdict_rules()
     (rule,) = (criterion for criterion in policy.criteria if isinstance(criterion, ErrorRate))
     share = rule.weight / sum(criterion.weight for criterion in policy.criteria if isinstance(criterion, Weighed))

@@ -16,11 +16,11 @@ from math import exp, inf
 
 import numpy as np
 
-from bench.detection.aims import soon
 from bench.detection.judged import START
 from bench.detection.peers import Minutes, argo_rule, flagger_rule, kayenta_rule
 from bench.detection.streams import Array
 from bench.detection.trials import Tally
+from bench.detection.words import how_often, how_soon
 from healthd_gates.criteria.contract import TrafficCriterion
 from healthd_gates.criteria.rate import Rate
 from healthd_gates.criteria.ratio import Ratio
@@ -177,14 +177,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20261122)
     parser.add_argument("--only", default="", help="rows whose name contains this")
     asked = parser.parse_args()
-    names = ["**judge**", *_OTHERS]
-    print(f"| {asked.runs} runs a row; seed {asked.seed} | {' | '.join(names)} |\n|{' --- |' * (len(names) + 1)}")
-    for place, row in enumerate(rows()):
-        if asked.only not in row.name:
-            continue
-        runs = [ended(row, np.random.default_rng([asked.seed, place, number])) for number in range(asked.runs)]
-        cells = [soon(Tally(tuple(run[name] for run in runs))) for name in runs[0]]
-        print(f"| {row.name} | {' | '.join(cells)} |", flush=True)
+    for harmful in (False, True):
+        head = ["\n| harmful" if harmful else "| healthy, each arm on its own", "**judge**", *_OTHERS]
+        print(f"{' | '.join(head)} |\n|{' --- |' * len(head)}")
+        for place, row in enumerate(rows()):
+            if asked.only not in row.name or (row.harm > 1) is not harmful:
+                continue
+            runs = [ended(row, np.random.default_rng([asked.seed, place, number])) for number in range(asked.runs)]
+            tallies = [Tally(tuple(run[name] for run in runs)) for name in runs[0]]
+            shown = how_soon if harmful else how_often
+            cells = [shown(tally, bounds=tally is tallies[0]) for tally in tallies]
+            print(f"| {row.name} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ from math import inf
 
 import numpy as np
 
-from bench.detection.aims import share, soon
 from bench.detection.judged import START
 from bench.detection.streams import Array
 from bench.detection.trials import Tally
+from bench.detection.words import healthy, how_it_ended
 from healthd_gates.config.builtin_policies import SHIPPED
 from healthd_gates.config.policy import Policy
 from healthd_gates.criteria.error_rate import ErrorRate
@@ -46,6 +46,11 @@ class Release:
     """Correlation of the errors of one route in one look."""
     blip: float = 0.0
     """Error rate of the candidate in all routes for ten seconds, at any phase."""
+
+    @property
+    def is_harmful(self) -> bool:
+        """Whether one of the candidate's routes is worse than it was."""
+        return self.fails is not None
 
     def traffic(self) -> Array:
         """Requests a second of each route."""
@@ -130,25 +135,25 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20261126)
     parser.add_argument("--only", default="", help="rows whose name contains this")
     asked = parser.parse_args()
-    print(f"| {asked.runs} runs; seed {asked.seed} | policy | with `by: route` | without |\n| --- | --- | --- | --- |")
+    print("| release | policy | with `by: route` | without |\n| --- | --- | --- | --- |")
+    kept = list[list[Tally]]()
     for place, (release, policy) in enumerate(rows()):
         if asked.only not in release.name:
             continue
-        cells = []
-        for by in (True, False):
-            ends = [
-                ended(
-                    release,
-                    policy,
-                    by=by,
-                    early=release.fails is not None,
-                    rng=np.random.default_rng([asked.seed, place, run]),
-                )
-                for run in range(asked.runs)
-            ]
-            passed = Tally(tuple(0.0 if ok else inf for ok, _ in ends))
-            cells.append(f"{soon(Tally(tuple(at for _, at in ends)))}; passed {share(passed)}")
-        print(f"| {release.name} | {policy} | {cells[0]} | {cells[1]} |", flush=True)
+        seeds = [[asked.seed, place, run] for run in range(asked.runs)]
+        found = [_measured(release, policy, seeds, by=by) for by in (True, False)]
+        if release.is_harmful:
+            print(f"| {release.name} | `{policy}` | {' | '.join(how_it_ended(ends) for ends in found)} |", flush=True)
+        else:
+            kept.append([Tally(tuple(at for _, at in ends)) for ends in found])
+    if kept:
+        with_it, without = (healthy(tallies) for tallies in zip(*kept, strict=True))
+        print(f"\nHealthy releases rolled back: {with_it} with `by: route`, {without} without.")
+
+
+def _measured(release: Release, policy: str, seeds: list[list[int]], *, by: bool) -> list[tuple[bool, float]]:
+    early = release.is_harmful
+    return [ended(release, policy, by=by, early=early, rng=np.random.default_rng(seed)) for seed in seeds]
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from math import inf
 
 import numpy as np
 
-from bench.detection.aims import share, soon
 from bench.detection.judged import START
 from bench.detection.streams import Array
 from bench.detection.trials import Tally
+from bench.detection.words import healthy, how_it_ended
 from healthd_gates.config.builtin_policies import SHIPPED
 from healthd_gates.config.policy import Policy
 from healthd_gates.criteria.latency import Latency
@@ -46,6 +46,11 @@ class Release:
     blip: float = 1.0
     """By how much all routes of the candidate are slower for ten seconds."""
 
+    @property
+    def is_harmful(self) -> bool:
+        """Whether one of the candidate's routes is worse than it was."""
+        return self.times > 1
+
     def counts(self, medians: Array, rng: np.random.Generator, seconds: float) -> Counts:
         """Draw one interval of one arm."""
         apart = {}
@@ -70,7 +75,7 @@ def rules_of(policy: str, limit: float, *, by: bool) -> Rules:
 def ended(release: Release, policy: str, *, by: bool, rng: np.random.Generator) -> tuple[bool, float]:
     """Whether a gate passes within its looks, and when it fails, in seconds after the switch; inf if it does not."""
     rules, usual = rules_of(policy, release.limit, by=by), np.geomspace(0.005, 0.4, _ROUTES)
-    rules = replace(rules, timing=replace(rules.timing, minimum=rules.timing.maximum)) if release.times > 1 else rules
+    rules = replace(rules, timing=replace(rules.timing, minimum=rules.timing.maximum)) if release.is_harmful else rules
     waves = [np.ones(1), np.ones(1)]
 
     def drawn(arm: int, place: int, factor: Array, seconds: float) -> Counts:
@@ -116,17 +121,24 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20261127)
     parser.add_argument("--only", default="", help="rows whose name contains this")
     asked = parser.parse_args()
-    print(f"| {asked.runs} runs; seed {asked.seed} | policy | with `by: route` | without |\n| --- | --- | --- | --- |")
+    print("| release | policy | with `by: route` | without |\n| --- | --- | --- | --- |")
+    kept = list[list[Tally]]()
     for place, (release, policy) in enumerate(rows()):
         if asked.only not in release.name:
             continue
-        cells = []
-        for by in (True, False):
-            seeds = ([asked.seed, place, run] for run in range(asked.runs))
-            ends = [ended(release, policy, by=by, rng=np.random.default_rng(seed)) for seed in seeds]
-            passed = Tally(tuple(0.0 if ok else inf for ok, _ in ends))
-            cells.append(f"{soon(Tally(tuple(at for _, at in ends)))}; passed {share(passed)}")
-        print(f"| {release.name} | {policy} | {' | '.join(cells)} |", flush=True)
+        seeds = [[asked.seed, place, run] for run in range(asked.runs)]
+        found = [_measured(release, policy, seeds, by=by) for by in (True, False)]
+        if release.is_harmful:
+            print(f"| {release.name} | `{policy}` | {' | '.join(how_it_ended(ends) for ends in found)} |", flush=True)
+        else:
+            kept.append([Tally(tuple(at for _, at in ends)) for ends in found])
+    if kept:
+        with_it, without = (healthy(tallies) for tallies in zip(*kept, strict=True))
+        print(f"\nHealthy releases rolled back: {with_it} with `by: route`, {without} without.")
+
+
+def _measured(release: Release, policy: str, seeds: list[list[int]], *, by: bool) -> list[tuple[bool, float]]:
+    return [ended(release, policy, by=by, rng=np.random.default_rng(seed)) for seed in seeds]
 
 
 if __name__ == "__main__":

@@ -1,19 +1,20 @@
 """Running a cell many times, and what to make of the runs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import inf
 
 import numpy as np
 from scipy.special import bdtr, betaincinv  # scipy.stats takes seconds to import
 
-from bench.detection.judged import Outcome, judged, judged_at_once
+from bench.detection.judged import Outcome, judged, judged_at_once, shipped
 from bench.detection.peers import RULES, oracle
-from bench.detection.streams import INITIAL_DELAY, INTERVAL, Scenario, Stream, simulate
+from bench.detection.streams import HISTORY_INTERVALS, INITIAL_DELAY, INTERVAL, Scenario, Stream, simulate
 from healthd_gates.domain.standing import Verdict
 
 _SURE = 0.95
+_NONE = np.full(HISTORY_INTERVALS, np.nan)
 _AT_ONCE = 300  # runs that are drawn and judged together
 
 
@@ -35,6 +36,10 @@ class Cell:
     rate: float
     base: float
     policy: str = "canary"
+    blip: float | None = None
+    """Seconds of `blip` in place of the policy's."""
+    past: bool = True
+    """False if the source keeps no past."""
 
     @property
     def level(self) -> float:
@@ -131,6 +136,8 @@ def run(cell: Cell, runs: int, seed: int, peers: int = 0, interval: float = INTE
             simulate(scenario, cell.rate, cell.base, np.random.default_rng([seed, number, *name]), interval)
             for number in numbers
         ]
+        if not cell.past:
+            streams = [replace(stream, history=(_NONE, _NONE)) for stream in streams]
         outcomes += _judged(cell, streams, interval)
         for number, stream in zip(numbers, streams, strict=True):
             for rule, times in others.items() if number < peers else ():
@@ -148,8 +155,8 @@ def run(cell: Cell, runs: int, seed: int, peers: int = 0, interval: float = INTE
 
 def _judged(cell: Cell, streams: Sequence[Stream], interval: float) -> list[Outcome]:
     """The product's judge on each stream; where only errors change, that of all at once, which is the same."""
-    scenario = cell.scenario
+    scenario, policy = cell.scenario, shipped(cell.policy, interval, cell.blip)
     early_pass = scenario.harmful or scenario.silent or scenario.passes
     if scenario.latency or scenario.silent:
-        return [judged(stream, interval, early_pass, cell.policy) for stream in streams]
-    return judged_at_once(streams, interval, early_pass, cell.policy)
+        return [judged(stream, interval, early_pass, policy) for stream in streams]
+    return judged_at_once(streams, interval, early_pass, policy)

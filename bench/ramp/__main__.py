@@ -1,11 +1,14 @@
 """python -m bench.ramp [--quick] [--runs N] [--seed N] [--jobs N] [--rates N,…] [--bases N,…]
+    [--scheme TEXT]
 
-Prints Markdown: bad requests beyond the base rate until all traffic is back (mean/p95), and seconds until a healthy
-release has all of it. All schemes meet the same release, traffic and base rate; each draws the requests that its own
-weights bring.
+Prints Markdown: bad requests beyond the base rate until all traffic is back or half an hour is over (mean/p95; bold
+where the p95 of our own ramp is above 1.5 times the budget; † never taken back), and seconds until a healthy release
+has all of it. All schemes meet the same release, traffic and base rate; each draws the requests that its own weights
+bring.
 """
 
 import argparse
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,10 +19,12 @@ from statistics import mean, median
 import numpy as np
 
 from bench.ramp.releases import HORIZON, LOOK, RELEASES, Release
-from bench.ramp.schemes import SCHEMES, Seen
+from bench.ramp.schemes import OWN, SCHEMES, Seen
 from healthd_gates.judge.ramp import usual_budget
 
 _SEED = 20261126
+_WITHIN = 1.5
+"""How many times the budget the 95th percentile of harm may be."""
 
 
 @dataclass(frozen=True)
@@ -41,29 +46,51 @@ class Run:
 
 
 def main() -> None:
-    """Run every cell under every scheme and print a row for each as it comes."""
+    """Run every cell under every scheme and print a table."""
     asked = _arguments()
     rates = asked.rates or ((50.0, 500.0) if asked.quick else (5.0, 50.0, 500.0, 5000.0))
-    bases = asked.bases or ((0.01,) if asked.quick else (0.001, 0.01))
+    bases = asked.bases or ((0.01,) if asked.quick else (0.01, 0.001))
     runs = asked.runs or (8 if asked.quick else 100)
-    cells = [(place, rate, base) for place, rate, base in product(range(len(RELEASES)), rates, bases)]
-    print(f"{runs} runs of a cell; seed {asked.seed}; looks of {LOOK:g} s; the budget is the usual one.\n")
-    print("| release | base | requests/s | budget |", " | ".join(SCHEMES), "|")
-    print("|", " | ".join(["---"] * (4 + len(SCHEMES))), "|", flush=True)
+    schemes = tuple(name for name in SCHEMES if asked.scheme in name)
+    cells = [(place, rate, base) for base, rate, place in product(bases, rates, range(len(RELEASES)))]
     with ProcessPoolExecutor(asked.jobs) as pool:
-        results = pool.map(partial(_measure, runs=runs, seed=asked.seed), cells)
-        for (place, rate, base), found in zip(cells, results, strict=True):
-            shown = _full if not RELEASES[place].harmful else _harm
-            budget = usual_budget(rate)
-            head = f"| {RELEASES[place].name} | {base:.1%} | {rate:g} | {budget:g} |"
-            print(head, " | ".join(shown(found[name]) for name in SCHEMES), "|", flush=True)
+        results = list(pool.map(partial(_measure, runs=runs, seed=asked.seed, schemes=schemes), cells))
+    places = list(product(bases, rates))
+    print_table(places, schemes, dict(zip(cells, results, strict=True)))
 
 
-def _measure(cell: tuple[int, float, float], runs: int, seed: int) -> dict[str, list[Run]]:
+def print_table(
+    places: Sequence[tuple[float, float]],
+    schemes: Sequence[str],
+    found: Mapping[tuple[int, float, float], Mapping[str, list[Run]]],
+) -> None:
+    """Print a column for each base rate, traffic and scheme; what they have in common stands in the first."""
+    columns = [(base, rate, scheme) for (base, rate), scheme in product(places, schemes)]
+    common = _place(*places[0]) if len(places) == 1 else "base rate, requests/s, budget"
+    heads = [
+        ", ".join([scheme] * (len(schemes) > 1) + [_place(base, rate)] * (len(places) > 1)) or scheme
+        for base, rate, scheme in columns
+    ]
+    print(f"| {' | '.join([common, *heads])} |\n|{' --- |' * (1 + len(columns))}")
+    for number, release in enumerate(RELEASES):
+        shown = [
+            _harm(found[number, rate, base][scheme], usual_budget(rate), is_own=scheme == OWN)
+            if release.harmful
+            else _full(found[number, rate, base][scheme])
+            for base, rate, scheme in columns
+        ]
+        print(f"| {release.name}{'' if release.harmful else ': time to full'} | {' | '.join(shown)} |")
+
+
+def _place(base: float, rate: float) -> str:
+    return f"{100 * base:g} %, {rate:,g}, {usual_budget(rate):,g}"
+
+
+def _measure(cell: tuple[int, float, float], runs: int, seed: int, schemes: tuple[str, ...]) -> dict[str, list[Run]]:
     place, rate, base = cell
     return {
         name: [_roll_out(Cell(RELEASES[place], rate, base), name, [seed, number, place]) for number in range(runs)]
-        for name in SCHEMES
+        for name in schemes
     }
 
 
@@ -87,10 +114,13 @@ def _roll_out(cell: Cell, name: str, seed: list[int]) -> Run:
     return Run(harm, full, False)
 
 
-def _harm(found: list[Run]) -> str:
+def _harm(found: list[Run], budget: float, *, is_own: bool) -> str:
     harms = sorted(run.harm for run in found)
-    kept = sum(not run.back for run in found) / len(found)
-    return f"{mean(harms):,.0f}/{harms[int(0.95 * len(harms))]:,.0f}" + (f" ({kept:.0%} stay)" if kept else "")
+    high, kept = harms[int(0.95 * len(harms))], sum(not run.back for run in found) / len(found)
+    text = f"{mean(harms):,.0f}/{high:,.0f}"
+    if is_own and high > _WITHIN * budget:
+        text = f"**{text}**"
+    return f"{text} †" if kept == 1 else f"{text} ({kept:.0%} stay)".replace("%", " %") if kept else text
 
 
 def _full(found: list[Run]) -> str:
@@ -106,6 +136,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, help="processes; as many as there are cores unless given")
     parser.add_argument("--rates", type=_numbers, help="requests/s in all, with commas")
     parser.add_argument("--bases", type=_numbers, help="base rates, with commas")
+    parser.add_argument("--scheme", default="", help="schemes whose name has this text in it")
     return parser.parse_args()
 
 

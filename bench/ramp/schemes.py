@@ -155,8 +155,9 @@ def _linear(step: float, until: float = 1.0) -> list[tuple[float, float]]:
     return [(_MINUTE * place, step * (place + 1)) for place in range(count)]
 
 
+OWN = "**healthd ramp**"
 SCHEMES: dict[str, Callable[[], Scheme]] = {
-    "**healthd ramp**": lambda: Gated(ramps=True),
+    OWN: lambda: Gated(ramps=True),
     "all at once, gated": lambda: Gated(ramps=False),
     "Flagger": lambda: Flagger(threshold=5),
     "Argo": lambda: Fixed([(0, 0.2), (60, 0.4), (120, 0.6), (180, 0.8), (240, 1.0)], tolerated=0, checks=5),

@@ -4,11 +4,13 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from healthd_gates.actions.contract import ActionResult, Ending
 from healthd_gates.config.settings import Config
+from healthd_gates.domain.action_order import OrderState
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import PushedEvidence
 from healthd_gates.domain.standing import Reason, Verdict
-from tests.fakes.gates import Replica, Script, config, healthy, replica, request, start_replica
+from tests.fakes.gates import Note, Replica, Script, config, healthy, replica, request, start_replica
 
 RATIO = {"kind": "ratio", "name": "checkouts", "of": "all", "bad": "failed", "limit": "5%"}
 
@@ -38,6 +40,34 @@ async def test_failed_checkouts_roll_a_release_back(file: Path) -> None:
         assert (decided.decision.verdict, decided.decision.reason) == (Verdict.FAIL, Reason.HARM.value)
         assert "The share of bad checkouts is above the limit" in decided.decision.sentence
         assert [order.action for order in await running.keeper.orders(gate.id)] == ["back"]
+
+
+async def test_one_gate_holds_two_services_and_puts_both_back(file: Path) -> None:
+    """The worker's failed jobs count against the release that both are of, and its actions come one after the other."""
+    jobs = {
+        "kind": "ratio",
+        "name": "jobs",
+        "of": "jobs_total",
+        "bad": "jobs_failed",
+        "limit": "5%",
+        "source": "worker",
+    }
+    rules = config(
+        policy={"criteria": [{"kind": "error_rate"}, jobs]},
+        service={"sources": {"worker": {"kind": "push"}}, "on_fail": ["back", "worker-back"]},
+        actions={"back": {"kind": "note"}, "worker-back": {"kind": "note"}},
+    )
+    Script.act, Note.act = healthy, lambda _order: ActionResult(Ending.DONE)
+    async with replica(file, rules) as running:
+        gate = await running.keeper.start(request(), caller="ci")
+        await pushed(running, gate, {"jobs_total": 100, "jobs_failed": 40}, 50)
+        decided = await running.keeper.wait(gate.id, 60)
+        assert decided.decision is not None
+        assert decided.decision.verdict is Verdict.FAIL
+        await asyncio.sleep(30)
+        orders = list(await running.keeper.orders(gate.id))
+        assert [order.action for order in orders] == ["back", "worker-back"]
+        assert [order.state for order in orders] == [OrderState.DONE] * 2
 
 
 async def test_a_source_that_is_down_decides_nothing(file: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.detection import cells
-from bench.detection.judged import Outcome, evidence_of, history_of, judged_at_once
+from bench.detection.judged import Outcome, evidence_of, history_of, judged_at_once, shipped
 from bench.detection.streams import Scenario, Stream, simulate
 from bench.detection.trials import Cell, Result, Tally, at_least, at_most
 from bench.detection.vectorised.burstiness import Counts
@@ -77,7 +77,7 @@ def test_a_gate_ends_as_its_numbers_say() -> None:
 
     def outcome(scenario: Scenario, base: float, early_pass: bool = True) -> Outcome:
         stream = simulate(scenario, 500.0, base, np.random.default_rng(3))
-        return judged_at_once([stream], 5.0, early_pass, "canary")[0]
+        return judged_at_once([stream], 5.0, early_pass, shipped("canary", 5.0))[0]
 
     harmed = outcome(Scenario("", harmful=True, ratio=5.0), 0.01)
     assert (harmed.verdict, harmed.rollback <= 100) == (Verdict.FAIL, True)
