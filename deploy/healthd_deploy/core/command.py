@@ -205,14 +205,14 @@ async def carried_out(work: Callable[[], Awaitable[None]], gate_session: GateSes
                     steps.say(f"rolled back by healthd: {gate_session.report.reason}", "✗")
                     return code
                 abandoned = await gate_session.abandon()
-                undone = await steps.unwind()
-                if not undone:
-                    steps.say("NOT EVERYTHING COULD BE UNDONE: look at the lines above, a person is needed", "✗")
-                telling = asyncio.ensure_future(gate_session.tell_end(abandoned=abandoned, undone=undone))
+                left = await steps.unwind()
+                if left:
+                    steps.say(f"NOT EVERYTHING COULD BE UNDONE, a person is needed: {'; '.join(left)}", "✗")
+                telling = asyncio.ensure_future(gate_session.tell_end(abandoned=abandoned, undone=not left))
                 await asyncio.wait({telling})
                 if not telling.cancelled() and (fault := telling.exception()) is not None:
                     steps.say(f"healthd could not be told: {type(fault).__name__}: {fault}", "✗")
-                return code if undone else NOT_UNDONE
+                return NOT_UNDONE if left else code
         except asyncio.CancelledError:
             return INTERRUPTED  # nothing was done yet
         except DeployAborted as stopped:

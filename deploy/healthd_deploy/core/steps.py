@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -110,20 +110,21 @@ class Steps:
             with suppress(Exception):
                 await self._undone(self._keeps.pop(0), until)
 
-    async def unwind(self) -> bool:
-        """Undo what was done, last first. Return true if all of it was undone; failures are reported.
+    async def unwind(self) -> Sequence[str]:
+        """Undo what was done, last first. Return what could not be undone, each with why.
 
-        A platform that does not answer is retried for `undo_within`: this tool may be the only one to undo it.
+        What may pass, such as a platform that does not answer, is retried for `undo_within`: this tool may be the only
+        one to undo it.
         """
-        complete = True
+        left = []
         until = time.monotonic() + self._undo_within
         while self._undos:
             undo = self._undos.pop()
             try:
                 await self._undone(undo, until)
-            except Exception:
-                complete = False
-        return complete
+            except Exception as error:
+                left.append(_failure(undo.what, error))
+        return left
 
     async def _undone(self, undo: _Undo, until: float) -> None:
         pause = _FIRST_PAUSE
@@ -131,8 +132,9 @@ class Steps:
             try:
                 return await self._told(undo.what, undo.act)
             except NoAnswer:
-                if time.monotonic() + pause > until:
+                if (rest := until - time.monotonic()) < pause:
                     raise
+            self.say(f"{undo.what}: tried again in {pause:g} s, for {show_duration(round(rest))} more at most")
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -145,12 +147,16 @@ class Steps:
             self.say(f"{what}: interrupted", "✗")
             raise
         except Exception as error:
-            self.say(f"{what}: {str(error) or type(error).__name__}", "✗")
+            self.say(_failure(what, error), "✗")
             raise
         took = time.monotonic() - start
         said = f": {result}" if isinstance(result, str) else ""
         self.say(f"{what}{said} ({took:.1f} s)" if took >= 1 else f"{what}{said}", "✓")
         return result
+
+
+def _failure(what: str, error: Exception) -> str:
+    return f"{what}: {str(error) or type(error).__name__}"
 
 
 def _add(undo: _Undo, to: list[_Undo]) -> None:

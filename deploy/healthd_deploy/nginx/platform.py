@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from healthd_deploy.core import program
 from healthd_deploy.core.blue_green import has_traffic
-from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.core.exit import COULD_NOT_ASK, NoAnswer, StepFailed, TargetDown
 from healthd_deploy.nginx.rehearsal import Rehearsal
 from healthd_deploy.nginx.settings import NginxConfig
 from healthd_deploy.nginx.switch import UpstreamSwitch
@@ -47,7 +47,14 @@ class NginxPlatform:
         return await Rehearsal(self._config.upstream).could_take_back(target)
 
     async def take_back(self, target: str) -> None:
-        await self._switch.switch(target, goes_back=True)
+        """Send the traffic back. Raises NoAnswer for what may pass, such as an NGINX that is restarted or a
+        configuration that somebody edits: it is to be tried again."""
+        try:
+            await self._switch.switch(target, goes_back=True)
+        except StepFailed as failed:
+            if isinstance(failed, TargetDown) or failed.code == COULD_NOT_ASK:
+                raise
+            raise NoAnswer(str(failed)) from failed
 
     def check_programs(self) -> None:
         own = [each.argv for each in self._config.programs]

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from healthd_deploy.cli import main
 from healthd_deploy.core.exit import StepFailed, TargetDown
+from healthd_deploy.core.steps import Steps
 from healthd_deploy.nginx import able
 from healthd_deploy.nginx.platform import NginxPlatform
 from healthd_deploy.nginx.rehearsal import Rehearsal
@@ -95,6 +96,35 @@ async def test_nothing_is_released_to_a_target_that_has_a_part(tmp_path: Path) -
     await platform.release("green", "2.0")
     with pytest.raises(StepFailed, match="green has 5 % of the traffic: nothing may be released to it"):
         await platform.release("green", "2.1")
+
+
+@pytest.mark.parametrize("failures", [2, 99])
+async def test_the_way_back_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], failures: int
+) -> None:
+    """As healthd tries its own rollback again: NGINX may be restarted, or its configuration be edited, meanwhile. What
+    failed until the end is told in one line."""
+    monkeypatch.setattr("healthd_deploy.core.steps._FIRST_PAUSE", 0.02)
+    await UpstreamSwitch(upstream(tmp_path)).switch("blue", even_if_dead=True)
+    tried = tmp_path / "tried"
+    broken = [
+        "sh",
+        "-c",
+        f"echo x >> {tried}; [ $(wc -l < {tried}) -gt {failures} ] || {{ echo no brace >&2; exit 1; }}",
+    ]
+    said = upstream(tmp_path, test=broken).model_dump()
+    platform = NginxPlatform(
+        NginxConfig.model_validate({"service": "a", "release": {"argv": ["true"]}, "upstream": said})
+    )
+    steps = Steps(undo_within=5.0 if failures == 2 else 0.1)
+
+    async def nothing() -> None:
+        pass
+
+    await steps.do("switch", nothing, undo=("put back", lambda: platform.take_back("blue")))
+    left = await steps.unwind()
+    assert list(left) == ([] if failures == 2 else ["put back: sh ended with 1: no brace"])
+    assert "put back: tried again in 0.02 s" in capsys.readouterr().err
 
 
 async def test_a_version_is_noted_beside_the_servers_that_nginx_has(tmp_path: Path) -> None:
