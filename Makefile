@@ -14,7 +14,7 @@ QUICK = $(addprefix tests/unit/, gates/judge gates/sources gates/config gates/do
 # Judge files that cover nothing which shorter ones do not.
 SLOW_PROOFS = $(addprefix --ignore=tests/unit/gates/judge/test_, false_rollback.py properties.py validity.py)
 
-.PHONY: run test quick coverage demo unit lint install docs lock bench build release site clean
+.PHONY: run test quick coverage demo unit lint install docs lock bench build release tagged site clean
 
 # In the shell's place: make hands SIGTERM on to what it has started, and a shell would keep it.
 run: $(VENV)/.run
@@ -57,8 +57,14 @@ build: install
 	$(BIN)/python -m build --no-isolation --wheel --outdir dist .
 
 # All that a release consists of, but for the image; RELEASE.md says the rest.
-release: install
+release: tagged install
 	$(BIN)/python -m deploy.release build $(ARGS)
+
+# Before minutes of installing.
+tagged:
+	@case "$(ARGS)" in *--untagged*) ;; *) git describe --exact-match --tags --match 'v[0-9]*' > /dev/null 2>&1 || { \
+		echo "no tag vX.Y.Z stands at this commit: make release ARGS=--untagged builds it all the same, to try it out" >&2; \
+		exit 2; }; esac
 
 # The documentation as a site in site/; any warning ends it.
 site: install

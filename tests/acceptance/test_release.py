@@ -23,6 +23,7 @@ from tests.acceptance import first_gate
 from tests.acceptance.guide import Shell, blocks
 
 ROOT = Path(__file__).parents[2]
+UV = Path(sys.executable).with_name("uv")
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,33 @@ def test_the_zipapp_is_both_commands(out: Path, tmp_path: Path) -> None:
         done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith(f"{name}, version ")
+
+
+def test_the_wheel_leads_to_a_first_gate(out: Path, tmp_path: Path) -> None:
+    """By the words of the page, in a home with nothing but Python and the files of the release; packages come from uv's
+    cache, by the hashes of the second file as ever."""
+    programs, home = tmp_path / "bin", tmp_path / "home"
+    programs.mkdir()
+    home.mkdir()
+    (programs / "python3").symlink_to(Path(sys.executable).resolve())
+    names = {}
+    for ending in ("-py3-none-any.whl", ".requirements.txt"):
+        names[f"healthd-0.1.0{ending}"] = only(out, ending).name
+    for name in (*names.values(), "SHA256SUMS"):
+        (home / name).symlink_to(out / name)
+    (section,) = [text for _, text in blocks(first_gate.DOCS / "install.md", names) if "bin/pip install" in text]
+    shell = Shell(home, "http://127.0.0.1:1", PATH=f"{programs}:/usr/bin:/bin")
+    try:
+        for command in section.splitlines():
+            *_, said = ["", *shell.run(command)]
+            if "-m venv" in command:
+                pip = home / "healthd-environment/bin/pip"
+                pip.write_text(f'#!/bin/sh\nexec {UV} pip "$@" --python {pip.with_name("python")}\n')
+                pip.chmod(0o755)
+    finally:
+        shell.close()
+    assert said.startswith("healthd, version ")
+    first_gate.is_reached(home, home / "healthd-environment/bin")
 
 
 def test_the_zipapp_leads_to_a_first_gate(out: Path, tmp_path: Path) -> None:

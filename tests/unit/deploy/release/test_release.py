@@ -1,5 +1,7 @@
 """What a release says of itself: its changelog, and the version of its chart."""
 
+import shutil
+import subprocess
 import tarfile
 from datetime import date
 from pathlib import Path
@@ -85,3 +87,25 @@ def test_the_chart_carries_the_version_and_the_rules(tmp_path: Path) -> None:
 )
 def test_only_a_tagged_commit_is_released(changes: dict[str, object], says: str | None) -> None:
     assert commit(**changes).why_no_release() == says
+
+
+def test_make_says_that_there_is_no_tag_before_it_installs(tmp_path: Path) -> None:
+    """And with one, or with leave to build without, it goes on to what installs, which here cannot."""
+    shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+
+    def git(*words: str) -> None:
+        named = ["-c", "user.name=n", "-c", "user.email=n@example.com", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *named, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    def make(*words: str) -> str:
+        command = ["make", "release", "PYTHON=install-python", *words]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False).stderr
+
+    git("init")
+    git("commit", "--allow-empty", "--message", "Begin")
+    assert make().startswith("no tag vX.Y.Z stands at this commit: make release ARGS=--untagged builds it")
+    assert "install-python" in make("ARGS=--untagged --out here")
+    git("tag", "--annotate", "v0.1.0", "--message", "Release 0.1.0")
+    assert "install-python" in make()
