@@ -117,7 +117,7 @@ def test_the_zipapp_is_both_commands(out: Path, tmp_path: Path) -> None:
 
 def test_the_wheel_leads_to_a_first_gate(out: Path, tmp_path: Path) -> None:
     """By the words of the page, in a home with nothing but Python and the files of the release; packages come from uv's
-    cache, by the hashes of the second file as ever."""
+    cache, where it has them, by the hashes of the second file."""
     programs, home = tmp_path / "bin", tmp_path / "home"
     programs.mkdir()
     home.mkdir()
@@ -128,13 +128,14 @@ def test_the_wheel_leads_to_a_first_gate(out: Path, tmp_path: Path) -> None:
     for name in (*names.values(), "SHA256SUMS"):
         (home / name).symlink_to(out / name)
     (section,) = [text for _, text in blocks(first_gate.DOCS / "install.md", names) if "bin/pip install" in text]
-    shell = Shell(home, "http://127.0.0.1:1", PATH=f"{programs}:/usr/bin:/bin")
+    index = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "UV_"))}
+    shell = Shell(home, "http://127.0.0.1:1", PATH=f"{programs}:/usr/bin:/bin", **index)
     try:
         for command in section.splitlines():
             *_, said = ["", *shell.run(command)]
             if "-m venv" in command:
                 pip = home / "healthd-environment/bin/pip"
-                pip.write_text(f'#!/bin/sh\nexec {UV} pip "$@" --python {pip.with_name("python")}\n')
+                pip.write_text(f'#!/bin/sh\nHOME={Path.home()} exec {UV} pip "$@" --python {pip.with_name("python")}\n')
                 pip.chmod(0o755)
     finally:
         shell.close()
