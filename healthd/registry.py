@@ -19,6 +19,7 @@ from pydantic import BaseModel, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from healthd.extras import extra_of, how_to_get
 from healthd.nearest import nearest
 from healthd.runtime.entry_points import installed_entry_points
 
@@ -49,10 +50,6 @@ def leaving_out_drivers() -> Iterator[None]:
 def drivers_are_left_out() -> bool:
     """Return True inside of `leaving_out_drivers`."""
     return _LEFT_OUT.get()
-
-
-_EXTRAS = {"aiobotocore": "aws", "apprise": "apprise", "h2": "grpc"}
-"""Extras of the built-in kinds whose modules import a package of an extra, by that package."""
 
 
 class Registry(Generic[PluginT]):
@@ -177,8 +174,8 @@ class SchemaOfKinds:
 def why_not_loaded(kind: str, error: ImportError) -> str:
     """Return why a kind cannot be used, and what to install."""
     package = (error.name or "").partition(".")[0]
-    extra = _EXTRAS.get(package)
-    return f"kind {kind!r} " + (f"needs {package}: install healthd[{extra}]" if extra else f"cannot be loaded: {error}")
+    extra = extra_of(package)
+    return f"kind {kind!r} " + (f"needs {package}: {how_to_get(extra)}" if extra else f"cannot be loaded: {error}")
 
 
 _REGISTRIES: list[Registry[Any]] = []

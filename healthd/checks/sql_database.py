@@ -11,6 +11,7 @@ from pydantic import AfterValidator, SecretStr
 from healthd.addresses.mysql import read_mysql
 from healthd.addresses.postgresql import read_postgresql
 from healthd.checks.database import checked_uri
+from healthd.extras import how_to_get
 from healthd.model import Result
 from healthd.runtime.clock import Clock
 
@@ -76,7 +77,7 @@ def _readable(uri: SecretStr) -> SecretStr:
         read_postgresql(text)
         return uri
     if find_spec("aiomysql") is None:
-        raise ValueError("names MySQL, which needs aiomysql: install healthd[mysql]")
+        raise ValueError(f"names MySQL, which needs aiomysql: {how_to_get('mysql')}")
     read_mysql(text)
     return uri
 

@@ -12,6 +12,7 @@ from yarl import URL
 
 from healthd.checks.http_address import HeaderName, HeaderValue
 from healthd.config.model import Model
+from healthd.extras import how_to_get
 from healthd.units import Duration, HttpAddress
 
 Signal = Literal["metrics", "traces"]
@@ -58,7 +59,7 @@ class Otlp(Model):
             for module in MESSAGES.values():  # here, in the thread that reads the file
                 import_module(module)
         except ImportError:
-            raise ValueError("needs the messages of OpenTelemetry: install healthd[otlp]") from None
+            raise ValueError(f"needs the messages of OpenTelemetry: {how_to_get('otlp')}") from None
         return self
 
     def address(self, signal: Signal) -> str:

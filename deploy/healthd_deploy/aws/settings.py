@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from healthd.aws.region import check_region
 from healthd.config.model import Model, Name
+from healthd.extras import how_to_get
 from healthd.units import Duration, Span
 from healthd.wording import shape
 from healthd_deploy.core.settings import BlueGreenOptions, DeployConfig, GatePlan
@@ -129,7 +130,7 @@ class AwsConfig(DeployConfig):
     @model_validator(mode="after")
     def _sdk_is_there(self) -> Self:
         if find_spec("aiobotocore") is None:
-            raise ValueError("deploys on AWS need its SDK: install healthd[aws]")
+            raise ValueError(f"deploys on AWS need its SDK: {how_to_get('aws')}")
         return self
 
 

@@ -15,6 +15,7 @@ from pydantic import Field, StringConstraints, model_validator
 from healthd.aws.client import new_client
 from healthd.aws.region import check_region
 from healthd.config.model import Name
+from healthd.extras import how_to_get
 from healthd.wording import shape
 from healthd_gates.actions.alb_forwarding import (
     Action,
@@ -72,7 +73,7 @@ class ElbConfig(ActionConfig):
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if find_spec("aiobotocore") is None:
-            raise ValueError("an aws_elbv2 action needs the AWS SDK: install healthd[aws]")
+            raise ValueError(f"an aws_elbv2 action needs the AWS SDK: {how_to_get('aws')}")
         if (self.listener is None) == (self.rule is None):
             raise ValueError("give either listener or rule: the place that forwards")
         check_region(self.region, self.endpoint)

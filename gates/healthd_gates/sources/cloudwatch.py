@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from healthd.aws.region import check_region
 from healthd.config.model import Name
+from healthd.extras import how_to_get
 from healthd.model import FailureKind
 from healthd.units import Duration, show_duration
 from healthd.wording import shape
@@ -87,7 +88,7 @@ class CloudWatchConfig(SourceConfig):
     @model_validator(mode="after")
     def _sdk_is_there(self) -> Self:
         if find_spec("aiobotocore") is None:
-            raise ValueError("the cloudwatch source needs the AWS SDK: install healthd[aws]")
+            raise ValueError(f"the cloudwatch source needs the AWS SDK: {how_to_get('aws')}")
         check_region(self.region, self.endpoint)
         return self
 

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from healthd.aws.region import check_region
+from healthd.extras import how_to_get
 from healthd.model import FailureKind
 from healthd.nearest import did_you_mean
 from healthd.units import Duration
@@ -53,7 +54,7 @@ class CloudWatchMetricsConfig(WindowsConfig):
     @model_validator(mode="after")
     def _sdk_is_there(self) -> Self:
         if find_spec("aiobotocore") is None:
-            raise ValueError("the source cloudwatch_metrics needs the AWS SDK: install healthd[aws]")
+            raise ValueError(f"the source cloudwatch_metrics needs the AWS SDK: {how_to_get('aws')}")
         check_region(self.region, self.endpoint)
         return self
 

@@ -73,3 +73,37 @@ def test_ecs_takes_the_task() -> None:
     image = load(DEPLOY.parent / "config/container.yaml", Config, {})
     assert container["stopTimeout"] > 2 * image.http.drain
     assert set(re.findall(r"local\.task\.(\w+)", (DEPLOY / "ecs/main.tf").read_text())) <= task.keys()
+
+
+_INSTALLS = re.compile(
+    r"""\b(?:pip3?|pipx|uvx?|npm|npx)\ [^#|;`]*?["'\ ]?\b(?<![\w./-])(healthd[\w-]*)(?=["'`\s\[=<>@]|$)"""
+    r"""|install\ (healthd[\w-]*\[)"""
+)
+
+
+def test_nothing_installs_a_name_of_ours_from_an_index() -> None:
+    """Neither a message nor a page, an example or a pipeline: until the first release it may be another's. A file or a
+    folder is no such name."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=DEPLOY.parent, capture_output=True, text=True, check=True)
+    names = [name for name in listed.stdout.split("\0") if name and not name.startswith(("tests/", "deploy/release/"))]
+    found = {
+        f"{name}: {line.strip()}"
+        for name in names
+        if (file := DEPLOY.parent / name).is_file() and file.suffix not in (".png", ".lock", ".woff2")
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if _INSTALLS.search(line)
+    }
+    assert found == set()
+    for line in (
+        "pip install healthd",
+        'uv pip install -q "healthd[aws]"',
+        "npx healthd-gates",
+        "the SDK: install healthd[aws]",
+    ):
+        assert _INSTALLS.search(line), line
+    for line in (
+        "pip install ./healthd-check",
+        "npm install /path/to/healthd/clients/node",
+        "pip install healthd-0.1.0.whl",
+    ):
+        assert not _INSTALLS.search(line), line

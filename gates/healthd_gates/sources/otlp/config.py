@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from healthd.extras import how_to_get
 from healthd.units import Duration
 from healthd_gates.sources.contract import Arm, Arms, SourceConfig
 from healthd_gates.sources.selectors import (
@@ -78,7 +79,7 @@ class OtlpConfig(SourceConfig):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if not _has_messages():
-            raise ValueError("the otlp source needs the messages of OpenTelemetry: install healthd[otlp]")
+            raise ValueError(f"the otlp source needs the messages of OpenTelemetry: {how_to_get('otlp')}")
         if (self.requests is None) != (self.errors is None):
             raise ValueError("errors is missing" if self.errors is None else "requests is missing")
         if self.latency is not None and self.requests is None:

@@ -40,7 +40,7 @@ def test_a_statement_that_does_not_read_is_refused(query: str, word: str) -> Non
 def test_what_mysql_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("healthd.checks.sql_database.find_spec", lambda _: None)
     assert config("SELECT 1").requests
-    with pytest.raises(ValueError, match=r"names MySQL, which needs aiomysql: install healthd\[mysql\]"):
+    with pytest.raises(ValueError, match='names MySQL, which needs aiomysql: pip install "aiomysql'):
         SqlSourceConfig.model_validate({"kind": "sql", "uri": "mysql://db/shop"})
 
 
