@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from deploy.release import application, changelog, chart, options, packages, source, statement
+from deploy.release import application, changelog, chart, options, packages, pages, source, statement
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,6 +31,11 @@ def build(out: Path, untagged: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
         source.export(ROOT, commit, tree)
+        if not untagged and (left := pages.unfinished(tree)):
+            named = ", ".join(left)
+            raise click.UsageError(
+                f"{named}: not finished for a release: python -m deploy.release cut does that, before the tag"
+            )
         wheel = packages.build(tree, out, commit)
         application.build(tree, out, commit, wheel)
         chart.build(tree, out, commit)
@@ -43,16 +48,20 @@ def build(out: Path, untagged: bool) -> None:
 @main.command()
 @click.argument("version")
 def cut(version: str) -> None:
-    """Put what stands under Unreleased in CHANGELOG.md under VERSION, dated today, and record its configuration."""
+    """Put what stands under Unreleased in CHANGELOG.md under VERSION, dated today, record its configuration, and take
+    out of the pages what held only before the first release."""
     if not re.fullmatch(r"\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?", version):
         raise click.UsageError(f"{version} is no version: write it as 1.2.3, or 1.2.3rc1")
     file = ROOT / "CHANGELOG.md"
     try:
         text = changelog.cut(file.read_text(encoding="utf-8"), version, datetime.now(UTC).date())
+        changed = pages.finish(ROOT)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
     options.record(ROOT, version)
     file.write_text(text, encoding="utf-8")
+    for name in ("CHANGELOG.md", *changed):
+        click.echo(f"changed: {name}")
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def test_the_wheel_leads_to_a_first_gate(out: Path, tmp_path: Path) -> None:
         names[f"healthd-0.1.0{ending}"] = only(out, ending).name
     for name in (*names.values(), "SHA256SUMS"):
         (home / name).symlink_to(out / name)
-    (section,) = [text for _, text in blocks(first_gate.DOCS / "install.md", names) if "bin/pip install" in text]
+    (section,) = [text for _, text in blocks(first_gate.DOCS / "install.md", names) if "-m venv" in text]
     index = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "UV_"))}
     shell = Shell(home, "http://127.0.0.1:1", PATH=f"{programs}:/usr/bin:/bin", **index)
     try:
