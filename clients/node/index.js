@@ -36,8 +36,11 @@ export class GateClient {
   #url; #token; #retryFor; #timeout;
 
   constructor(url, {token, retryFor = 60, timeout = 15} = {}) {
-    if (!/^https?:\/\/./.test(url ?? "")) {
-      throw new TypeError(`${JSON.stringify(url ?? null)} is not the address of a daemon: write http://host:port`);
+    if (url == null || url === "") {
+      throw new TypeError("no address of a daemon was given: set HEALTHD_URL, or write http://host:port");
+    }
+    if (!/^https?:\/\/./.test(url)) {
+      throw new TypeError(`${JSON.stringify(url)} is not the address of a daemon: write http://host:port`);
     }
     this.#url = new URL(url).href.replace(/\/+$/, "");
     this.#token = token;

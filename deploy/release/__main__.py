@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from deploy.release import application, changelog, chart, options, packages, pages, source, statement
+from deploy.release import application, changelog, chart, node, options, packages, pages, source, statement
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,6 +39,7 @@ def build(out: Path, untagged: bool) -> None:
         wheel = packages.build(tree, out, commit)
         application.build(tree, out, commit, wheel)
         chart.build(tree, out, commit)
+        node.build(tree, out, commit)
         statement.checksums(out)
         statement.provenance(tree, out, commit)
     for file in sorted(out.iterdir()):

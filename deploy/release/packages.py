@@ -15,8 +15,9 @@ def build(root: Path, out: Path, commit: Commit) -> Path:
     """The wheel. It is built from the source distribution, so that what is published can be built again from it; beside
     it come the versions that it was tried with, each with its hash. Links of README.md, which an index shows, lead to
     the repository."""
-    readme, ref = root / "README.md", commit.tag or commit.hash
-    readme.write_text(pages.absolute(readme.read_text(encoding="utf-8"), pages.address(root), ref), encoding="utf-8")
+    readme = root / "README.md"
+    text = pages.absolute(readme.read_text(encoding="utf-8"), pages.address(root), commit.ref)
+    readme.write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(root)]
     subprocess.run(command, check=True, env=commit.environment(), stdout=subprocess.DEVNULL)
     (wheel,) = out.glob("*.whl")

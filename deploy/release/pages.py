@@ -10,6 +10,7 @@ A passage that holds until then stands between two comments, and the second has 
 that is left of either is released.
 """
 
+import posixpath
 import re
 import subprocess
 import tomllib
@@ -52,12 +53,13 @@ def unfinished(root: Path) -> list[str]:
     return [name for name, text in _files(root) if _MARK.search(text) or STAND_IN in text]
 
 
-def absolute(text: str, place: str, ref: str) -> str:
-    """A page whose links lead to the repository at `place`, as it is at `ref`: an index of packages shows it, and has
-    none of the files beside it."""
+def absolute(text: str, place: str, ref: str, folder: str = "") -> str:
+    """A page of `folder` whose links lead to the repository at `place`, as it is at `ref`: an index of packages shows
+    it, and has none of the files beside it."""
 
     def led(link: re.Match[str]) -> str:
-        return f"{link[1]}{link[2]}({place}/{'raw' if link[1] else 'blob'}/{ref}/{link[3]})"
+        file = posixpath.normpath(posixpath.join(folder, link[3]))
+        return f"{link[1]}{link[2]}({place}/{'raw' if link[1] else 'blob'}/{ref}/{file})"
 
     return _LINK.sub(led, text)
 

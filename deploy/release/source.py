@@ -20,6 +20,11 @@ class Commit:
     tag: str | None
     changed: bool
 
+    @property
+    def ref(self) -> str:
+        """What names it in an address of the repository."""
+        return self.tag or self.hash
+
     def why_no_release(self) -> str | None:
         """The reason why no release can be built from it."""
         if self.changed:

@@ -1,5 +1,6 @@
 """The quickstart, from its step 2 on, with the healthd of one folder and nothing else of Python's."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.acceptance.guide import Shell, blocks, carry_out
@@ -9,9 +10,11 @@ DOCS = Path(__file__).parents[2] / "docs"
 _PORTS = ("8080", "3000", "3001")
 
 
-def is_reached(folder: Path, programs: Path, **env: str) -> None:
+def is_reached(folder: Path, programs: Path, also: Sequence[str] = (), **env: str) -> list[str]:
     """Do word for word what the page says, in `folder`, and see what it shows: a gate that passes, and a rollback that
-    is carried out and confirmed."""
+    is carried out and confirmed. Behind the gate that passes run the commands of `also`; what they print is
+    returned."""
+    printed = []
     ports = dict(zip(_PORTS, map(str, (free_port() for _ in _PORTS)), strict=True))
     address = f"127.0.0.1:{ports['8080']}"
     shell = Shell(folder, f"http://{address}", PATH=f"{programs}:/usr/local/bin:/usr/bin:/bin", **env)
@@ -23,5 +26,8 @@ def is_reached(folder: Path, programs: Path, **env: str) -> None:
                 (folder / "healthd.yaml").write_text(text, encoding="utf-8")
             elif kind == "console":
                 carry_out(shell, text)
+                if "/gates/verify" in text:
+                    printed = [line for command in also for line in shell.run(command)]
     finally:
         shell.close()
+    return printed

@@ -18,12 +18,13 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from deploy.release import chart, packages, source
+from deploy.release import chart, node, packages, source
 from tests.acceptance import first_gate
 from tests.acceptance.guide import Shell, blocks
 
 ROOT = Path(__file__).parents[2]
 UV = Path(sys.executable).with_name("uv")
+pytestmark = pytest.mark.timeout(600)  # a guard, as ever: the zipapp is a hundred packages
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tmp").mkdir()
     command = [sys.executable, "-m", "deploy.release", "build", "--untagged", "--out", str(folder / "out")]
     env = {**os.environ, "TMPDIR": str(folder / "tmp"), "TZ": "Asia/Tokyo"}
-    subprocess.run(command, cwd=ROOT, env=env, umask=0o077, stdout=subprocess.DEVNULL, check=True, timeout=280)
+    subprocess.run(command, cwd=ROOT, env=env, umask=0o077, stdout=subprocess.DEVNULL, check=True, timeout=580)
     return folder / "out"
 
 
@@ -58,10 +59,11 @@ def test_two_builds_are_the_same_bytes(out: Path, tmp_path: Path) -> None:
     source.export(ROOT, commit, tree)
     packages.build(tree, again, commit)
     chart.build(tree, again, commit)
+    node.build(tree, again, commit)
     built = {file.name: file.read_bytes() for file in again.iterdir()}
     assert [name for name, data in built.items() if (out / name).read_bytes() != data] == []
-    assert len(built) == 4
-    assert len(list(out.iterdir())) == 8
+    assert len(built) == 5
+    assert len(list(out.iterdir())) == 9
 
 
 def test_nothing_of_the_machine_is_in_the_zipapp(out: Path) -> None:

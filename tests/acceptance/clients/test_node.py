@@ -53,7 +53,7 @@ async def test_refusals_say_why(told: Described) -> None:
     assert {found[name]["error"] for name in ("late", "rejected", "rolledBack", "unknown", "stranger")} == {"Refused"}
     assert (found["unknown"]["status"], found["stranger"]["status"]) == (404, 401)
     assert found["nobody"]["error"] == "Unreachable"
-    assert found["nowhere"]["message"] == "null is not the address of a daemon: write http://host:port"
+    assert found["nowhere"]["message"] == "no address of a daemon was given: set HEALTHD_URL, or write http://host:port"
     assert "could not be asked for 0 s" in found["nobody"]["message"]
 
 

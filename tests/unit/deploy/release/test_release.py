@@ -1,5 +1,6 @@
 """What a release says of itself: its changelog, and the version of its chart."""
 
+import json
 import shutil
 import subprocess
 import tarfile
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from deploy.release import changelog, chart
+from deploy.release import changelog, chart, node
 from deploy.release.source import Commit
+from tests.servers.programs import require
 
 ROOT = Path(__file__).parents[4]
 BEFORE = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- A thing.\n\n## [0.1.0] - 2026-01-01\n\n- The first.\n"
@@ -74,6 +76,19 @@ def test_the_chart_carries_the_version_and_the_rules(tmp_path: Path) -> None:
         assert rules is not None
         assert rules.read() == (ROOT / "deploy/prometheus/healthd.rules.yml").read_bytes()
     assert (described["version"], described["appVersion"]) == ("1.2.3-rc.1", "1.2.3rc1")
+
+
+def test_npm_installs_the_client_under_the_version_of_the_release(tmp_path: Path) -> None:
+    """Out of every registry; its page leads to the repository, and nothing of it keeps it from being published."""
+    npm = require("npm")
+    node.build(ROOT, tmp_path, commit(version="1.2.3rc1", tag="v1.2.3rc1"))
+    command = [str(npm), "install", "--offline", "--no-audit", "--no-fund", "./healthd-gates-1.2.3-rc.1.tgz"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    installed = tmp_path / "node_modules/healthd-gates"
+    described = json.loads((installed / "package.json").read_text())
+    assert (described["version"], "private" in described) == ("1.2.3-rc.1", False)
+    assert {file.name for file in installed.iterdir()} == {*described["files"], "package.json", "LICENSE"}
+    assert "/blob/v1.2.3rc1/docs/http.md)" in (installed / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
