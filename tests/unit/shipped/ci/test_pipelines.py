@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from tests.acceptance.guide import blocks_of
 from tests.servers.programs import require
 from tests.unit.shipped import foreign
 
@@ -98,3 +99,12 @@ def test_a_promotion_needs_the_gate() -> None:
     assert pipeline["stages"].index("gate") < pipeline["stages"].index("promote")
     assert "allow_failure" not in (FOLDER / "gitlab.yml").read_text()
     assert not re.search(r"verify.*\|\|", (FOLDER / "github.yml").read_text() + (FOLDER / "gitlab.yml").read_text())
+
+
+def test_the_job_with_an_identity_gets_its_command_first() -> None:
+    """By the step of the shipped workflow, in a job that has no token."""
+    page = (FOLDER.parents[1] / "docs/identities.md").read_text(encoding="utf-8")
+    (text,) = [text for kind, text in blocks_of(page) if kind == "yaml" and "id-token" in text]
+    installs, asks = YAML(typ="safe").load(text)["jobs"]["gate"]["steps"]
+    assert installs in read("github.yml")["jobs"]["deploy"]["steps"]
+    assert asks["run"].startswith("healthd gate verify ")
