@@ -26,6 +26,7 @@ _TESTS = {  # which nothing imports
     "sqlalchemy/testing",
 }  # fmt: skip
 _PARTS = {  # as above; none of them is imported, nor read, by healthd or by what it imports
+    "docs", "examples",  # of aiomysql, beside itself
     "apprise/assets/themes", "apprise/i18n/*/LC_MESSAGES", "botocore/data/*/*/examples-1.json", "cffi", "pycparser",
     "pydantic/v1", "sqlalchemy/dialects/mssql", "sqlalchemy/dialects/mysql", "sqlalchemy/dialects/oracle",
 }  # fmt: skip

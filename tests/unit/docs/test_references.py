@@ -1,6 +1,7 @@
 """The documentation is true."""
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,11 @@ def test_links_lead_somewhere(page: Path) -> None:
     """No page points at one that there is not."""
     targets = _LINK.findall(page.read_text(encoding="utf-8"))
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("name", ["bench", "deploy", "docs", "grafana", "tests"])
+def test_nothing_installed_takes_part_in_a_folder_of_ours(name: str) -> None:
+    """As `docs` does, which aiomysql installs beside itself: a module of that would be one of ours."""
+    found = find_spec(name)
+    assert found is not None
+    assert found.submodule_search_locations == [str(_ROOT / name)]

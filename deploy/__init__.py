@@ -1,0 +1,1 @@
+"""What healthd is deployed with, and what builds a release of it."""
