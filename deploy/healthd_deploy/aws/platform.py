@@ -8,8 +8,8 @@ from healthd_deploy.aws.cloud import Call, Cloud, explained
 from healthd_deploy.aws.group import TargetGroup, states
 from healthd_deploy.aws.remote import Remote
 from healthd_deploy.aws.settings import BlueGreenConfig
-from healthd_deploy.core.blue_green import BeforeRamp, no_ramp
 from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.core.shares import BeforeRamp, no_ramp
 from healthd_gates.actions.alb_forwarding import Action, all_at, is_all_at, portion, shares, weights
 from healthd_gates.actions.alb_places import ForwardingPlace
 

@@ -2,121 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
 
 from healthd_deploy.core.exit import NoAnswer, NothingSwitched, NoWayBack, StepFailed
-from healthd_deploy.core.gate_request import Arm
+from healthd_deploy.core.gate_request import Arm, arm
+from healthd_deploy.core.platform import DividesTraffic, LooksBack, Platform, PutsBack, RunsPrograms, TakesBack
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import GatePlan
 from healthd_deploy.core.steps import Act, Steps, wait_until
-
-
-class Platform(Protocol):
-    """Platform of a blue-green deploy. Targets are named as in healthd's configuration.
-
-    Every method that changes something establishes a state: where it exists already, it does nothing. They raise
-    StepFailed with a sentence that says what to do.
-    """
-
-    async def live(self) -> str:
-        """Return the target that has the traffic."""
-        ...
-
-    async def idle(self) -> str:
-        """Return the target without traffic."""
-        ...
-
-    async def version(self, target: str) -> str | None:
-        """Return the version that was released to a target, or None when none is recorded."""
-        ...
-
-    async def release(self, target: str, version: str) -> None:
-        """Release a version to a target without traffic; it is ready for traffic when this returns."""
-        ...
-
-    async def switch(self, target: str) -> None:
-        """Send all the traffic to a target."""
-        ...
-
-    async def retire(self, target: str) -> None:
-        """Clean up a target that has no traffic and will not be rolled back to."""
-        ...
-
-
-@runtime_checkable
-class PutsBack(Protocol):
-    """Platform that can put a target back to its state before the release."""
-
-    async def put_back(self, target: str) -> None:
-        """Put back a target, only one without traffic."""
-        ...
-
-
-@runtime_checkable
-class TakesBack(Protocol):
-    """Platform whose way back may go further than a switch would: such as through those of several balancers that
-    answer."""
-
-    async def take_back(self, target: str) -> None:
-        """Send all the traffic to a target that had it before the switch."""
-        ...
-
-
-@runtime_checkable
-class LooksBack(Protocol):
-    """Platform that can look, before a switch, whether the way back would work."""
-
-    async def could_take_back(self, target: str) -> str | None:
-        """Raise StepFailed if the target that has the traffic could not get it again, such as at a mistyped address.
-        Return what could not be looked at, for people; None where nothing is left. Changes nothing."""
-        ...
-
-
-@runtime_checkable
-class DividesTraffic(Protocol):
-    """Platform that can give a target a part of the traffic, as a ramp needs. Its `live` returns the target that had
-    all of it before, until another one has all of it; its `release` refuses a target with a part."""
-
-    async def share(self, target: str) -> float:
-        """Return the share of the traffic, from 0 to 1, that a target has."""
-        ...
-
-
-@runtime_checkable
-class RunsPrograms(Protocol):
-    """Platform that runs programs on this host."""
-
-    def check_programs(self) -> None:
-        """Raise NoProgram if one of them is not there: better now than after the release."""
-        ...
-
-
-BeforeRamp = Callable[[], Awaitable[str | None]]
-"""Returns the target that had all of the traffic before a ramp divided it, None where no ramp did."""
-
-
-async def no_ramp() -> str | None:
-    """Return None: no ramp has divided the traffic."""
-    return None
-
-
-async def whole_or_before(place: str, shares: Mapping[str, float], before_ramp: BeforeRamp) -> str:
-    """Return the target with all of the traffic; where a ramp divides it, the one that had all of it before. Raises
-    StepFailed where neither is known."""
-    whole = [target for target in shares if not any(shares[other] for other in shares if other != target)]
-    if len(whole) == 1:
-        return whole[0]
-    before = await before_ramp()
-    if before is not None and before in shares:
-        return before
-    said = ", ".join(f"{100 * share:.4g} % to {target}" for target, share in shares.items())
-    raise StepFailed(
-        f"{place} sends {said}, and no gate of healthd says which of them had all of the traffic before: give it to "
-        "one of them first"
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,19 +170,8 @@ class BlueGreen:
 
     async def _retire(self, target: str) -> None:
         platform = self.platform
-        await self.gate_session.still_stands()  # a rollback that is due needs what would be cleaned up
+        await self.gate_session.followed.still_stands()  # a rollback that is due needs what would be cleaned up
         part = await platform.share(target) if isinstance(platform, DividesTraffic) else 0.0
         if part or await platform.live() == target:
             raise StepFailed(f"{target} has the traffic again: it stays")
         await self.platform.retire(target)
-
-
-def arm(version: str | None, target: str) -> dict[str, Any]:
-    """Return one arm of a gate, in the format of the API."""
-    return {"version": version or "unknown", "target": target}
-
-
-def has_traffic(target: str, share: float, hint: str = "") -> str:
-    """Return why nothing may be released to a target with a share of the traffic, and how to take it back."""
-    hint = hint or "`healthd gate rollback GATE` takes it back, with the gate that `healthd gate list` shows"
-    return f"{target} has {100 * share:.4g} % of the traffic: nothing may be released to it ({hint})"

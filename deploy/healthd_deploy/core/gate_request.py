@@ -11,6 +11,11 @@ from healthd_gates.client.pipeline import span_of
 Arm = dict[str, Any]
 
 
+def arm(version: str | None, target: str) -> dict[str, Any]:
+    """Return one arm of a gate, in the format of the API."""
+    return {"version": version or "unknown", "target": target}
+
+
 def gate_request(
     service: str,
     key: str,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Coroutine
-from contextlib import aclosing, suppress
 from typing import Any
 
 from healthd.units import show_duration
@@ -13,20 +12,16 @@ from healthd_deploy.core.asked import answer_within, asked
 from healthd_deploy.core.attempts import begun
 from healthd_deploy.core.deploy_lock import DeployLock
 from healthd_deploy.core.earlier_gates import EarlierGates
-from healthd_deploy.core.exit import CouldNotAsk, DeployAborted, GateFailed, GateInconclusive, LeftInPlace, StepFailed
+from healthd_deploy.core.exit import CouldNotAsk, GateFailed, GateInconclusive, LeftInPlace
+from healthd_deploy.core.followed_gate import FollowedGate
 from healthd_deploy.core.gate_request import Arm, gate_request, refuse_mismatch
 from healthd_deploy.core.report import Report
-from healthd_deploy.core.rolled_back import end_of
 from healthd_deploy.core.settings import DeployConfig
-from healthd_deploy.core.steps import Steps, wait_until
+from healthd_deploy.core.steps import Steps
+from healthd_deploy.core.undoing import TOLD_WITHIN, Undoing
 from healthd_gates.client.client import GateClient
-from healthd_gates.client.exit_codes import FAILED, code_of
 from healthd_gates.client.transport import Refused, Unreachable
-from healthd_gates.commands.view import showing
 from healthd_gates.schema.gate import GateDocument
-
-_TOLD = 5.0  # seconds for a daemon to take in that a deploy is undone
-_TRY = 60.0  # seconds that a try of an action gets to come to its end
 
 
 class GateSession:
@@ -40,21 +35,17 @@ class GateSession:
     ) -> None:
         self._client, self._config, self._key, self._steps = client, config, key, steps
         self.no_rollback = no_rollback
-        self._gate: GateDocument | None = None
         self.lock = DeployLock(client, config, key, steps)
         self.earlier = EarlierGates(client, config.service, key)
         self.admission = GateAdmission(client, config.service, key, self.earlier, steps, no_rollback=no_rollback)
         self.report = Report()
+        self.followed = FollowedGate(client, config, steps, self.report, no_rollback=no_rollback)
+        self.undoing = Undoing(client, config, key, steps, self.earlier, self.followed, self.report)
 
     @property
     def patience(self) -> float:
         """Seconds that healthd's own actions get before this tool acts itself."""
         return self._config.rollback_patience
-
-    @property
-    def stays_in_place(self) -> bool:
-        """True once the version has traffic that must stay with it."""
-        return self.no_rollback and self.report.exposed_at is not None
 
     async def passes(
         self,
@@ -103,24 +94,24 @@ class GateSession:
             return
         if awaits_switch:
             request["awaits_switch"] = True
-        self._gate = await self.earlier.left(policy, candidate) if resumed and not part else None
-        if self._gate is None:
+        self.followed.gate = await self.earlier.left(policy, candidate) if resumed and not part else None
+        if self.followed.gate is None:
             key = ":".join(filter(None, (self._key, policy, part)))
             await self._start(begun(self._client, self.earlier, request, key, joins_passed=resumed))
-        assert self._gate is not None
-        refuse_mismatch(policy, ramps=ramps, wanted=self._gate.ramp is not None)
+        assert self.followed.gate is not None
+        refuse_mismatch(policy, ramps=ramps, wanted=self.followed.gate.ramp is not None)
 
     async def switched(self) -> None:
         """Tell the gate that was started that the traffic is switched. Raises CouldNotAsk."""
-        if not self._steps.dry_run and self._gate is not None and not self._gate.is_answered:
-            self._gate = await asked(self._client.switched(self._gate.id))
+        if not self._steps.dry_run and self.followed.gate is not None and not self.followed.gate.is_answered:
+            self.followed.gate = await asked(self._client.switched(self.followed.gate.id))
 
     async def _start(self, beginning: Coroutine[Any, Any, GateDocument]) -> None:
         asking = asyncio.ensure_future(beginning)
         try:
-            self._gate = await asyncio.shield(asking)
+            self.followed.gate = await asyncio.shield(asking)
         except asyncio.CancelledError:  # it may have started, and is to be abandoned then
-            self._gate = await answer_within(_TOLD, asking)
+            self.followed.gate = await answer_within(TOLD_WITHIN, asking)
             raise
         except (Refused, Unreachable) as problem:
             raise CouldNotAsk(str(problem)) from problem
@@ -140,7 +131,7 @@ class GateSession:
         if gate is not None and not gate.is_answered:
             # One of a tool that was killed after its switch may wait for nobody else to tell it.
             running = gate if self._steps.dry_run else await asked(self._client.switched(gate.id))
-            await self._steps.look(f"gate {gate.policy} of {gate.caller}", lambda: self._verdict(running))
+            await self._steps.look(f"gate {gate.policy} of {gate.caller}", lambda: self.followed.verdict(running))
         else:
             if ramp is not None:
                 self._steps.say(f"{policy} judges it: a ramp begins at nothing, and it has the traffic already")
@@ -148,68 +139,8 @@ class GateSession:
 
     async def verdict(self) -> None:
         """Wait for the verdict of the gate that was started. Raises GateFailed, GateInconclusive or CouldNotAsk."""
-        if (gate := self._gate) is not None:
-            await self._steps.look(f"gate {gate.policy}", lambda: self._verdict(gate))
-
-    async def abandon(self) -> bool:
-        """Abandon the gate, because the deploy is being undone: the daemon must not judge a version that is gone.
-        Return False where it does not answer, as the way back does not wait for it."""
-        if (gate := self._gate) is None or gate.is_answered:
-            return True
-        try:
-            async with asyncio.timeout(_TOLD):
-                await self._client.cancel(gate.id, self.earlier.undoing)
-        except (Refused, Unreachable, TimeoutError) as error:
-            why = str(error) or f"no answer within {show_duration(_TOLD)}"
-            goes_on = ", and may go on with its ramp" if gate.ramp is not None else ""
-            self._steps.say(f"gate {gate.id} could not be cancelled{goes_on}: {why}", "✗")
-            return isinstance(error, Refused)
-        if gate.ramp is not None:
-            await self._let_tries_end(gate.id)
-        return True
-
-    async def _let_tries_end(self, gate_id: str) -> None:
-        """Wait for an action of the ramp that is being carried out: it must not come after the way back."""
-
-        async def none_under_way() -> bool:
-            return not any(action.under_way for action in (await self._client.actions(gate_id)).actions)
-
-        with suppress(StepFailed, Refused, Unreachable):
-            await wait_until(none_under_way, within=max(self.patience, _TRY), every=0.5, what="the end of the tries")
-
-    async def _verdict(self, gate: GateDocument) -> str:
-        self._gate = gate = await asked(self._followed(gate.id))
-        self.report.gates.append(gate)
-        sentence = gate.told or "cancelled"
-        if gate.may_stay:
-            return sentence
-        if gate.decision is None and (gate.ramp is not None or self.report.exposed_at is not None):
-            ordered = f", and ordered {gate.ramp.width} of the traffic" if gate.ramp is not None else ""
-            raise LeftInPlace(f"gate {gate.id} was cancelled{ordered}: the traffic stays where it is. {sentence}")
-        try:
-            gate = await self._rolled_back(gate)
-        except asyncio.CancelledError:  # the verdict stands
-            self._steps.say("interrupted: healthd's rollback is not waited for any longer", "✗")
-        if self.stays_in_place and (end := end_of(gate)) is not None:
-            raise self._ends_with(end)
-        raise (GateFailed if code_of(gate) == FAILED else GateInconclusive)(f"{gate.verdict}: {sentence}")
-
-    def _ends_with(self, end: DeployAborted) -> DeployAborted:
-        """Return the end that a rollback gives the deploy, noted in the report."""
-        if end.code == FAILED:
-            self.report.back()
-        return end
-
-    async def still_stands(self) -> None:
-        """Raise OrderedBack or LeftInPlace if healthd has rolled back, or judged worse, since its gate passed. A daemon
-        that does not answer has said that it passed."""
-        if (gate := self._gate) is None or not gate.may_stay:
-            return
-        with suppress(Refused, Unreachable, CouldNotAsk):
-            gate = await self._rolled_back(await self._client.gate(gate.id))
-        if (end := end_of(gate)) is not None:
-            self._gate = gate
-            raise self._ends_with(end)
+        if (gate := self.followed.gate) is not None:
+            await self._steps.look(f"gate {gate.policy}", lambda: self.followed.verdict(gate))
 
     async def left_before(self, policies: Collection[str], candidate: Arm) -> None:
         """Raise LeftInPlace, with the words of its gate, for a version that an earlier run of this deploy left in place
@@ -219,70 +150,6 @@ class GateSession:
             return
         self.report.exposed()
         try:
-            await self._steps.look(f"gate {gate.policy}", lambda: self._verdict(gate))
+            await self._steps.look(f"gate {gate.policy}", lambda: self.followed.verdict(gate))
         except (GateFailed, GateInconclusive) as stopped:
             raise LeftInPlace(f"{str(stopped).rstrip('.')}; {gate.candidate.version} keeps the traffic") from stopped
-
-    async def _followed(self, gate_id: str) -> GateDocument:
-        """Return the gate with its verdict; its progress is shown meanwhile. Raises CouldNotAsk where the journal stays
-        away: nothing is decided then, as where nobody answers, and the version would keep its traffic for ever."""
-        loop, longest = asyncio.get_running_loop(), self._config.healthd.retry_for
-        away_from: float | None = None
-        with showing(quiet=self._steps.quiet) as show:
-            async with aclosing(self._client.follow(gate_id)) as changes:
-                async for gate in changes:
-                    self.report.ramp = gate.ramp
-                    show(gate)
-                    if (obstacle := gate.waits_for) is None or gate.is_answered:
-                        away_from = None
-                        continue
-                    away_from = loop.time() if away_from is None else away_from
-                    if loop.time() - away_from >= longest:
-                        raise CouldNotAsk(f"{obstacle.rstrip('.')}, for which {show_duration(longest)} were waited")
-        return gate
-
-    async def _rolled_back(self, gate: GateDocument) -> GateDocument:
-        """Wait for the daemon's rollback actions, if there are any, and tell the first failure of one. Return the gate
-        as it is then."""
-        failure: str | None = None
-        if self.patience and gate.rollback is not None and gate.rollback.state == "due":
-            self._steps.say(f"waiting up to {show_duration(self.patience)} for healthd to roll back")
-        with suppress(TimeoutError, CouldNotAsk):
-            async with asyncio.timeout(self.patience):
-                while (rollback := gate.rollback) is not None and rollback.state == "due":
-                    if failure is None and (failure := rollback.detail) is not None:
-                        self._steps.say(f"healthd: {failure}", "✗")
-                    await asyncio.sleep(0.5)
-                    gate = await asked(self._client.gate(gate.id))
-        if gate.rollback is not None:
-            self._steps.say(f"healthd: {gate.rollback.told}")
-            self.report.gates[-1] = gate
-        return gate
-
-    async def tell_end(self, *, abandoned: bool, undone: bool) -> None:
-        """Tell healthd how the way back ended, or what it does not know by now. Raises nothing: a daemon that does not
-        answer is not waited for."""
-        if (gate := self._gate) is None:
-            return
-        if not abandoned and not await self.abandon():
-            order = f"`healthd gate cancel {gate.id} --reason …`"
-            self._steps.say(f"healthd does not know that the deploy is undone: once it answers, {order} tells it", "✗")
-            return
-        await answer_within(_TOLD, self._tell_put_back(gate.id) if undone else self._tell_still_rolling_back(gate.id))
-
-    async def _tell_put_back(self, gate_id: str) -> None:
-        """Tell healthd, whose rollback is not done, that this tool has put the traffic back: else it would act, and
-        call people, for what is over."""
-        if self.report.back_at is None:
-            return
-        rollback = (await self._client.gate(gate_id)).rollback
-        if rollback is not None and rollback.state.is_open:
-            told = await self._client.put_back(gate_id, f"deploy {self._key} undid its switch")
-            self.report.gates[-1:] = [told]
-            self._steps.say(f"healthd is told, and tries no more: {told.rollback.told if told.rollback else ''}")
-
-    async def _tell_still_rolling_back(self, gate_id: str) -> None:
-        """Tell of healthd's unfinished rollback, for the person who investigates."""
-        gate = await self._client.gate(gate_id)
-        if gate.rollback is not None and gate.rollback.state == "due":
-            self._steps.say(f"healthd goes on trying to roll back: `healthd gate show {gate.id}` tells how far it is")

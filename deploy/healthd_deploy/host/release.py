@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from healthd_deploy.core.blue_green import arm
-from healthd_deploy.core.gate_request import Arm
+from healthd_deploy.core.gate_request import Arm, arm
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.steps import Steps
 from healthd_deploy.host.host import Host, Standing

@@ -8,8 +8,8 @@ from functools import partial
 from typing import NamedTuple
 
 from healthd.kubernetes import progress
-from healthd_deploy.core.blue_green import BeforeRamp, has_traffic, no_ramp, whole_or_before
 from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.core.shares import BeforeRamp, has_traffic, no_ramp, whole_or_before
 from healthd_deploy.core.steps import wait_until
 from healthd_deploy.kubernetes.kubectl import Cluster, Object, Operation, pointer
 from healthd_deploy.kubernetes.rollout import missing, troubles

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from healthd_deploy.core import program
-from healthd_deploy.core.blue_green import has_traffic
 from healthd_deploy.core.exit import COULD_NOT_ASK, NoAnswer, StepFailed, TargetDown
+from healthd_deploy.core.shares import has_traffic
 from healthd_deploy.nginx.rehearsal import Rehearsal
 from healthd_deploy.nginx.settings import NginxConfig
 from healthd_deploy.nginx.switch import UpstreamSwitch

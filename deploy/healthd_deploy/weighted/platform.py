@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from healthd_deploy.core import program
-from healthd_deploy.core.blue_green import BeforeRamp, has_traffic, no_ramp, whole_or_before
 from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.core.shares import BeforeRamp, has_traffic, no_ramp, whole_or_before
 from healthd_deploy.weighted.settings import WeightedConfig
 from healthd_deploy.weighted.traffic import WeightedTraffic
 

@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from healthd_deploy.cli import main
-from healthd_deploy.core.blue_green import DividesTraffic, LooksBack, RunsPrograms, TakesBack
 from healthd_deploy.core.exit import NoAnswer, NothingSwitched, StepFailed, TargetDown
+from healthd_deploy.core.platform import DividesTraffic, LooksBack, RunsPrograms, TakesBack
 from healthd_deploy.haproxy.settings import DeployedBackend, HAProxyConfig
 from healthd_deploy.haproxy.traffic import Traffic
 from healthd_deploy.weighted.platform import WeightedPlatform

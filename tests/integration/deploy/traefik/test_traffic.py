@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from healthd_deploy.cli import main
-from healthd_deploy.core.blue_green import LooksBack, TakesBack
 from healthd_deploy.core.exit import NoAnswer, StepFailed, TargetDown
+from healthd_deploy.core.platform import LooksBack, TakesBack
 from healthd_deploy.traefik.settings import TraefikConfig
 from healthd_deploy.traefik.traffic import Traffic
 from healthd_deploy.weighted.platform import WeightedPlatform

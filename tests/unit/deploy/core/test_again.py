@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from healthd_deploy.core.blue_green import BlueGreen
-from healthd_deploy.core.command import carried_out
+from healthd_deploy.core.outcome import carried_out
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import DeployConfig
 from healthd_deploy.core.steps import Steps

@@ -11,8 +11,8 @@ from typing import cast
 import pytest
 
 from healthd_deploy.core.blue_green import BlueGreen
-from healthd_deploy.core.command import carried_out
 from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.core.outcome import carried_out
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import DeployConfig
 from healthd_deploy.core.steps import Steps

@@ -8,7 +8,7 @@ import pytest
 
 from healthd_deploy.core import program
 from healthd_deploy.core.blue_green import BlueGreen
-from healthd_deploy.core.command import carried_out
+from healthd_deploy.core.outcome import carried_out
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import DeployConfig
 from healthd_deploy.core.steps import Steps

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from healthd_deploy.core.command import carried_out
 from healthd_deploy.core.exit import CouldNotAsk, GateInconclusive, NoAnswer, StepFailed
+from healthd_deploy.core.outcome import carried_out
 from healthd_deploy.core.report import Report
 from healthd_deploy.core.steps import Steps, wait_until
 
@@ -24,10 +24,11 @@ class FreeLock:
 
 
 class Lenient:
-    """A referee that only lends its lock."""
+    """A referee that only lends its lock, and its own follower and teller."""
 
     def __init__(self) -> None:
         self.report, self.abandoned, self.lock = Report("1.1"), 0, FreeLock()
+        self.undoing = self.followed = self
         self.stays_in_place = False
 
     async def abandon(self) -> bool:

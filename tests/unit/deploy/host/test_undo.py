@@ -7,8 +7,8 @@ from typing import cast
 
 import pytest
 
-from healthd_deploy.core.command import carried_out
 from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.core.outcome import carried_out
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.steps import Steps
 from healthd_deploy.host.folders import Folders, Unfinished

@@ -1,0 +1,85 @@
+"""Platform of a blue-green deploy: what a deploy needs of one, and what one may do beyond."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+
+class Platform(Protocol):
+    """Platform of a blue-green deploy. Targets are named as in healthd's configuration.
+
+    Every method that changes something establishes a state: where it exists already, it does nothing. They raise
+    StepFailed with a sentence that says what to do.
+    """
+
+    async def live(self) -> str:
+        """Return the target that has the traffic."""
+        ...
+
+    async def idle(self) -> str:
+        """Return the target without traffic."""
+        ...
+
+    async def version(self, target: str) -> str | None:
+        """Return the version that was released to a target, or None when none is recorded."""
+        ...
+
+    async def release(self, target: str, version: str) -> None:
+        """Release a version to a target without traffic; it is ready for traffic when this returns."""
+        ...
+
+    async def switch(self, target: str) -> None:
+        """Send all the traffic to a target."""
+        ...
+
+    async def retire(self, target: str) -> None:
+        """Clean up a target that has no traffic and will not be rolled back to."""
+        ...
+
+
+@runtime_checkable
+class PutsBack(Protocol):
+    """Platform that can put a target back to its state before the release."""
+
+    async def put_back(self, target: str) -> None:
+        """Put back a target, only one without traffic."""
+        ...
+
+
+@runtime_checkable
+class TakesBack(Protocol):
+    """Platform whose way back may go further than a switch would: such as through those of several balancers that
+    answer."""
+
+    async def take_back(self, target: str) -> None:
+        """Send all the traffic to a target that had it before the switch."""
+        ...
+
+
+@runtime_checkable
+class LooksBack(Protocol):
+    """Platform that can look, before a switch, whether the way back would work."""
+
+    async def could_take_back(self, target: str) -> str | None:
+        """Raise StepFailed if the target that has the traffic could not get it again, such as at a mistyped address.
+        Return what could not be looked at, for people; None where nothing is left. Changes nothing."""
+        ...
+
+
+@runtime_checkable
+class DividesTraffic(Protocol):
+    """Platform that can give a target a part of the traffic, as a ramp needs. Its `live` returns the target that had
+    all of it before, until another one has all of it; its `release` refuses a target with a part."""
+
+    async def share(self, target: str) -> float:
+        """Return the share of the traffic, from 0 to 1, that a target has."""
+        ...
+
+
+@runtime_checkable
+class RunsPrograms(Protocol):
+    """Platform that runs programs on this host."""
+
+    def check_programs(self) -> None:
+        """Raise NoProgram if one of them is not there: better now than after the release."""
+        ...
