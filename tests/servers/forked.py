@@ -84,13 +84,13 @@ def program(name: str) -> Path:
 def begun() -> bytes:
     """The address of the zygote of these tests, started by the first call: in the main thread, since it ends with its
     caller's."""
-    address = f"\0healthd-tests-{os.getpid()}-{os.urandom(8).hex()}".encode()
+    address = _address()
     door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     door.bind(address)
     door.listen(128)
     _life, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs, door:
-        argv = [sys.executable, "-m", zygote.__name__, str(theirs.fileno()), str(door.fileno())]
+        argv = [sys.executable, "-m", zygote.__name__, str(theirs.fileno()), str(door.fileno()), str(_programs())]
         subprocess.Popen(
             ["setpriv", "--pdeathsig=KILL", *argv],
             stdin=subprocess.DEVNULL,
@@ -103,6 +103,11 @@ def begun() -> bytes:
 
 
 @functools.cache
+def _address() -> bytes:
+    return f"\0healthd-tests-{os.getpid()}-{os.urandom(8).hex()}".encode()
+
+
+@functools.cache
 def _programs() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="healthd-programs-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -110,7 +115,7 @@ def _programs() -> Path:
         file = folder / name
         text = inspect.getsource(forked_command)
         anew = str(Path(sys.executable).with_name(name))
-        file.write_text(f"#!{sys.executable} -IS\n{text}\n\nmain({begun()!r}, {name!r}, {anew!r}, {_read()!r})\n")
+        file.write_text(f"#!{sys.executable} -IS\n{text}\n\nmain({_address()!r}, {name!r}, {anew!r}, {_read()!r})\n")
         file.chmod(0o755)
     return folder
 

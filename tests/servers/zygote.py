@@ -1,4 +1,5 @@
-"""Process from which our own programs are forked: `python -m tests.servers.zygote LIFE DOOR`, started by `forked`.
+"""Process from which our own programs are forked: `python -m tests.servers.zygote LIFE DOOR PROGRAMS`, started by
+`forked`.
 
 It has imported what they would import first, a second and a half of a processor for a daemon, and starts none itself.
 It ends when the socket LIFE is closed. Each connection to the socket DOOR is one program: the request (words,
@@ -23,6 +24,7 @@ from contextlib import suppress
 from importlib import import_module
 
 from healthd.runtime import lean_imports, lean_trust
+from healthd.runtime import program as found
 
 NUMBER = struct.Struct("i")
 _MODULES = (
@@ -46,8 +48,10 @@ _PROGRAMS = {
 _SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
-def _load() -> None:
-    """As the programs do it: without what they do without."""
+def _load(programs: str) -> None:
+    """As the programs do it: without what they do without. They find each other in the folder of those that are
+    forked."""
+    found.OWN_FOLDER, found.PATH = programs, f"{programs}:{found.PATH}"
     with lean_imports.without("rich"):
         import_module("structlog")
     with lean_trust.reading_when_used(), lean_imports.without("pygments"):
@@ -140,8 +144,9 @@ def _become(argv: Sequence[str], env: Mapping[str, str], cwd: str, given: Sequen
 
 
 def main() -> None:
-    _load()
-    life, door = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
+    *sockets, programs = sys.argv[1:]
+    _load(programs)
+    life, door = (socket.socket(fileno=int(number)) for number in sockets)
     program = _serve(life, door)
     if program is not None:
         program()

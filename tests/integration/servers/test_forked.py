@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 import pytest
@@ -44,6 +46,13 @@ def test_signals_are_told(tmp_path: Path) -> None:
         assert daemon.wait(60) == code
 
 
+def test_it_starts_our_own_programs_forked_too(tmp_path: Path) -> None:
+    """A daemon starts the deploy tool for each step of a ramp."""
+    configure(tmp_path, {"kind": "exec", "argv": ["sh", "-c", f"command -v healthd-deploy > {tmp_path}/found"]})
+    assert started(tmp_path, "healthd", "check", "-c", "healthd.yaml").wait(60) == 0
+    assert (tmp_path / "found").read_text().strip() == str(forked.program("healthd-deploy"))
+
+
 def test_it_ends_with_what_forked_it(tmp_path: Path) -> None:
     """Which ends with the tests: a run that is killed leaves nothing behind."""
     configure(tmp_path)
@@ -61,10 +70,10 @@ def test_it_ends_with_what_forked_it(tmp_path: Path) -> None:
     until_now(lambda: not daemon.is_running() or daemon.status() == psutil.STATUS_ZOMBIE, "the daemon is gone")
 
 
-def configure(folder: Path) -> None:
+def configure(folder: Path, check: Mapping[str, object] = MappingProxyType({"kind": "process"})) -> None:
     listen = f"{HOST}:{free_port()}"
     settings = {"http": {"listen": listen, "drain": "10ms"}, "journal": f"sqlite:///{folder}/journal.db"}
-    (folder / "healthd.yaml").write_text(json.dumps({"checks": {"here": {"kind": "process"}}, **settings}))
+    (folder / "healthd.yaml").write_text(json.dumps({"checks": {"here": dict(check)}, **settings}))
 
 
 def until_serving(log: Path) -> None:
