@@ -17,6 +17,7 @@ from aiohttp import ClientSession
 from healthd.model import FailureKind
 from tests.servers import daemon, memcached
 from tests.servers.command import Outcome, healthd
+from tests.servers.zygote import PACKAGES
 
 DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLE = DOCS / "extending" / "healthd-check-memcached"
@@ -46,7 +47,7 @@ def packaged(folder: Path, name: str, points: str, code: str = "", group: str = 
 
 
 def with_packages(folder: Path, *words: object) -> Outcome:
-    return healthd(*words, env={"PYTHONPATH": str(folder)})
+    return healthd(*words, env={PACKAGES: str(folder)})
 
 
 def test_documentation_shows_the_example() -> None:
@@ -237,7 +238,7 @@ async def test_criterion_of_another_package_decides_a_gate(tmp_path: Path) -> No
     assert "policies.drained.criteria.0.mots: no such option; did you mean most?" in refused.err
     schema = with_packages(tmp_path, "config", "schema").json()
     assert "most" in schema["$defs"]["Queue"]["properties"]
-    async with daemon.running(configuration, env={"PYTHONPATH": str(tmp_path)}) as running, ClientSession() as session:
+    async with daemon.running(configuration, env={PACKAGES: str(tmp_path)}) as running, ClientSession() as session:
 
         async def verdict(version: str) -> tuple[int, dict[str, Any]]:
             body = {"service": "api", "candidate": {"version": version}}

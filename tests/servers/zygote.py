@@ -25,8 +25,12 @@ from importlib import import_module
 
 from healthd.runtime import lean_imports, lean_trust
 from healthd.runtime import program as found
+from healthd.runtime.entry_points import installed_entry_points
 
 NUMBER = struct.Struct("i")
+PACKAGES = "HEALTHD_TESTS_PACKAGES"
+"""A variable that names a folder with packages besides those that are installed, which PYTHONPATH is for a program that
+is started anew."""
 _MODULES = (
     *("healthd.cli", "healthd.commands.run", "healthd.monitoring.scheduler", "healthd.app.rest", "healthd.app.gates"),
     *("aiosqlite", "sqlalchemy.dialects.sqlite.aiosqlite", "healthd.checks.process", "healthd.checks.http"),
@@ -134,6 +138,9 @@ def _become(argv: Sequence[str], env: Mapping[str, str], cwd: str, given: Sequen
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
+    if packages := os.environ.pop(PACKAGES, None):
+        sys.path.insert(0, packages)
+        installed_entry_points.cache_clear()
     time.tzset()
     program, *words = argv
     sys.argv = [program, *words]
