@@ -140,6 +140,7 @@ class Rest:
         memory = Memory(JournalStore(self.database, clock, identity.id))
         self.windows_api.is_told = memory.is_firing
         self._replicas, self._identity = Replicas(host, memory, clock, ReplicaStore(self.database, identity)), identity
+        self.windows.fails_elsewhere = self._replicas.see_failing
         health.endpoints.replicas = self.replicas
         health.endpoints.outage = self.page.outage = lambda: self.database.outage
         self.notifications = Notifications(
@@ -153,6 +154,7 @@ class Rest:
             read_windows=self.windows.read,
         )
         self.notifications.look_again = health.suite.look_again
+        self.notifications.recovered = self.windows.recovered
         self.exporter = Exporter(
             in_force,
             health.metrics.registry,

@@ -32,7 +32,7 @@ def window() -> None:
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="A group, whose checks are covered.")
 @click.option("--service", "services", multiple=True, metavar="NAME", help="A service, for a freeze.")
 @click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="A label that it must have.")
-@click.option("--for", "lasts", metavar="DURATION", help="Length, such as 1h or 1h30m.")
+@click.option("--for", "lasts", metavar="DURATION", help="Length, such as 1h; an acknowledgement needs none, nor --to.")
 @click.option("--from", "start", metavar="TIME", help="Start, as 2026-12-01T01:00:00Z; now by default.")
 @click.option("--to", "end", metavar="TIME", help="End, instead of --for.")
 @click.option("--reason", required=True, help="The reason, which is shown beside what is covered.")
@@ -106,5 +106,5 @@ def _labels(given: tuple[str, ...]) -> dict[str, list[str]]:
 def _line(it: dict[str, Any]) -> str:
     named = [f"{', '.join(it[key])}" for key in _SUBJECTS if key in it]
     named += [f"{name}={'|'.join(values)}" for name, values in it.get("labels", {}).items()]
-    times = f"{it['from']} to {it['to']}"
+    times = f"{it['from']} to {it['to']}" if "to" in it else f"{it['from']} until healthy"
     return plain(f"{it['id']}  {it['kind']} of {' '.join(named)}, {times}, by {it['author']}: {it['reason']}")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 WindowKind = Literal["maintenance", "silence", "pause", "acknowledgement", "freeze"]
 Labelled = Mapping[str, Names]
+LONGEST = timedelta(days=366)
+"""Longest window that callers may add."""
 _MINUTE = timedelta(minutes=1)
 _DAY, _WEEK, _AHEAD = 86400.0, timedelta(days=8), timedelta(days=400)
 _GAPLESS_STEPS = 3000
@@ -148,6 +150,12 @@ class Window(CheckWindow):
     @property
     def window_kind(self) -> WindowKind:
         return self.kind
+
+    @property
+    def is_until_healthy(self) -> bool:
+        """True for an acknowledgement that ends with the failure: it has no other end, but for the longest of all."""
+        has_no_end = self.start is None or self.end is None or self.end - self.start >= LONGEST
+        return self.kind == "acknowledgement" and has_no_end
 
     def takes(self, check: str, labels: Mapping[str, str], groups: Collection[str]) -> bool:
         return self.kind != "freeze" and super().takes(check, labels, groups)

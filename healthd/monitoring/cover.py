@@ -17,18 +17,21 @@ _FOREVER = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """Window that covers a check now. `author` and `id` are those of a window that was added while the daemon ran."""
+    """Window that covers a check now. `author` and `id` are those of a window that was added while the daemon ran;
+    `is_until_healthy` says that it ends with the failure."""
 
     kind: WindowKind
     reason: str
     until: datetime
     author: str | None = None
     id: str | None = None
+    is_until_healthy: bool = False
 
     @property
     def sentence(self) -> str:
         by = f" by {self.author}" if self.author else ""
-        return f"{_WORDS[self.kind]}{by} until {self.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC: {self.reason}"
+        until = "it is healthy" if self.is_until_healthy else f"{self.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        return f"{_WORDS[self.kind]}{by} until {until}: {self.reason}"
 
 
 _WORDS: Mapping[WindowKind, str] = {
@@ -63,5 +66,10 @@ class Watched:
     def _of(self, until: datetime) -> Cover:
         window = self.window
         return Cover(
-            window.window_kind, window.reason, until, getattr(window, "author", None), getattr(window, "id", None)
+            window.window_kind,
+            window.reason,
+            until,
+            getattr(window, "author", None),
+            getattr(window, "id", None),
+            getattr(window, "is_until_healthy", False),
         )

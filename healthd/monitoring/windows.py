@@ -4,7 +4,7 @@ journal within seconds; a journal that cannot be used only delays the others."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import structlog
@@ -19,6 +19,7 @@ from healthd.runtime.deadline import with_deadline
 
 _log = structlog.get_logger(__name__)
 _LOOK = 5.0  # seconds between two reads of the journal
+_SETTLED = 15.0  # seconds after which another replica's view of what was acknowledged is surely known
 _MOST_WAITING = 1000  # audit entries kept while the journal is away; beyond that the oldest are lost
 _PATIENCE = 2.0  # seconds for which a caller waits for the journal
 
@@ -43,6 +44,9 @@ class Windows:
         self._changes = 0
         self._reads = self._newest = 0  # number of reads that began, and of the one whose windows are known
         self._is_read = False
+        self._known_since: dict[str, float] = {}  # steady time, of acknowledgements
+        self.fails_elsewhere: Callable[[str], bool] = lambda _: False
+        """Tells whether another replica sees a check fail."""
         self._saving = asyncio.Lock()
         self._news = asyncio.Event()
 
@@ -70,8 +74,11 @@ class Windows:
     def is_unsaved(self, key: str) -> bool:
         return key in self._unsaved
 
-    async def add(self, window: Window) -> None:
-        """Put a window in force, and wait briefly until it is stored."""
+    async def add(self, window: Window, replaced: Iterable[Window] = ()) -> None:
+        """Put a window in force, in place of others, and wait briefly until it is stored."""
+        for old in replaced:
+            detail = {"kind": old.kind, "because": f"replaced by {window.id}"}
+            self._put(old.id, None, AuditEntry(window.author, "window.end", old.id, detail))
         await self._change(window.id, window, AuditEntry(window.author, "window.add", window.id, _detail(window)))
 
     async def move(self, window: Window) -> None:
@@ -100,27 +107,45 @@ class Windows:
 
     def changed(self, transition: Transition) -> None:
         """End the acknowledgements of a check that is healthy again: what it fails of next is news."""
-        if transition.new is not Status.HEALTHY:
-            return
-        cover = (
-            self._board.check(transition.check).covered("acknowledgement") if transition.check in self._board else None
-        )
-        window = next((it for it in self.all() if cover is not None and it.id == cover.id), None)
-        if window is not None and not self._still_failing(window, transition.check):
-            self._put(window.id, None, AuditEntry("healthd", "window.end", window.id, {"because": "recovered"}))
+        if transition.new is Status.HEALTHY:
+            self._end_if_over(self._acknowledging(transition.check), recovered=transition.check)
 
-    def _still_failing(self, window: Window, but: str) -> bool:
-        """True if the window covers another check that is not healthy."""
-        return any(
-            state.status is not Status.HEALTHY and any(cover.id == window.id for cover in state.covers)
-            for state in self._board.checks()
-            if state.name != but
-        )
+    def recovered(self, checks: Iterable[str]) -> None:
+        """The same, of checks that no replica sees failing any more."""
+        for check in checks:
+            self._end_if_over(self._acknowledging(check))
+
+    def _acknowledging(self, check: str) -> list[Window]:
+        covers = self._board.check(check).covers if check in self._board else ()
+        ids = {it.id for it in covers if it.kind == "acknowledgement"}
+        return [it for it in self.all() if it.id in ids] if ids else []
+
+    def _end_what_is_over(self) -> None:
+        """End acknowledgements whose end nobody saw, as of a recovery while the daemon was not running. Of new ones
+        others' views may know nothing yet."""
+        now = self._clock.steady()
+        known = {it.id: it for it in self.all() if it.kind == "acknowledgement"}
+        self._known_since = {key: self._known_since.get(key, now) for key in known}
+        if self._is_read:
+            self._end_if_over(it for key, it in known.items() if now - self._known_since[key] >= _SETTLED)
+
+    def _end_if_over(self, acknowledgements: Iterable[Window], recovered: str | None = None) -> None:
+        """End those of which no check fails any more, for any replica; `recovered` is one that does not, of which the
+        board may not know yet."""
+        over = []
+        for window in acknowledgements:
+            covered = [it for it in self._board.checks() if any(cover.id == window.id for cover in it.covers)]
+            failing = (it for it in covered if it.status is not Status.HEALTHY and it.name != recovered)
+            if covered and not any(failing) and not any(self.fails_elsewhere(it.name) for it in covered):
+                over.append(window)
+        for window in over:
+            self._put(window.id, None, AuditEntry("healthd", "window.end", window.id, {"because": "recovered"}))
 
     async def run(self) -> None:
         """Exchange windows with the journal until cancelled."""
         while True:
             try:
+                self._end_what_is_over()
                 await self._save()
                 await self._load()
             except JournalError:  # which the journal itself logs

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -75,6 +75,9 @@ class Notifications:
         self._hearsay, self._read_windows = Hearsay(), read_windows
         self.look_again: Callable[[Sequence[str]], None] = lambda _: None
         """Called with the checks of which another replica has just found something else."""
+        self.recovered: Callable[[Collection[str]], None] = lambda _: None
+        """Called with the checks that no replica sees failing any more."""
+        self._failing: frozenset[str] = frozenset()
         metrics.watch_replicas(lambda: self._replicas.count)
         self._ready, self._changed = asyncio.Event(), asyncio.Event()
         self._early: list[Notice] = []
@@ -194,6 +197,10 @@ class Notifications:
             self.look_again(names)
         known = {key_of(state, self._source): held_by_windows(state) for state in states}
         current = self._replicas.merge(own, known)
+        before = self._failing
+        self._failing = frozenset(it.notice.name for it in current.values() if it.notice.firing)
+        if over := before - self._failing:
+            self.recovered(over)
         keys = {*known, *subjects_of(own, self._replicas.others)}
         for queue in self._queues.values():
             queue.subjects.forget_all_but(keys)

@@ -83,6 +83,12 @@ class Replicas:
         """Hosts of the other living replicas, by address."""
         return {view.address: view.host for view in self.others if not view.former}
 
+    def see_failing(self, check: str) -> bool:
+        """True if another replica sees this check fail, on whichever host."""
+        subject = f"check:{check}"
+        keys = (key for view in self.others if not view.own for key in view.firing)
+        return any(key == subject or key.startswith(f"{subject}@") for key in keys)
+
     @property
     def may_repeat(self) -> bool:
         """True if another replica may tell what this one tells without asking."""

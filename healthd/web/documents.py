@@ -54,7 +54,8 @@ def check_document(state: CheckState, *, detailed: bool) -> dict[str, Any]:
 
 def _cover_document(cover: Cover) -> dict[str, Any]:
     by = {"by": cover.author} if cover.author else {}
-    return {"reason": cover.reason, "until": stamp(cover.until), **by, **({"id": cover.id} if cover.id else {})}
+    until = {} if cover.is_until_healthy else {"until": stamp(cover.until)}
+    return {"reason": cover.reason, **until, **by, **({"id": cover.id} if cover.id else {})}
 
 
 def health_document(

@@ -12,6 +12,7 @@ from pydantic import Field
 from healthd.config.model import Model, Reason
 from healthd.config.whole import Fault, Whole
 from healthd.config.window import (
+    LONGEST,
     Labelled,
     WindowKind,
     faults_of_subjects,
@@ -23,8 +24,6 @@ from healthd.labels import matches
 from healthd.nearest import not_under
 from healthd.units import Duration, Names, Time
 
-_LONGEST = timedelta(days=366)
-_ACKNOWLEDGED_FOR = timedelta(days=30)
 _WILD = frozenset("*?[")
 Labels = Mapping[str, Mapping[str, str]]
 
@@ -71,7 +70,7 @@ class NewWindow(Whole, Model):
     start: Annotated[Time | None, Field(alias="from")] = None
     """Start of the window; now by default."""
     end: Annotated[Time | None, Field(alias="to")] = None
-    """End of the window. An acknowledgement needs none."""
+    """End of the window. An acknowledgement needs none: it ends with the failure."""
     lasts: Annotated[Duration | None, Field(alias="for")] = None
     """Length of the window, instead of its end: `1h`."""
     reason: Reason
@@ -91,9 +90,9 @@ class NewWindow(Whole, Model):
         """Return start and end; an end of None is missing."""
         start, end = self.start or now, self.end
         if self.lasts is not None:
-            end = start + timedelta(seconds=min(self.lasts, 2 * _LONGEST.total_seconds()))
+            end = start + timedelta(seconds=min(self.lasts, 2 * LONGEST.total_seconds()))
         elif end is None and self.kind == "acknowledgement":
-            end = start + _ACKNOWLEDGED_FOR
+            end = start + LONGEST
         return start, end
 
     def _strangers(self, known: Surroundings) -> Iterator[Fault]:
@@ -108,13 +107,13 @@ class NewWindow(Whole, Model):
         if self.end is not None and self.lasts is not None:
             yield Fault("write to or for, not both", ("to", "for"))
             return
-        if start - now > _LONGEST:
+        if start - now > LONGEST:
             yield Fault("from must be within a year from now", ("from",))
-        if self.lasts is not None and self.lasts > _LONGEST.total_seconds():
-            yield Fault(f"for must not be longer than a year: write at most {_LONGEST.days}d", ("for",))
+        if self.lasts is not None and self.lasts > LONGEST.total_seconds():
+            yield Fault(f"for must not be longer than a year: write at most {LONGEST.days}d", ("for",))
         elif end is None:
             yield Fault("it needs an end: write for, such as 1h, or to", ("kind", "to", "for"))
-        elif end - start > _LONGEST:
+        elif end - start > LONGEST:
             yield Fault("to must be within a year after from", ("from", "to"))
         elif end <= max(now, start):
             yield Fault(ends_too_early(self.lasts), ("from", "to", "for"))

@@ -76,7 +76,7 @@ class WindowsApi:
         `windows:write`. Raises Problem."""
         window = self._window(caller, wanted, secrets.token_hex(4))
         self._refuse_without_failure(window)
-        await self._windows.add(window)
+        await self._windows.add(window, replaced=await self._acknowledged(window))
         return window
 
     async def move(self, caller: Caller, key: str, wanted: NewWindow) -> Window:
@@ -125,7 +125,7 @@ class WindowsApi:
         if window.kind != "acknowledgement":
             return
         board = self._board
-        covered = [it for it in board.checks() if window.takes(it.name, it.config.labels, board.groups_of(it.name))]
+        covered = [board.check(name) for name in self._covered(window)]
         if any(self.has_failure(it) for it in covered):
             return
         if len(covered) == 1:
@@ -135,6 +135,19 @@ class WindowsApi:
             told = f"all {len(covered)} checks that it covers are healthy"
         cure = "the next failure will be told; to hear nothing of that, add a silence"
         raise Problem(409, "Nothing to acknowledge", f"{told}: there is nothing to acknowledge; {cure}")
+
+    async def _acknowledged(self, window: Window) -> list[Window]:
+        """Return the acknowledgements of which a new one takes the place: those that cover nothing else."""
+        if window.kind != "acknowledgement" or (window.start and window.start > self._clock.now()):
+            return []
+        await self._windows.refresh()  # another replica may have been told of one just now
+        covered = self._covered(window)
+        known = [(it, self._covered(it)) for it in self._windows.all() if it.kind == "acknowledgement"]
+        return [it for it, checks in known if checks and checks <= covered]
+
+    def _covered(self, window: Window) -> set[str]:
+        board = self._board
+        return {it.name for it in board.checks() if window.takes(it.name, it.config.labels, board.groups_of(it.name))}
 
     def find(self, key: str | None) -> Window | None:
         """Return the window of an id that is in force or to come."""
@@ -196,7 +209,7 @@ class WindowsApi:
             **matchers,
             **labels,
             "from": stamp(window.start),
-            "to": stamp(window.end),
+            **({} if window.is_until_healthy else {"to": stamp(window.end)}),
             "reason": window.reason,
             "author": window.author,
             "stored": not self._windows.is_unsaved(window.id),

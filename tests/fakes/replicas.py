@@ -15,7 +15,7 @@ from healthd.journal.errors import JournalError
 from healthd.journal.journal import AuditEntry
 from healthd.journal.leases import is_valid
 from healthd.metrics import Metrics
-from healthd.model import Probe, Result
+from healthd.model import Probe, Result, Transition
 from healthd.monitoring.windows import Windows
 from healthd.notifiers import NOTIFIERS
 from healthd.notifiers.notice import Notice
@@ -194,9 +194,11 @@ class Replica:
             redact=self.stage.redact,
             metrics=self.metrics,
             memory=memory,
-            replicas=Replicas(host, memory, clock, self.seat),
+            replicas=(replicas := Replicas(host, memory, clock, self.seat)),
             read_windows=self.windows.read,
         )
+        self.notifications.recovered = self.windows.recovered
+        self.windows.fails_elsewhere = replicas.see_failing
         self._tasks = [asyncio.create_task(it) for it in (self.notifications.run(), self.windows.run())]
 
     def put(self, name: str, result: Result) -> None:
@@ -207,6 +209,8 @@ class Replica:
             before, status=result.status, since=since, probe=Probe(now, 0.01, result), good_until=clock.steady() + 7200
         )
         board.put(state)
+        if before.status is not result.status:
+            self.windows.changed(Transition(name, before.status, result.status, now, None))
         self.notifications.changed()
 
     async def kill(self) -> None:

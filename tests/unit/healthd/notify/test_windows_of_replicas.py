@@ -165,6 +165,56 @@ async def test_a_replica_that_starts_reads_them_before_it_tells(receiver: Receiv
         assert receiver.words == []
 
 
+async def test_an_acknowledgement_ends_with_the_alert(receiver: Receiver) -> None:
+    """Not by the recovery that one replica sees while another still sees the failure; nobody is reminded meanwhile."""
+    async with running(settings({**CHAT, "repeat_interval": "1m"})) as (one, two):
+        put([one, two], DOWN)
+        await asyncio.sleep(5)
+        await add(one, "acknowledgement")
+        await asyncio.sleep(30)
+        two.put("db", UP)
+        await asyncio.sleep(200)
+        assert receiver.words == ["db unhealthy"]
+        assert [it.id for it in two.windows.all()] == ["w"]
+        one.put("db", UP)
+        await asyncio.sleep(30)
+        assert (one.windows.all(), two.windows.all()) == ([], [])
+        assert receiver.words == ["db unhealthy", "db healthy"]
+
+
+async def test_what_fails_again_a_moment_after_the_end_is_not_acknowledged(receiver: Receiver) -> None:
+    """However little later both saw the recovery: its end was told."""
+    async with running(settings({**CHAT, "repeat_interval": "1m"})) as (one, two):
+        put([one, two], DOWN)
+        await asyncio.sleep(5)
+        await add(one, "acknowledgement")
+        await asyncio.sleep(30)
+        put([one, two], UP)
+        while receiver.words != ["db unhealthy", "db healthy"]:
+            await asyncio.sleep(0.1)
+        put([one, two], DOWN)
+        await asyncio.sleep(10)
+        assert (one.windows.all(), two.windows.all()) == ([], [])
+        await asyncio.sleep(60)
+    assert receiver.words == ["db unhealthy", "db healthy", "db unhealthy", "db unhealthy"]
+
+
+async def test_an_acknowledgement_ends_with_a_failure_that_was_over_before_the_start(receiver: Receiver) -> None:
+    """No transition tells of that."""
+    async with running() as replicas:
+        one, two = replicas
+        put(replicas, DOWN)
+        await asyncio.sleep(5)
+        await add(one, "acknowledgement")
+        await two.kill()
+        await one.kill()
+        await asyncio.sleep(60)
+        replicas[:] = [Replica(one.seat.journal, host, settings()) for host in "ab"]
+        put(replicas, UP)
+        await asyncio.sleep(40)
+        assert [it.windows.all() for it in replicas] == [[], []]
+
+
 @pytest.mark.parametrize("trouble", ["down", "hung"])
 async def test_a_journal_that_is_away_holds_up_nothing_for_long(receiver: Receiver, trouble: str) -> None:
     """Told within what docs/notifications.md says; a window that is known holds all the same."""

@@ -4,19 +4,23 @@ import asyncio
 import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from healthd.cli import main
+from healthd.journal.past import Past
 from healthd.model import Status
 from healthd.notify.check_notices import check_notice
 from healthd.notify.told import Memory, Told
 from healthd.units import stamp
+from healthd.web.auth import hash_token
 from tests.fakes.monitoring import DOWN, UP
 from tests.unit.healthd.web.conftest import Client, Open, bearer
 from tests.unit.healthd.web.test_api_docs import fits
+from tests.unit.healthd.web.test_history_api import opened
 
 SILENCE = {"kind": "silence", "checks": ["db"], "for": "1h", "reason": "restoring"}
 
@@ -168,7 +172,15 @@ async def test_an_acknowledgement_ends_with_the_failure(open_site: Open) -> None
     site.put("db", DOWN)
     site.put("mail", DOWN)
     status, made = await post(client, {"kind": "acknowledgement", "checks": ["db", "mail"], "reason": "on it"})
-    assert (status, made["to"][:10]) == (201, f"{site.clock.now() + timedelta(days=30):%Y-%m-%d}")
+    assert (status, "to" in made) == (201, False)
+    site.clock.seconds += 60 * 86400  # which is no reason to end it
+    assert made["id"] in [it.id for it in site.windows.all()]
+    health = await (await client.get("/health", headers=bearer("reader"))).json()
+    assert health["checks"]["db"]["acknowledged"] == {"reason": "on it", "by": "ada", "id": made["id"]}
+    assert (
+        "Acknowledged by ada until it is healthy: on it"
+        in await (await client.get("/checks/db", headers=bearer("reader"))).text()
+    )
     for name in ("db", "mail"):
         assert site.board.check(name).covered("acknowledgement") is not None
         told = len(site.transitions)
@@ -178,6 +190,30 @@ async def test_an_acknowledgement_ends_with_the_failure(open_site: Open) -> None
             site.windows.changed(transition)
     assert site.windows.all() == []
     assert site.board.check("db").covers == ()
+
+
+async def test_a_second_acknowledgement_takes_the_place_of_the_first(open_site: Open, tmp_path: Path) -> None:
+    """Of the same checks, or of more; the audit has both, and who ended the first. What covers more stays."""
+    people = [{"name": it, "hash": hash_token(f"{it}-token"), "role": "operator"} for it in ("ada", "max")]
+    site, client = await opened(open_site, tmp_path, auth={"tokens": people})
+    for name in ("db", "mail"):
+        site.put(name, DOWN)
+    wanted = {"kind": "acknowledgement", "checks": ["db"], "reason": "on it"}
+    _, silence = await post(client, SILENCE)
+    _, first = await post(client, wanted)
+    _, second = await post(client, {**wanted, "reason": "still", "for": "2h"}, "max")
+    assert [it.id for it in site.windows.all() if it.kind == "acknowledgement"] == [second["id"]]
+    assert second["to"] == stamp(site.clock.now() + timedelta(hours=2))
+    _, both = await post(client, {**wanted, "checks": "*", "reason": "all of it"})
+    _, again = await post(client, wanted)
+    assert {it.id for it in site.windows.all()} == {silence["id"], both["id"], again["id"]}
+    rows = [(row.caller, row.action, row.subject) for row in await Past(site.database).audit(action="window.")]
+    assert rows[::-1][1:5] == [
+        ("ada", "window.add", first["id"]),
+        ("max", "window.end", first["id"]),
+        ("max", "window.add", second["id"]),
+        ("ada", "window.end", second["id"]),
+    ]
 
 
 async def test_an_acknowledgement_of_what_is_healthy_is_refused(open_site: Open) -> None:
