@@ -37,9 +37,18 @@ class FollowedGate:
         """True once the version has traffic that must stay with it."""
         return self._no_rollback and self._report.exposed_at is not None
 
-    async def verdict(self, gate: GateDocument) -> str:
-        """Wait for the verdict of a gate, and return it in a sentence. Raises GateFailed, GateInconclusive,
-        LeftInPlace, OrderedBack or CouldNotAsk."""
+    async def verdict(self, gate: GateDocument, what: str = "") -> None:
+        """Wait for the verdict of a gate, and tell it as `what` was waited for; then wait for the rollback that it
+        calls for. Raises GateFailed, GateInconclusive, LeftInPlace, OrderedBack or CouldNotAsk."""
+        try:
+            await self._steps.look(what or f"gate {gate.policy}", lambda: self._judged(gate))
+        except (GateFailed, GateInconclusive):
+            if (end := await self._end_of_rollback()) is not None:
+                raise end from None
+            raise
+
+    async def _judged(self, gate: GateDocument) -> str:
+        """Return the verdict in a sentence, of a version that may stay."""
         self.gate = gate = await asked(self._followed(gate.id))
         self._report.gates.append(gate)
         sentence = gate.told or "cancelled"
@@ -48,13 +57,19 @@ class FollowedGate:
         if gate.decision is None and (gate.ramp is not None or self._report.exposed_at is not None):
             ordered = f", and ordered {gate.ramp.width} of the traffic" if gate.ramp is not None else ""
             raise LeftInPlace(f"gate {gate.id} was cancelled{ordered}: the traffic stays where it is. {sentence}")
+        raise (GateFailed if code_of(gate) == FAILED else GateInconclusive)(f"{gate.verdict}: {sentence}")
+
+    async def _end_of_rollback(self) -> DeployAborted | None:
+        """Wait for the rollback after a verdict. Return the end that it gives the deploy, None where the verdict's own
+        stands."""
+        assert self.gate is not None
+        gate = self.gate
         try:
             gate = await self._rolled_back(gate)
         except asyncio.CancelledError:  # the verdict stands
             self._steps.say("interrupted: healthd's rollback is not waited for any longer", "✗")
-        if self.stays_in_place and (end := end_of(gate)) is not None:
-            raise self._ends_with(end)
-        raise (GateFailed if code_of(gate) == FAILED else GateInconclusive)(f"{gate.verdict}: {sentence}")
+        end = end_of(gate) if self.stays_in_place else None
+        return None if end is None else self._ends_with(end)
 
     def _ends_with(self, end: DeployAborted) -> DeployAborted:
         """Return the end that a rollback gives the deploy, noted in the report."""
@@ -78,7 +93,7 @@ class FollowedGate:
         away: nothing is decided then, as where nobody answers, and the version would keep its traffic for ever."""
         loop, longest = asyncio.get_running_loop(), self._config.healthd.retry_for
         away_from: float | None = None
-        with showing(quiet=self._steps.quiet) as show:
+        with showing(quiet=self._steps.quiet, until_verdict=True) as show:
             async with aclosing(self._client.follow(gate_id)) as changes:
                 async for gate in changes:
                     self._report.ramp = gate.ramp
@@ -105,6 +120,6 @@ class FollowedGate:
                     await asyncio.sleep(0.5)
                     gate = await asked(self._client.gate(gate.id))
         if gate.rollback is not None:
-            self._steps.say(f"healthd: {gate.rollback.told}")
+            self._steps.say(f"healthd: {gate.rollback_told}")
             self._report.gates[-1] = gate
         return gate

@@ -43,11 +43,11 @@ async def carried_out(work: Callable[[], Awaitable[None]], gate_session: GateSes
                     return code
                 if not working.cancelled() and isinstance(working.exception(), LeftInPlace):
                     await steps.leave()
-                    steps.say(f"nothing is undone: {gate_session.report.reason}", "✗")
+                    steps.say("nothing is undone: the traffic stays where it is", "✗")
                     return code
                 if not working.cancelled() and isinstance(working.exception(), OrderedBack):
                     await steps.leave()
-                    steps.say(f"rolled back by healthd: {gate_session.report.reason}", "✗")
+                    steps.say("healthd has rolled it back: nothing more is undone", "✗")
                     return code
                 abandoned = await gate_session.undoing.abandon()
                 left = await steps.unwind()

@@ -131,7 +131,7 @@ class GateSession:
         if gate is not None and not gate.is_answered:
             # One of a tool that was killed after its switch may wait for nobody else to tell it.
             running = gate if self._steps.dry_run else await asked(self._client.switched(gate.id))
-            await self._steps.look(f"gate {gate.policy} of {gate.caller}", lambda: self.followed.verdict(running))
+            await self.followed.verdict(running, f"gate {gate.policy} of {gate.caller}")
         else:
             if ramp is not None:
                 self._steps.say(f"{policy} judges it: a ramp begins at nothing, and it has the traffic already")
@@ -140,7 +140,7 @@ class GateSession:
     async def verdict(self) -> None:
         """Wait for the verdict of the gate that was started. Raises GateFailed, GateInconclusive or CouldNotAsk."""
         if (gate := self.followed.gate) is not None:
-            await self._steps.look(f"gate {gate.policy}", lambda: self.followed.verdict(gate))
+            await self.followed.verdict(gate)
 
     async def left_before(self, policies: Collection[str], candidate: Arm) -> None:
         """Raise LeftInPlace, with the words of its gate, for a version that an earlier run of this deploy left in place
@@ -150,6 +150,6 @@ class GateSession:
             return
         self.report.exposed()
         try:
-            await self._steps.look(f"gate {gate.policy}", lambda: self.followed.verdict(gate))
+            await self.followed.verdict(gate)
         except (GateFailed, GateInconclusive) as stopped:
             raise LeftInPlace(f"{str(stopped).rstrip('.')}; {gate.candidate.version} keeps the traffic") from stopped

@@ -53,14 +53,16 @@ _STILL_HERE = 60.0  # seconds between two lines in a log, so that the job does n
 def showing(*, quiet: bool, until_verdict: bool = False) -> Iterator[Show]:
     """Shows a gate again and again: a live view on a terminal; elsewhere a line on stderr when something changes.
 
-    `until_verdict`: the caller tells the verdict itself, so that no line does.
+    `until_verdict`: the caller tells the verdict itself, so that neither does.
     """
     console = Console(stderr=True, quiet=quiet)
     if quiet or not console.is_terminal:
         yield (lambda _gate: None) if quiet else _Lines(until_verdict=until_verdict).show
         return
     with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
-        yield lambda gate: live.update(picture(gate, datetime.now(UTC), console.width), refresh=True)
+        yield lambda gate: live.update(
+            picture(gate, datetime.now(UTC), console.width, until_verdict=until_verdict), refresh=True
+        )
 
 
 class _Lines:
@@ -117,8 +119,9 @@ def rollback_words(rollback: RollbackDocument) -> str:
     return label.upper() if rollback.state.wants_a_person else label
 
 
-def picture(gate: GateDocument, now: datetime, width: int) -> RenderableType:
-    """The whole gate: who is judged, how far it is, each criterion with its interval, and what that means."""
+def picture(gate: GateDocument, now: datetime, width: int, *, until_verdict: bool = False) -> RenderableType:
+    """The whole gate: who is judged, how far it is, each criterion with its interval, and what that means; with
+    `until_verdict` not the verdict's reason and its rollback, which the caller tells."""
     parts: list[RenderableType] = [_title(gate), _progress(gate, now)]
     if gate.waits_for is not None:
         parts.append(_indented(gate.waits_for, "bold yellow"))
@@ -130,12 +133,13 @@ def picture(gate: GateDocument, now: datetime, width: int) -> RenderableType:
         parts += [Text(), criteria_table(gate.standing, wide=width >= WIDE), evidence_line(gate.standing), Text()]
         parts += [_indented(criterion.sentence, "dim") for criterion in gate.standing.criteria]
     parts += [_indented(note, "yellow") for note in gate.notes if note != gate.told]
+    if until_verdict and gate.is_answered:
+        return Group(*parts)
     if gate.told:
         parts.append(Text(gate.told, style=VERDICTS[gate.verdict][1]))
     if gate.rollback is not None:
         parts.append(Text(f"rollback ({gate.rollback.trigger}): {gate.rollback.state}"))
-        told = rollback_wording.sentence(gate.rollback, gate.told or "")
-        parts.append(_indented(told, "bold red" if gate.rollback.state.wants_a_person else ""))
+        parts.append(_indented(gate.rollback_told or "", "bold red" if gate.rollback.state.wants_a_person else ""))
         parts += _next_steps(gate, gate.rollback)
     if _waits(gate):
         parts.append(Text(_decides(gate), style="bold"))

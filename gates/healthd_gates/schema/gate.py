@@ -174,6 +174,11 @@ class GateDocument(Shown):
         return self.standing.sentence if self.standing is not None else None
 
     @property
+    def rollback_told(self) -> str | None:
+        """The state of its rollback for people who know what is `told`, None without one."""
+        return None if self.rollback is None else rollback_wording.sentence(self.rollback, self.told or "")
+
+    @property
     def is_answered(self) -> bool:
         return self.verdict != "running"
 
