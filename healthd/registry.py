@@ -109,6 +109,8 @@ class Registry(Generic[PluginT]):
             words = ("kind", "type")  # `type` is what other tools call it
             meant = next((key for key in raw if str(key).lower() in words), None) if isinstance(raw, Mapping) else None
             hint = f"; write kind, not {meant}" if meant not in (None, "kind") else ""
+            if kind := self._alone(raw):
+                raise ValueError(f"{article} needs a kind; write `kind: {kind}`, with a space behind the colon")
             raise ValueError(f"{article} needs a kind, one of: {kinds}{hint}")
         kind = raw["kind"]
         try:
@@ -119,6 +121,12 @@ class Registry(Generic[PluginT]):
             raise ValueError(f"no kind of {self.what} is called {kind!r}; there are: {kinds}{hint}") from None
         except ImportError as error:
             raise ValueError(why_not_loaded(kind, error)) from None
+
+    def _alone(self, raw: Any) -> str | None:
+        """Return the kind that is written without its key, as `memory`, or as `kind:memory`, which is one word."""
+        words = [raw] if isinstance(raw, str) else raw if isinstance(raw, Mapping) else ()
+        found = (str(word).removeprefix("kind:").strip() for word in words if raw is word or "kind:" in str(word))
+        return next((word for word in found if word in self.kinds()), None)
 
     def lacks_driver(self, kind: str) -> bool:
         """Return True if only the config model of a kind was loaded so far: `find` will import a driver."""

@@ -113,6 +113,15 @@ HttpAddress = Annotated[
     ShownMasked(),
 ]
 """Address whose user, keys and secret parts of the path are shown as `***`."""
+WebLink = Annotated[
+    str,
+    Field(
+        pattern=shape(
+            r"^[hH][tT][tT][pP][sS]?://[^\s/?#]+\S*$", "a whole address, such as https://wiki.example.com/page"
+        )
+    ),
+]
+"""Address of a page for people."""
 Size = Annotated[
     int,
     BeforeValidator(parse_size),

@@ -37,9 +37,20 @@ def _is_server(text: str) -> str:
     return text
 
 
+def _name_alone(text: str) -> str:
+    """Return a name, or an address. Raises ValueError for what is more than that; the names of RFC 2317 have a `/`."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        is_more = "://" in text or ":" in text or ("/" in text and not text.lower().rstrip(".").endswith(".arpa"))
+        if is_more or any(character.isspace() or character == "@" for character in text):
+            raise ValueError("write the name alone, without a scheme, a port or a path, such as example.com") from None
+    return text
+
+
 class DNSConfig(CheckConfig):
     kind: Literal["dns"] = "dns"
-    name: str
+    name: Annotated[str, AfterValidator(_name_alone)]
     """Name to look up, or the address where `record` is PTR."""
     record: Record = "A"
     """Type of record."""

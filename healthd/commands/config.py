@@ -23,6 +23,7 @@ from healthd.commands.printing import Printing
 from healthd.config.file import problem_at
 from healthd.config.places import KeyPath, Problem
 from healthd.config.secret_notes import notes_on_secrets
+from healthd.config.variables import MOUNTED
 from healthd.nearest import did_you_mean
 from healthd.notifiers.contract import MisconfiguredNotifier
 from healthd.runtime.redaction import Redactor
@@ -200,13 +201,11 @@ def _absent(settings: Config, file: Path) -> Iterator[Problem]:
 
 def _cure(missing: Collection[str]) -> str:
     variables = [name for name in missing if not name.startswith("file ")]
-    return (
-        f"set it, or give a default as ${{{variables[0]}:-…}}" if variables else "mount it, or let the daemon read it"
-    )
+    return f"set it, or give a default as ${{{variables[0]}:-…}}" if variables else MOUNTED
 
 
 def _not_there(settings: Config, file: Path, key: KeyPath, path: Path, ends: str) -> Problem:
-    return problem_at(file, type(settings), os.environ, key, f"{path} is not there; {ends}")
+    return problem_at(file, type(settings), os.environ, key, f"{path} is not there; {ends}: {MOUNTED}")
 
 
 def _paths(model: BaseModel, above: KeyPath = ()) -> Iterator[tuple[KeyPath, Path]]:

@@ -9,21 +9,21 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from healthd.config.indentation import indented_too_little
-from healthd.config.options import options_at
+from healthd.config.hints import meant, meant_list, meant_mapping, meant_text, meant_value, misplaced
 from healthd.config.places import KeyPath, Problem, has, place_of, value_at
-from healthd.config.synonyms import meant_by
-from healthd.nearest import did_you_mean, nearest
+from healthd.nearest import did_you_mean
 from healthd.wording import shape_in_words
 
 _LIKE_NUMBERS = ("int_parsing", "int_from_float", "float_parsing", "int_type", "float_type")
 _MAPPING = "must be a mapping of keys to values, such as `key: value`, one a line"
+_NO_KIND = " needs a kind"
+_LIST = "must be a list, such as [a, b]"
 _EXPECTED = {
     "dict_type": _MAPPING,
     "model_type": _MAPPING,
-    "list_type": "must be a list, such as [a, b]",
-    "tuple_type": "must be a list, such as [a, b]",
-    "frozen_set_type": "must be a list, such as [a, b]",
+    "list_type": _LIST,
+    "tuple_type": _LIST,
+    "frozen_set_type": _LIST,
     "string_type": "must be text, in quotes if it looks like a number, a date, or true or false",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
@@ -41,7 +41,7 @@ _NO_LIST = ("tuple_type", "list_type")
 def explained(error: ValidationError, tree: Any, file: str, model: type[BaseModel]) -> Iterator[Problem]:
     """Yield every problem of a file, `tree`, that was read as a `model`."""
     details = error.errors(include_input=False, include_url=False)
-    places = [tuple(_written(tree, detail["loc"])) for detail in details]
+    places = [tuple(_written(tree, detail["loc"], detail["type"] == "missing")) for detail in details]
     for detail, where in zip(details, places, strict=True):
         location = detail["loc"]
         if detail["type"] in _NO_LIST and places.count(where) > 1:  # one value or a list of them: it is a wrong value
@@ -54,9 +54,13 @@ def explained(error: ValidationError, tree: Any, file: str, model: type[BaseMode
             if detail["type"] == "literal_error":
                 message += meant_value(tree, where, detail["ctx"]["expected"])
             if message == _MAPPING:
-                message += _named_in_a_list(tree, where)
-            if ", one of: " in message and (misplaced := _misplaced(model, tree, where)):
-                message = message.partition(", one of: ")[0] + misplaced
+                message += meant_mapping(model, tree, where)
+            elif message == _LIST:
+                message += meant_list(tree, where)
+            elif detail["type"] in ("string_type", "value_error", "string_pattern_mismatch"):
+                message += meant_text(tree, where, is_text_due=detail["type"] == "string_type")
+            if _NO_KIND in message and (elsewhere := misplaced(model, tree, where)):
+                message = message.partition(_NO_KIND)[0] + _NO_KIND + elsewhere
             elif detail["type"] != "extra_forbidden" and _is_left_empty(tree, where):
                 message = "has no value: write one, or leave the key out"
             key = ".".join(str(step) for step in where if step != "[key]")
@@ -70,16 +74,17 @@ def without_follow_ups(problems: Sequence[Problem]) -> list[Problem]:
     return [each for each in problems if not any(f"which is not under {name}" in each.message for name in meant)]
 
 
-def _written(node: Any, location: KeyPath) -> Iterator[str | int]:
+def _written(node: Any, location: KeyPath, is_missing: bool) -> Iterator[str | int]:
     """Yield the part of a validator's location with keys that a person wrote, and one more key for a missing one. What
     the validator adds itself is left out: an entry's kind, where that selects the model, and anything below a single
     value, such as the alternatives of what it may be."""
-    for step in location:
+    for number, step in enumerate(location, 1):
         if not isinstance(node, CommentedMap | CommentedSeq):
             if node is None:  # nothing was written where a mapping is due
                 yield step
             return
-        if isinstance(node, CommentedMap) and step not in node and step == node.get("kind"):
+        is_last = is_missing and number == len(location)  # an option that is called as the kind is
+        if isinstance(node, CommentedMap) and step not in node and step == node.get("kind") and not is_last:
             continue
         yield step
         if not has(node, step):
@@ -87,49 +92,11 @@ def _written(node: Any, location: KeyPath) -> Iterator[str | int]:
         node = node[step]
 
 
-def meant(model: type[BaseModel], tree: Any, where: KeyPath) -> str:
-    """Return a suggestion for an option that does not exist: `; did you mean interval?`."""
-    known = options_at(model, tree, where[:-1])
-    alike = meant_by(str(where[-1]), known) or nearest(str(where[-1]), known)
-    if alike is not None:
-        return f"; did you mean {alike}?"
-    if elsewhere := indented_too_little(model, tree, where):
-        return elsewhere
-    return f"; there are: {', '.join(sorted(known))}" if 0 < len(known) <= _MOST_NAMES else ""
-
-
-def meant_value(tree: Any, where: KeyPath, expected: str) -> str:
-    """Return a suggestion for a value that is none of a few words: `; did you mean operator?`. The value itself, which
-    may be a secret at the wrong key, is not shown."""
-    node = value_at(tree, where)
-    alike = nearest(node, re.findall(r"'([^']+)'", expected)) if isinstance(node, str) else None
-    return f"; did you mean {alike}?" if alike is not None else ""
-
-
-def _named_in_a_list(tree: Any, where: KeyPath) -> str:
-    """Return a suggestion for a list of entries with a name each, where the names are the keys."""
-    items = value_at(tree, where)
-    first = items[0] if isinstance(items, CommentedSeq) and items else None
-    name = first.get("name") if isinstance(first, CommentedMap) else None
-    return f"; instead of `- name: {name}` write `{name}:`, with its options indented below" if name else ""
-
-
-def _misplaced(model: type[BaseModel], tree: Any, where: KeyPath) -> str:
-    """Return a suggestion where an entry with options of its own is due, and a single value or nothing is written."""
-    written = value_at(tree, where)
-    if isinstance(written, CommentedMap):
-        return ""
-    return indented_too_little(model, tree, where) or ("; nothing is indented below it" if written is None else "")
-
-
 def _is_left_empty(tree: Any, where: KeyPath) -> bool:
     if not where:  # what is wrong concerns the file as a whole
         return False
     around = value_at(tree, where[:-1])
     return isinstance(around, CommentedMap) and where[-1] in around and around[where[-1]] is None
-
-
-_MOST_NAMES = 24
 
 
 def in_words(kind: str, message: str, context: Mapping[str, Any]) -> str:

@@ -12,10 +12,11 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class UnreadableError(Exception):
-    """The file cannot be read; the message says why. `line` is that of a byte that is no text."""
+    """The file cannot be read; the message says why. `line` is that of a byte that is no text; `is_away` is True for a
+    file that is not there, or that this user may not read."""
 
-    def __init__(self, message: str, line: int | None = None) -> None:
-        self.line = line
+    def __init__(self, message: str, line: int | None = None, *, is_away: bool = False) -> None:
+        self.line, self.is_away = line, is_away
         super().__init__(message)
 
 
@@ -31,7 +32,7 @@ def read_text(path: Path, largest: int) -> str:
                 raise UnreadableError("it is not a regular file")
             content = file.read(largest + 1)
     except OSError as error:
-        raise UnreadableError(error.strerror or type(error).__name__) from None
+        raise UnreadableError(error.strerror or type(error).__name__, is_away=True) from None
     if len(content) > largest:
         raise UnreadableError(f"it has more than {largest:,} bytes")
     return _decoded(content)

@@ -36,7 +36,9 @@ def read_tree(text: str, file: str) -> CommentedMap:
         message = "holds no configuration; write {} into it to have nothing but the defaults"
         raise ConfigError([Problem(file, None, "", message)])
     if not isinstance(tree, CommentedMap):
-        raise ConfigError([Problem(file, 1, "", "the file must be a mapping of keys to values")])
+        written = "a list" if isinstance(tree, list) else "a single value"
+        message = f"the file must be a mapping of keys to values, such as `checks:`, and is {written}"
+        raise ConfigError([Problem(file, 1, "", message)])
     return tree
 
 

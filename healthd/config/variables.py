@@ -23,6 +23,8 @@ _SHELL = re.compile(r"(?<!\$)\$(?P<name>[A-Z][A-Z0-9_]*)")
 _ADDRESSES = ("endpoint", "host", "hosts", "uri", "url")
 _LARGEST = 1024**2  # bytes of a file that a value is in
 _NOT_SET = "not set: "
+MOUNTED = "mount it, or let the daemon read it"
+"""What to do about a file that is missing."""
 _MAY_LACK = ("checks", "notifiers", "actions")
 TEMPLATED = ("checks", "services", "policies")
 """Sections whose entries have a name to fill in, and may have a template and values."""
@@ -126,7 +128,10 @@ class Filler:
             try:
                 value = read_text(Path(file), _LARGEST).removeprefix("\ufeff").strip()  # some editors leave the mark
             except UnreadableError as error:
-                raise _UnsetError(f"{_NOT_SET}file {file}: it cannot be read: {error}") from None
+                if ":-" in file:
+                    raise _TypoError(f"a file has no default: write ${{file:{file.partition(':-')[0]}}}") from None
+                cure = f"; {MOUNTED}" if error.is_away else ""
+                raise _UnsetError(f"{_NOT_SET}file {file}: it cannot be read: {error}{cure}") from None
         else:
             value = self._environ.get(match["name"], "")
         if value:
@@ -135,7 +140,7 @@ class Filler:
         if match["default"] is not None:
             return match["default"]
         if file:
-            raise _UnsetError(f"{_NOT_SET}file {file}: it is empty")
+            raise _UnsetError(f"{_NOT_SET}file {file}: it is empty: write the value into it")
         raise _UnsetError(f"{_NOT_SET}{match['name']}: set it, or give a default as ${{{match['name']}:-…}}")
 
     def _of_entry(self, match: re.Match[str]) -> str:

@@ -7,6 +7,7 @@ import re
 
 _OPENED = re.compile(r"""^(?:[^'"#]*?: |\s*- |\s*)(?:(")(?:[^"\\]|\\.)*|(')(?:[^']|'')*)$""")
 _AFTER_QUOTE = re.compile(r"^\s*(?:[,}\]]|#|$)")
+_NAME = re.compile(r"[\w.]+")
 _NO_COLON = re.compile(r"^\s*[\w-]+(?: [^:]*)?$")
 _ODD_SPACE = re.compile(r"^[ \t]*[\u00a0\u2000-\u200a\u202f\u205f\u3000]")
 
@@ -20,18 +21,24 @@ def odd_indentation(text: str) -> tuple[str, int] | None:
     return None
 
 
-def cause(text: str, line: int, problem: str, column: int) -> tuple[str, int]:
+def cause(text: str, line: int, problem: str, column: int) -> tuple[str, int] | None:
     """Return what went wrong above a line with which the YAML library has a problem, and where: a quote that was not
-    closed, a key without a colon; or in the line, before the column: a value that has ended. Else return that problem
-    and line."""
+    closed, a key without a colon; or in the line, before the column: a value that has ended, a variable without
+    quotes. None where that cannot be told."""
     lines = text.split("\n")
+    if "but got '{'" in problem and lines[line - 1][column - 1 : column + 1] == "${":
+        name = _NAME.match(lines[line - 1], column + 1)
+        return (
+            f'"${{{name[0] if name else "NAME"}}}" must stand in quotes within {{ }} and [ ], whose signs its own are',
+            line,
+        )
     if (opened := _unclosed(lines)) is not None and opened <= line:
         return "a quoted text begins here, and is not closed in this line", opened
     if line >= 2 and problem.startswith("mapping values") and _is_bare(lines[line - 2], lines[line - 1]):
         return "a key without a colon: write `key: value`", line - 1
     if problem.startswith("expected <block end>, but found '<scalar>'") and lines[line - 1][:column].strip():
         return "a value has ended, and text follows it: take that out, or quote all of it", line
-    return problem, line
+    return None
 
 
 def _unclosed(lines: list[str]) -> int | None:

@@ -23,6 +23,12 @@ _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 # Messages of the YAML library, and how the author of the file can fix the error.
 _TWICE = "found duplicate key "
+_NO_TAG = "a text that begins with ! must be quoted"
+_BLOCK = "a text that begins with | or > must be quoted; for a text of several lines nothing follows that sign"
+_ESCAPE = "a \\ in double quotes begins an escape: write \\\\, or use single quotes"
+_DIRECTIVE = "a line that begins with % says something to YAML alone: leave it out, or quote the text"
+_UNFORESEEN = "is not YAML here: quote a text with signs in it"
+_MERGED = "<< takes the alias of a mapping, such as <<: *name, or a list of those"
 _PLAINLY = {
     "found character '\\t'": "a tab cannot be used here: indent with spaces",
     "mapping values are not allowed here": "this key does not line up with its neighbours, or a text with `: ` in it "
@@ -47,7 +53,34 @@ _PLAINLY = {
     "found character '@'": "a text that begins with @ must be quoted",
     "found character '`'": "a text that begins with ` must be quoted",
     "found character '%'": "a text that begins with % must be quoted",
-    "found unknown escape character": "a \\ in double quotes begins an escape: write \\\\, or use single quotes",
+    "found incompatible YAML document": "only YAML 1.1 and 1.2 can be read: leave the line that begins with % out",
+    "found duplicate YAML directive": "a line that begins with % is there twice: leave it out",
+    "found undefined tag handle": _NO_TAG,
+    "could not determine a constructor": _NO_TAG,
+    "expected non-empty name appended to the tag": _NO_TAG,
+    "expected URI": _NO_TAG,
+    "expected '!'": _NO_TAG,
+    "expected ' '": _NO_TAG,
+    "expected '>'": _NO_TAG,
+    "expected alphabetic": "a text that begins with & or * must be quoted",
+    "expected chomping": _BLOCK,
+    "expected indentation indicator": _BLOCK,
+    "expected a comment or a line break": _BLOCK,
+    "expected escape sequence": _ESCAPE,
+    "found non-comment content": "a text follows the end of the document, `...`: take that line out",
+    "found unexpected document separator": "a quoted text is not closed before this `---` or `...`",
+    "found unexpected ':'": "a text with : in it must be quoted within { } and [ ]",
+    "expected a digit": _DIRECTIVE,
+    "expected '<document start>'": _DIRECTIVE,
+    "mapping keys are not allowed": "a text that begins with ? must be quoted",
+    "expected a mapping": _MERGED,
+    "found duplicate merge key": "<< is there twice: write one, with a list of aliases",
+    "found unhashable key": "a key must be a text, not a list or a mapping: quote it",
+    "found unconstructable recursive node": "a value names itself by its alias: write it out",
+    "found unknown escape character": _ESCAPE,
+    "found character": "a text that begins with this character must be quoted",
+    "expected the node content": "a value is missing before here",
+    "duplicate tag handle": _DIRECTIVE,
 }
 
 
@@ -88,18 +121,21 @@ def read_yaml(text: str) -> Any:
     except (MaxDepthExceededError, TooDeepError) as error:
         raise YAMLTextError(too_deep(), error.problem_mark.line + 1) from None
     except MarkedYAMLError as error:
-        problem = (error.problem or "is not valid YAML").split("\n")[0].partition(" with value")[0]
-        if problem.startswith(_TWICE):
-            problem = f"the key {problem.removeprefix(_TWICE)} is there twice: keep one, or rename the other"
+        problem = (error.problem or "").split("\n")[0].partition(" with value")[0]
         line = error.problem_mark.line + 1 if error.problem_mark else None
-        if line is not None:
-            problem, line = cause(text, line, problem, error.problem_mark.column)
-        problem = next((said for start, said in _PLAINLY.items() if problem.startswith(start)), problem)
-        raise YAMLTextError(problem, line) from None
+        if problem.startswith(_TWICE):
+            said = f"the key {problem.removeprefix(_TWICE)} is there twice: keep one, or rename the other"
+            raise YAMLTextError(said, line) from None
+        if line is not None and (slip := cause(text, line, problem, error.problem_mark.column)) is not None:
+            raise YAMLTextError(*slip) from None
+        said = next((said for start, said in _PLAINLY.items() if problem.startswith(start)), _UNFORESEEN)
+        raise YAMLTextError(said, line) from None
     except ReaderError as error:
         raise YAMLTextError(*_odd_character(text, error)) from None
     except RecursionError:
         raise YAMLTextError(too_deep()) from None
+    except ValueError:  # such as a character beyond the last one
+        raise YAMLTextError("an escape in double quotes names no character: use single quotes") from None
     except Exception as error:
         raise YAMLTextError(f"is not valid YAML ({type(error).__name__})") from None
 

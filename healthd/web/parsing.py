@@ -11,7 +11,8 @@ from aiohttp import web
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from healthd.config.explain import in_words, meant, meant_value
+from healthd.config.explain import in_words
+from healthd.config.hints import meant, meant_value
 from healthd.config.model import Model
 from healthd.web.problems import Problem
 from healthd.wording import json_fault

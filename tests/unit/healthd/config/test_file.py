@@ -49,7 +49,7 @@ def test_files(tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("\n")
     assert read(f"version: ${{file:{tmp_path}/version}}").version == "1.2"
     assert refused(f"version: ${{file:{tmp_path}/empty}}") == [
-        f"test.yaml:1: version: not set: file {tmp_path}/empty: it is empty"
+        f"test.yaml:1: version: not set: file {tmp_path}/empty: it is empty: write the value into it"
     ]
 
 
