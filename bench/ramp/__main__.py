@@ -1,5 +1,5 @@
 """python -m bench.ramp [--quick] [--runs N] [--seed N] [--jobs N] [--rates N,…] [--bases N,…]
-    [--scheme TEXT]
+    [--scheme TEXT] [--past]
 
 Prints Markdown: bad requests beyond the base rate until all traffic is back or half an hour is over (mean/p95; bold
 where the p95 of our own ramp is above 1.5 times the budget; † never taken back), and seconds until a healthy release
@@ -19,7 +19,7 @@ from statistics import mean, median
 import numpy as np
 
 from bench.ramp.releases import HORIZON, LOOK, RELEASES, Release
-from bench.ramp.schemes import OWN, SCHEMES, Seen
+from bench.ramp.schemes import OWN, SCHEMES, Seen, past_of
 from healthd_gates.judge.ramp import usual_budget
 
 _SEED = 20261126
@@ -54,7 +54,7 @@ def main() -> None:
     schemes = tuple(name for name in SCHEMES if asked.scheme in name)
     cells = [(place, rate, base) for base, rate, place in product(bases, rates, range(len(RELEASES)))]
     with ProcessPoolExecutor(asked.jobs) as pool:
-        results = list(pool.map(partial(_measure, runs=runs, seed=asked.seed, schemes=schemes), cells))
+        results = list(pool.map(partial(_measure, runs=runs, seed=asked.seed, schemes=schemes, past=asked.past), cells))
     places = list(product(bases, rates))
     print_table(places, schemes, dict(zip(cells, results, strict=True)))
 
@@ -86,16 +86,19 @@ def _place(base: float, rate: float) -> str:
     return f"{100 * base:g} %, {rate:,g}, {usual_budget(rate):,g}"
 
 
-def _measure(cell: tuple[int, float, float], runs: int, seed: int, schemes: tuple[str, ...]) -> dict[str, list[Run]]:
+def _measure(
+    cell: tuple[int, float, float], runs: int, seed: int, schemes: tuple[str, ...], *, past: bool
+) -> dict[str, list[Run]]:
     place, rate, base = cell
+    release = Cell(RELEASES[place], rate, base)
     return {
-        name: [_roll_out(Cell(RELEASES[place], rate, base), name, [seed, number, place]) for number in range(runs)]
-        for name in schemes
+        name: [_roll_out(release, name, [seed, number, place], past=past) for number in range(runs)] for name in schemes
     }
 
 
-def _roll_out(cell: Cell, name: str, seed: list[int]) -> Run:
-    scheme, rng = SCHEMES[name](), np.random.default_rng([*seed, *name.encode()])
+def _roll_out(cell: Cell, name: str, seed: list[int], *, past: bool) -> Run:
+    rng = np.random.default_rng([*seed, *name.encode()])
+    scheme = SCHEMES[name](past_of(cell.traffic, cell.base, rng.spawn(1)[0]) if past else ())
     harm, full, at = 0.0, inf, 0.0
     while at < HORIZON:
         share, rate = scheme.weight, cell.release.rate(at, cell.base)
@@ -136,6 +139,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, help="processes; as many as there are cores unless given")
     parser.add_argument("--rates", type=_numbers, help="requests/s in all, with commas")
     parser.add_argument("--bases", type=_numbers, help="base rates, with commas")
+    parser.add_argument(
+        "--past", action="store_true", help="with three hours of the baseline, as Prometheus keeps them"
+    )
     parser.add_argument("--scheme", default="", help="schemes whose name has this text in it")
     return parser.parse_args()
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+import numpy as np
+
 from bench.ramp.releases import LOOK
 from healthd_gates.config.builtin_policies import SHIPPED
 from healthd_gates.config.policy import Policy
@@ -22,6 +24,7 @@ from healthd_gates.judge.rules import Rules
 LIMIT = 0.05
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _MINUTE = 60.0
+_PAST_LOOK, _PAST_LOOKS = 30.0, 360
 _ACTION = 5.0  # seconds that the product's action takes
 
 
@@ -92,13 +95,16 @@ class Flagger:
 
 
 class Gated:
-    """The product's judge: all the traffic at once under `post-switch`, or widened by evidence under `canary`."""
+    """The product's judge: all the traffic at once under `post-switch`, or widened by evidence under `canary`.
+    `past` is what its source keeps of the baseline.
+    """
 
-    def __init__(self, *, ramps: bool) -> None:
+    def __init__(self, past: Sequence[Evidence], *, ramps: bool) -> None:
         self._ramps = ramps
         self._policy = Policy.model_validate(SHIPPED["canary" if ramps else "post-switch"])
         rules = _by_errors(self._policy.verdict_rules())
-        self._judge = Judge(rules)
+        self._past = past
+        self._judge = Judge(rules, past)
         self._bake: list[Evidence] | None = []
         self._ramp = Ramp([errors], rules.timing, rules.risk.false_pass)
         self._budget: float | None = None
@@ -141,7 +147,7 @@ class Gated:
     def _watch(self) -> None:
         """Judge on after the pass, as the shipped policies do: with what was seen until then."""
         if self._bake is not None:
-            self._judge = Judge(_by_errors(self._policy.watch_rules()), (), self._bake)
+            self._judge = Judge(_by_errors(self._policy.watch_rules()), self._past, self._bake)
             self._bake = None
 
 
@@ -155,13 +161,22 @@ def _linear(step: float, until: float = 1.0) -> list[tuple[float, float]]:
     return [(_MINUTE * place, step * (place + 1)) for place in range(count)]
 
 
+def past_of(traffic: float, base: float, rng: np.random.Generator) -> list[Evidence]:
+    """Three hours of a baseline, as a source that keeps them tells a gate."""
+    counts = rng.poisson(traffic * _PAST_LOOK, _PAST_LOOKS)
+    return [
+        Evidence(_START, _PAST_LOOK, None, Counts(float(m), float(y)))
+        for m, y in zip(counts, rng.binomial(counts, base), strict=True)
+    ]
+
+
 OWN = "**healthd ramp**"
-SCHEMES: dict[str, Callable[[], Scheme]] = {
-    OWN: lambda: Gated(ramps=True),
-    "all at once, gated": lambda: Gated(ramps=False),
-    "Flagger": lambda: Flagger(threshold=5),
-    "Argo": lambda: Fixed([(0, 0.2), (60, 0.4), (120, 0.6), (180, 0.8), (240, 1.0)], tolerated=0, checks=5),
-    "ECS linear": lambda: Fixed(_linear(0.1), tolerated=0),
-    "ECS canary": lambda: Fixed([(0, 0.1), (300, 1.0)], tolerated=0),
-    "fixed stages": lambda: Fixed([(0, 0.01), (300, 0.05), (600, 0.25), (900, 0.5), (1200, 1.0)], tolerated=0),
+SCHEMES: dict[str, Callable[[Sequence[Evidence]], Scheme]] = {
+    OWN: lambda past: Gated(past, ramps=True),
+    "all at once, gated": lambda past: Gated(past, ramps=False),
+    "Flagger": lambda _: Flagger(threshold=5),
+    "Argo": lambda _: Fixed([(0, 0.2), (60, 0.4), (120, 0.6), (180, 0.8), (240, 1.0)], tolerated=0, checks=5),
+    "ECS linear": lambda _: Fixed(_linear(0.1), tolerated=0),
+    "ECS canary": lambda _: Fixed([(0, 0.1), (300, 1.0)], tolerated=0),
+    "fixed stages": lambda _: Fixed([(0, 0.01), (300, 0.05), (600, 0.25), (900, 0.5), (1200, 1.0)], tolerated=0),
 }

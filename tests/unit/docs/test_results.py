@@ -1,0 +1,60 @@
+"""What pages show of benchmarks is what these printed, and what this judge would print again."""
+
+import re
+
+import numpy as np
+import pytest
+
+from bench.behind import RELEASES as RELEASES_BEHIND
+from bench.behind import SETUPS, Traffic, _cell, roll_out
+from bench.ramp.__main__ import _SEED, _harm, _measure
+from bench.ramp.releases import RELEASES
+from bench.ramp.schemes import OWN
+from docs.generate import PAGES
+from docs.generator.results import RESULTS, SHOWN
+from healthd_gates.judge.ramp import usual_budget
+
+DRAWN_AGAIN = "the figures of another judge: run the commands of bench/results/ again, then `make docs`"
+
+
+def test_every_result_is_shown_once_and_by_the_command_that_prints_it() -> None:
+    """`make docs` puts each where its name stands; none is left over, and each command names a benchmark."""
+    shown = [block for page in PAGES if page.suffix == ".md" for block in SHOWN.finditer(page.read_text("utf-8"))]
+    assert sorted(block["name"] for block in shown) == sorted(file.name for file in RESULTS.iterdir())
+    modules = [re.search(r": python -m (bench[\w.]*) ", block["head"]) for block in shown]
+    assert all(module and __import__(module[1]) for module in modules)
+
+
+@pytest.mark.parametrize("gate", ["a gate, `canary`", "a gate, `analysis`", "a gate, `analysis`, asked every 2 s"])
+def test_a_gate_behind_another_tool_harms_as_many_as_the_table_says(gate: str) -> None:
+    """One row is run again, by the same seeds: a judge that decides otherwise needs other figures."""
+    tool, release = "Argo Rollouts, 10 s", "8 % errors"
+    own, gated = (
+        [roll_out(SETUPS[tool][rule], Traffic(rng(run), 100, RELEASES_BEHIND[release], 0.001)) for run in range(20)]
+        for rule in ("its own rule", gate)
+    )
+    head, row = _table("behind.md", f"{tool} | {release}")
+    harmed = sum(each.harmed for each in own) / len(own)
+    assert row[head.index(gate)] == _cell(gated, harmed, is_own=False), DRAWN_AGAIN
+
+
+@pytest.mark.parametrize(("table", "past"), [("ramp_without_past.md", False)])
+def test_a_ramp_harms_as_many_as_the_table_says(table: str, past: bool) -> None:
+    """Of 10 % errors at 1 %, 500 requests/s and the usual budget."""
+    release = "10 %"
+    place = [each.name for each in RELEASES].index(release)
+    found = _measure((place, 500.0, 0.01), 100, _SEED, (OWN,), past=past)
+    head, row = _table(table, release)
+    assert row[head.index("1 %, 500, 300")] == _harm(found[OWN], usual_budget(500.0), is_own=True), DRAWN_AGAIN
+
+
+def rng(run: int) -> np.random.Generator:
+    """That of one run of `python -m bench.behind`."""
+    return np.random.default_rng([20261126, run])
+
+
+def _table(name: str, row: str) -> tuple[list[str], list[str]]:
+    """The heads of a result's table and the cells of a row."""
+    lines = (RESULTS / name).read_text("utf-8").splitlines()
+    heads, cells = lines[0], next(line for line in lines if line.startswith(f"| {row} |"))
+    return heads.strip("| ").split(" | "), cells.strip("| ").split(" | ")
