@@ -49,8 +49,10 @@ def test_notes_of_a_version_that_was_not_cut() -> None:
 
 
 def test_the_changelog_of_the_project_can_be_cut() -> None:
+    """Right behind a release too, once something new stands in it."""
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert changelog.notes(changelog.cut(text, "99.0.0", date(2026, 12, 1)), "99.0.0")
+    begun = text.replace("## [Unreleased]\n", "## [Unreleased]\n\n- A thing.\n")
+    assert changelog.notes(changelog.cut(begun, "99.0.0", date(2026, 12, 1)), "99.0.0").startswith("- A thing.\n")
 
 
 @pytest.mark.parametrize(
