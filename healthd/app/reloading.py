@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from traceback import format_tb
+from typing import Literal
 
 import structlog
 
@@ -12,10 +14,12 @@ from healthd.app.health import Health, explicit
 from healthd.app.late_parts import LateParts
 from healthd.app.reporting import Reporting
 from healthd.config.file import ConfigError
+from healthd.config.in_force import NotInForce
 from healthd.config.rereading import read_again
 from healthd_gates.config.settings import Config
 
 _log = structlog.get_logger(__name__)
+_MOST_TOLD = 20  # problems in an answer; the log has all
 
 
 class Reloading:
@@ -31,7 +35,7 @@ class Reloading:
         try:
             await self._reload()
         except Exception:  # a bug of ours: the daemon survives it, and a metric counts it
-            self._health.metrics.reload_ok.set(0)
+            self._refused(["healthd failed with an internal error, which the log has: it is in force in part at most"])
             _log.exception("configuration reload failed, new configuration only partly in force")
 
     async def _reload(self) -> None:
@@ -39,8 +43,7 @@ class Reloading:
         try:
             settings = await read_again(self._config_file, Config, os.environ)
         except ConfigError as error:
-            self._health.metrics.reload_ok.set(0)
-            problems = [str(problem) for problem in error.problems]
+            self._refused(problems := [str(problem) for problem in error.problems])
             # Where an unexpected error was raised, and not its text, which may quote a secret that is not in force.
             fault = {"fault": "".join(format_tb(error.__cause__.__traceback__))} if error.__cause__ else {}
             _log.error("configuration refused, previous configuration stays in force", problems=problems, **fault)
@@ -52,8 +55,9 @@ class Reloading:
         health = self._health
         health.redact.learn_from(settings)
         gone = health.settings.active_checks.keys() - settings.active_checks.keys()
-        for option in health.in_force.replace(explicit(settings)):
-            _log.warning(f"{option} changes only with a restart")
+        waiting = [f"{option} changes only with a restart" for option in health.in_force.replace(explicit(settings))]
+        for each in waiting:
+            _log.warning(each)
         settings = health.settings
         self._reporting.arrange()
         self._parts.arrange()
@@ -62,8 +66,21 @@ class Reloading:
             health.metrics.forget_check(name)
         self._parts.arrange_checked(settings)
         self.loaded()
+        self._tell("restart", waiting)
         await self._parts.load_drivers()
         _log.info("configuration loaded", checks=list(settings.active_checks))
+
+    def _refused(self, problems: Sequence[str]) -> None:
+        self._health.metrics.reload_ok.set(0)
+        self._tell("refused", problems)
+
+    def _tell(self, status: Literal["refused", "restart"], problems: Sequence[str]) -> None:
+        """Show in `/health` what of the file is not in force, if anything."""
+        health = self._health
+        before, now = health.endpoints.not_in_force, health.clock.now()
+        since = before.since if before is not None and before.status == status else now
+        said = tuple(health.redact(each) for each in problems[:_MOST_TOLD])
+        health.endpoints.not_in_force = NotInForce(status, since, said) if said else None
 
     def loaded(self) -> None:
         """Show the configuration in force in the metrics, and tell what deserves attention in it."""

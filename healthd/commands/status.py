@@ -31,6 +31,7 @@ def _address(_ctx: click.Context, _param: click.Parameter, url: str | None) -> s
 
 
 _NEEDED = "the scope health:read, which the roles viewer, deployer and operator have"
+_NAMED = 3  # problems of a configuration
 _WINDOWS = {
     "maintenance": "in maintenance",
     "paused": "paused",
@@ -103,6 +104,8 @@ async def _ask(url: URL, token: str | None, within: float, shown: str) -> tuple[
 def _print(document: dict[str, Any]) -> None:
     if isinstance(journal := document.get("journal"), dict):
         click.secho(_journal(journal), fg="yellow", bold=True)
+    if isinstance(configuration := document.get("configuration"), dict):
+        click.secho(_configuration(configuration), fg="yellow", bold=True)
     for rollback in document.get("rollbacks", []):
         click.secho(_rollback(rollback), fg="red", bold=True)
     if "overall" in document:
@@ -146,6 +149,17 @@ def _journal(it: dict[str, Any]) -> str:
     why = f": {it['message']}" if it.get("message") else ""
     last = f", but for a write at {it['lastWrite']}" if it.get("lastWrite") else ""
     return plain(f"▲ JOURNAL AWAY since {it.get('since')}{last}{why}. {AWAY}")
+
+
+def _configuration(it: dict[str, Any]) -> str:
+    """A configuration that was read and is not in force, and why."""
+    problems = list(map(str, it.get("problems", [])))
+    more = f"; and {len(problems) - _NAMED} more: see the log" if len(problems) > _NAMED else ""
+    why = f": {'; '.join(problems[:_NAMED])}{more}" if problems else ""
+    if it.get("status") == "restart":
+        return plain(f"▲ CONFIGURATION WAITS FOR A RESTART since {it.get('since')}{why}")
+    told = "The one before is in force, and a restart would fail."
+    return plain(f"▲ CONFIGURATION REFUSED since {it.get('since')}{why}. {told}")
 
 
 def _rollback(it: dict[str, Any]) -> str:

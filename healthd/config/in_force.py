@@ -4,13 +4,25 @@ a reload reaches everything at once."""
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 from functools import reduce
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 ModelT_co = TypeVar("ModelT_co", bound=BaseModel, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class NotInForce:
+    """Configuration that was read and is not in force, since the first of the attempts: as it was `refused`, or, of
+    some options, until a `restart`. The problems hold no secret."""
+
+    status: Literal["refused", "restart"]
+    since: datetime
+    problems: tuple[str, ...]
 
 
 class Current(Protocol[ModelT_co]):

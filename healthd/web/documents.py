@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from healthd.config.in_force import NotInForce
 from healthd.config.window import WindowKind
 from healthd.journal.outage import Outage
 from healthd.model import Status
@@ -87,6 +88,12 @@ def outage_document(outage: Outage, *, detailed: bool) -> dict[str, Any]:
         **({"lastWrite": stamp(outage.last_write)} if outage.last_write is not None else {}),
         **({"message": outage.problem} if detailed else {}),
     }
+
+
+def configuration_document(it: NotInForce, *, detailed: bool) -> dict[str, Any]:
+    """Return the member `configuration` of `GET /health`."""
+    told = {"problems": list(it.problems)} if detailed else {}
+    return {"status": it.status, "since": stamp(it.since), **told}
 
 
 def group_document(group: GroupState, *, now: datetime, draining: bool, detailed: bool) -> dict[str, Any]:

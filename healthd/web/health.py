@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
-from healthd.config.in_force import Current
+from healthd.config.in_force import Current, NotInForce
 from healthd.config.sections import Details
 from healthd.config.settings import Settings
 from healthd.journal.outage import Outage
@@ -21,7 +21,13 @@ from healthd.monitoring.board import Board, GroupState
 from healthd.runtime.clock import Clock
 from healthd.units import stamp
 from healthd.web.auth import Guard
-from healthd.web.documents import group_document, health_document, ietf_document, outage_document
+from healthd.web.documents import (
+    configuration_document,
+    group_document,
+    health_document,
+    ietf_document,
+    outage_document,
+)
 from healthd.web.problems import Problem, answering_problems
 from healthd.web.troubles import Troubles, none, trouble_document
 
@@ -64,6 +70,8 @@ class HealthEndpoints:
         """Returns an entry for each of several replicas that share the journal. Neither blocks nor fails."""
         self.outage: Callable[[], Outage | None] = lambda: None
         """Returns the journal's outage. Neither blocks nor fails."""
+        self.not_in_force: NotInForce | None = None
+        """What was read of the configuration and is not in force."""
 
     def routes(self) -> list[web.RouteDef]:
         named = {"/health": "", "/health/live": "live", "/health/ready": "ready", "/health/startup": "startup"}
@@ -152,6 +160,8 @@ class HealthEndpoints:
             )
             if detailed and (replicas := self.replicas()):
                 document["replicas"] = list(replicas)
+            if self.not_in_force is not None:
+                document["configuration"] = configuration_document(self.not_in_force, detailed=detailed)
             if (outage := self.outage()) is not None:
                 document["journal"] = outage_document(outage, detailed=detailed)
             if troubles := self.troubles():

@@ -187,6 +187,17 @@ class JournalAnswer(_Answered):
     """Reason, for people."""
 
 
+class ConfigurationAnswer(_Answered):
+    """Configuration that was read and is not in force: the one before is. Health does not depend on it."""
+
+    status: Literal["refused", "restart"]
+    """`refused`: it is invalid as a whole; `restart`: some of its options change only with a restart."""
+    since: _Moment
+    """Time of the first reload that did so, since the last that did not."""
+    problems: list[str] | None = None
+    """Reasons, for people."""
+
+
 class HealthAnswer(_Answered):
     """The whole daemon."""
 
@@ -201,6 +212,8 @@ class HealthAnswer(_Answered):
     """Rollbacks that need a person; left out while there is none."""
     replicas: list[ReplicaAnswer] | None = None
     """Living replicas that share the journal; left out where this one is alone."""
+    configuration: ConfigurationAnswer | None = None
+    """Left out while all that was read last is in force."""
     journal: JournalAnswer | None = None
     """Left out while the journal can be used."""
 

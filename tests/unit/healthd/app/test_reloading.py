@@ -1,0 +1,98 @@
+"""What of the file on disk is not in force: `/health` and `healthd status` say so, since when and why."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from healthd.app.daemon import Daemon
+from healthd.commands import status as command
+from healthd.config.file import load
+from healthd.units import stamp
+from healthd_gates.config.settings import Config
+from tests.fakes.monitoring import MIDNIGHT, HandClock
+
+GOOD = "checks: {db: {kind: process}}\n"
+BAD = "checks: {db: {kind: postgresql, uri: 'postgresql://u:hunter2-secret@db/x', intervall: 5s}}\nlevel: full\n"
+SINCE = stamp(MIDNIGHT + timedelta(seconds=1000))
+
+
+@pytest.fixture
+async def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Daemon]:
+    """One that reads `tmp_path/c.yaml`."""
+    monkeypatch.setenv("HEALTHD_JOURNAL", f"sqlite:///{tmp_path}/j.db")
+    monkeypatch.setattr("healthd.logs.configure", lambda *_: None)
+    file = tmp_path / "c.yaml"
+    file.write_text(GOOD)
+    it = Daemon(load(file, Config, {}), file, HandClock())
+    yield it
+    await it.health.suite.close()
+
+
+def told(daemon: Daemon, *, detailed: bool = True) -> Any:
+    return daemon.health.endpoints._document("", detailed, False)[2].get("configuration")
+
+
+async def test_a_refused_file_is_told_until_one_is_taken(daemon: Daemon, tmp_path: Path) -> None:
+    """Since the first refusal, with the reasons of the last; a secret is in none of them."""
+    assert told(daemon) is None
+    clock = daemon.health.clock
+    assert isinstance(clock, HandClock)
+    for text in (BAD, BAD.replace("full", "fully")):
+        (tmp_path / "c.yaml").write_text(text)
+        await daemon.reloading.reload()
+        said = told(daemon)
+        assert (said["status"], said["since"]) == ("refused", SINCE)
+        clock.seconds += 60
+    assert told(daemon, detailed=False) == {"status": "refused", "since": SINCE}
+    assert any("intervall" in each for each in said["problems"])
+    assert any("level: must be" in each for each in said["problems"])
+    assert "hunter2" not in json.dumps(said)
+    (tmp_path / "c.yaml").write_text(GOOD)
+    await daemon.reloading.reload()
+    assert told(daemon) is None
+
+
+async def test_an_option_that_waits_for_a_restart_is_told(daemon: Daemon, tmp_path: Path) -> None:
+    """The rest of the file is in force."""
+    (tmp_path / "c.yaml").write_text(f"{GOOD}version: '2'\nhttp: {{listen: '127.0.0.1:1'}}\n")
+    await daemon.reloading.reload()
+    said = {"status": "restart", "since": SINCE, "problems": ["http.listen changes only with a restart"]}
+    assert (told(daemon), daemon.settings.version) == (said, "2")
+
+
+@pytest.mark.parametrize(
+    ("configuration", "said"),
+    [
+        (
+            {"status": "refused", "since": "s", "problems": ["a", "b", "c", "d", "e"]},
+            "▲ CONFIGURATION REFUSED since s: a; b; c; and 2 more: see the log. The one before is in force, and a "
+            "restart would fail.",
+        ),
+        (
+            {"status": "refused", "since": "s"},
+            "▲ CONFIGURATION REFUSED since s. The one before is in force, and a restart would fail.",
+        ),
+        (
+            {"status": "restart", "since": "s", "problems": ["http.listen changes only with a restart"]},
+            "▲ CONFIGURATION WAITS FOR A RESTART since s: http.listen changes only with a restart",
+        ),
+    ],
+)
+@pytest.mark.parametrize(("code", "ended"), [(200, 0), (503, 1)])
+def test_status_says_it_first_and_ends_by_health(
+    monkeypatch: pytest.MonkeyPatch, configuration: dict[str, Any], said: str, code: int, ended: int
+) -> None:
+    """The exit code is that of health alone."""
+    document = {"overall": "healthy", "environment": "production", "version": "1", "configuration": configuration}
+
+    async def answer(*_: object) -> tuple[int, bytes]:
+        return code, json.dumps(document).encode()
+
+    monkeypatch.setattr(command, "_ask", answer)
+    result = CliRunner().invoke(command.status, ["http://x.invalid"])
+    assert (result.stdout.splitlines()[0], result.exit_code) == (said, ended)
