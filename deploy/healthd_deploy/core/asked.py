@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from typing import TypeVar
 
+from healthd.units import show_duration
 from healthd_deploy.core.exit import CouldNotAsk
 from healthd_gates.client.transport import Refused, Unreachable
 
@@ -27,3 +28,10 @@ async def answer_within(seconds: float, call: Awaitable[ResultT]) -> ResultT | N
         async with asyncio.timeout(seconds):
             return await call
     return None
+
+
+def why_not_within(seconds: float, late: TimeoutError) -> str:
+    """Return why a call had no answer in so many seconds: what failed until then, such as a port that nobody listens
+    on, or else that nothing came."""
+    failed = getattr(late.__cause__, "__notes__", None)
+    return failed[-1] if failed else f"no answer within {show_duration(seconds)}"

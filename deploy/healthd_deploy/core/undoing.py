@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
-from healthd.units import show_duration
-from healthd_deploy.core.asked import answer_within
+from healthd_deploy.core.asked import answer_within, why_not_within
 from healthd_deploy.core.earlier_gates import EarlierGates
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.core.followed_gate import FollowedGate
@@ -45,7 +44,7 @@ class Undoing:
             async with asyncio.timeout(TOLD_WITHIN):
                 await self._client.cancel(gate.id, self._earlier.undoing)
         except (Refused, Unreachable, TimeoutError) as error:
-            why = str(error) or f"no answer within {show_duration(TOLD_WITHIN)}"
+            why = why_not_within(TOLD_WITHIN, error) if isinstance(error, TimeoutError) else str(error)
             goes_on = ", and may go on with its ramp" if gate.ramp is not None else ""
             self._steps.say(f"gate {gate.id} could not be cancelled{goes_on}: {why}", "✗")
             return isinstance(error, Refused)

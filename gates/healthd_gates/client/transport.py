@@ -121,7 +121,9 @@ class Transport:
     ) -> Answered:
         """Return the daemon's answer; the last one if it only ever said that it cannot answer now.
 
-        `held` is the number of seconds for which the daemon is asked to hold the call open. Raises Unreachable.
+        `held` is the number of seconds for which the daemon is asked to hold the call open. Raises Unreachable. Where
+        the caller gives up earlier, the CancelledError has what failed so far as its note: a TimeoutError has it as its
+        cause.
         """
         limit = aiohttp.ClientTimeout(total=self._timeout + (held + _MARGIN if held else 0.0))
         trouble = _Trouble()
@@ -137,7 +139,12 @@ class Transport:
             self._has_told = True
 
         with told_if_late(held + _LATE, late):
-            answered = await self._sent(method, path, body, query, headers, limit, trouble)
+            try:
+                answered = await self._sent(method, path, body, query, headers, limit, trouble)
+            except asyncio.CancelledError as given_up:
+                if trouble.sentence:
+                    given_up.add_note(f"{WebAddress(self.url).masked} {trouble.sentence}")
+                raise
         self._has_told = was_late
         return answered
 
