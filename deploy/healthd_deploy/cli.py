@@ -7,6 +7,7 @@ import click
 from healthd import __version__
 from healthd.commands.verdict_group import VerdictGroup
 from healthd.runtime import leaving
+from healthd_deploy.core import interrupts
 
 _TOOLS = {
     "aws": ("healthd_deploy.aws.command:aws", "Deploys behind an AWS load balancer, released by Systems Manager."),
@@ -32,8 +33,19 @@ _COMMANDS = {
 _PATIENCE = 5.0  # seconds that a deploy waits for a reader of its lines who has stopped reading
 
 
+class _Tools(VerdictGroup):
+    """Group whose tools take a second to import: a signal changes nothing until then."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        found = super().resolve_command(ctx, args)
+        interrupts.begun()
+        return found
+
+
 @click.group(
-    cls=VerdictGroup,
+    cls=_Tools,
     registry=_TOOLS,
     groups=_COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -51,4 +63,5 @@ def main() -> None:
 
 def run() -> None:
     """Run the command line and end the process."""
+    interrupts.nothing_begun()
     leaving.run(main, patience=_PATIENCE)

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from healthd.commands.values import Choice
 from healthd.config.file import ConfigError, load
 from healthd.runtime.redaction import Redactor
+from healthd_deploy.core import interrupts
 from healthd_deploy.core.exit import COULD_NOT_ASK, CouldNotAsk
 from healthd_deploy.core.outcome import carried_out
 from healthd_deploy.core.session import GateSession
@@ -82,6 +83,7 @@ def deploying(model: type[ModelT]) -> Callable[[Tool[ModelT]], Callable[..., Non
             as_json: bool,
             **more: Any,
         ) -> None:
+            interrupts.nothing_begun()
             config = config_or_exit(file, model)
             if problem := config.problem_with(version):
                 click.echo(problem, err=True)

@@ -1,21 +1,35 @@
-"""Signals that stop a deploy tool."""
+"""Signals that stop a deploy tool: Ctrl-C, SIGTERM, and SIGHUP of a terminal or connection that is gone; not a SIGHUP
+that is ignored, as under `nohup`."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+from healthd_deploy.core.exit import INTERRUPTED
+
+
+def nothing_begun() -> None:
+    """End the process at a signal from now on with the words that nothing was changed, until `begun` or
+    `interrupting`: the tool may still be importing what it needs."""
+    for number in _stopping():
+        signal.signal(number, _end)
+
+
+def begun() -> None:
+    """Give signals their usual effect again: what follows may change something."""
+    for number in _stopping():
+        signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
 
 
 @contextmanager
 def interrupting(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` at each Ctrl-C, SIGTERM, or SIGHUP of a terminal or connection that is gone; not for a SIGHUP that
-    is ignored, as under `nohup`."""
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-    loop = asyncio.get_running_loop()
+    """Call `stop` at each signal."""
+    numbers, loop = _stopping(), asyncio.get_running_loop()
     for number in numbers:
         loop.add_signal_handler(number, stop)
     try:
@@ -23,3 +37,14 @@ def interrupting(stop: Callable[[], None]) -> Iterator[None]:
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
+
+
+def _stopping() -> Sequence[signal.Signals]:
+    hangs_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    return (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hangs_up else ()))
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    with suppress(OSError):
+        os.write(2, b"interrupted: nothing was changed\n")
+    os._exit(INTERRUPTED)
