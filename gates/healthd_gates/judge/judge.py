@@ -71,7 +71,7 @@ class Judge:
             elapsed_seconds=self._elapsed,
             verdict=verdict,
             reason=reason,
-            sentence=explain.REASONS[reason] + self._stability.remark + self._remark(verdict),
+            sentence=explain.REASONS[reason] + self._nobody(reason) + self._stability.remark + self._remark(verdict),
             log_e_harm=self.log_e_harm,
             log_e_needed=self._frame.harm_needed,
             criteria=tuple(
@@ -174,6 +174,11 @@ class Judge:
             return None
         waits = doubt in _PASSING and not self._reached(self._maximum + self._rules.timing.patience)
         return (Verdict.INCONCLUSIVE if self._over and not waits else None), doubt
+
+    def _nobody(self, reason: Reason) -> str:
+        """The remark that the other version has no traffic either: then it is not the release that has lost it."""
+        told = reason in (Reason.NO_TRAFFIC, Reason.TRAFFIC_LOST) and self._traffic.is_nowhere
+        return " The baseline gets none either: nobody has any requests." if told else ""
 
     def _remark(self, verdict: Verdict | None) -> str:
         if verdict is None:

@@ -52,7 +52,7 @@ class Traffic:
         """Set up; `whole` is True if the candidate gets all the traffic, and not a part of it."""
         self._lateness, self._whole = lateness, whole
         self._total = _Flow()
-        self._without_telemetry = self._without_traffic = self._faded_for = 0.0
+        self._without_telemetry = self._without_traffic = self._faded_for = self._still_for = 0.0
         self._reported = False
         self.has_baseline = False
         self._errors = 0.0
@@ -68,6 +68,8 @@ class Traffic:
         baseline = evidence.baseline.requests if evidence.baseline else 0.0
         self._pending += _Flow(evidence.seconds, 0.0, baseline)
         self.has_baseline = self.has_baseline or evidence.baseline is not None
+        if baseline > 0:
+            self._still_for = 0.0
         if evidence.candidate is None:
             self._without_telemetry += evidence.seconds
             return
@@ -76,6 +78,7 @@ class Traffic:
         self._reported, self._without_telemetry = True, 0.0
         flow, self._pending = self._pending + _Flow(0.0, evidence.candidate.requests), _Flow()
         self._total += flow
+        self._still_for = 0.0 if flow.candidate + flow.baseline > 0 else self._still_for + flow.seconds
         self._errors += evidence.candidate.errors
         self._without_traffic = 0.0 if flow.candidate > 0 else self._without_traffic + flow.seconds
         self._recent.append(flow)
@@ -139,6 +142,8 @@ class Traffic:
                 return Reason.TRAFFIC_LOST if had else Reason.NO_TRAFFIC
             case Finding.TRAFFIC_LOST:
                 return Reason.TRAFFIC_LOST
+        if self._had_little and self.is_nowhere:
+            return Reason.NO_TRAFFIC
         usual = median(self._gaps) if self._gaps else self._look
         if self._without_telemetry >= max(2 * self._look, 1.5 * usual) - 1e-6:
             return Reason.NOT_FRESH
@@ -148,9 +153,23 @@ class Traffic:
     def is_elsewhere(self) -> bool:
         """True if the baseline still has most of the traffic that the candidate was to take over: the switch did not
         happen, or not everywhere."""
+        is_told = self.silence is not Finding.NO_TELEMETRY or self._pending.baseline > 0
+        return self._had_little and is_told and not self.is_nowhere
+
+    @property
+    def _had_little(self) -> bool:
         lately = sum(self._recent, _Flow())
         requests = lately.candidate + lately.baseline
         return self._whole and requests >= _FEWEST_REQUESTS and lately.candidate < _SWITCHED * requests
+
+    @property
+    def is_nowhere(self) -> bool:
+        """True if neither version has had a request in a span in which ten were expected of both, or none at all."""
+        lately = sum(self._recent, _Flow())
+        if not self.has_baseline or not self._still_for:
+            return False
+        requests = lately.candidate + lately.baseline
+        return not requests or requests / lately.seconds * self._still_for >= _MISSED_REQUESTS
 
     @property
     def _is_falling(self) -> bool:

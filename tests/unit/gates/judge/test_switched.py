@@ -79,3 +79,30 @@ def test_signs_of_harm_are_told_beside_what_a_gate_waits_for() -> None:
     waiting = [standing.sentence for standing in told if standing.reason is Reason.NOT_SWITCHED]
     first = "The baseline still has most of the requests: the traffic was not switched to the candidate."
     assert waiting[-1] == f"{first} There are signs of harm: error_rate."
+
+
+NOBODY = "The candidate had traffic and has lost it, which is no sign of health. The baseline gets none either: nobody "
+
+
+@pytest.mark.parametrize(
+    ("silent", "reason", "says"),
+    [
+        ((Counts(0, 0), Counts(0, 0)), Reason.TRAFFIC_LOST, f"{NOBODY}has any requests."),
+        ((None, None), Reason.TELEMETRY_LOST, "The candidate's numbers have stopped coming"),
+        ((None, Counts(100, 0)), Reason.NOT_SWITCHED, "The baseline still has most of the requests"),
+    ],
+    ids=["nobody is asked", "nothing is counted", "the baseline alone is counted"],
+)
+def test_where_nobody_has_requests_the_baseline_does_not_have_most_of_them(
+    silent: tuple[Counts | None, Counts | None], reason: Reason, says: str
+) -> None:
+    """A proxy that was stopped just after the switch: the last that was seen of the baseline is over."""
+    timing = Timing(interval=5, initial_delay=0, minimum=60, maximum=120)
+    judge = Judge(Rules((ErrorRate(),), timing=timing, whole=True))
+    for _ in range(4):
+        seen = judge.step(Evidence(MIDNIGHT, 5.0, Counts(20, 0), Counts(100, 0)))
+    assert seen.reason is Reason.NOT_SWITCHED
+    looks = (judge.step(Evidence(MIDNIGHT, 5.0, *silent)) for _ in range(60))
+    seen = next(standing for standing in looks if standing.verdict is not None)
+    assert (seen.verdict, seen.reason) == (Verdict.INCONCLUSIVE, reason)
+    assert seen.sentence.startswith(says)
