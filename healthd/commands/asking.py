@@ -13,7 +13,7 @@ import click
 from yarl import URL
 
 from healthd.checks.unreachable import why_not_asked
-from healthd.commands.daemon import COULD_NOT_ASK, address_of_daemon, fail, telling_if_late, token_of_caller
+from healthd.commands.daemon import COULD_NOT_ASK, NO_TOKEN, address_of_daemon, fail, telling_if_late, token_of_caller
 from healthd.runtime.web_address import WebAddress
 
 _WITHIN = 10.0  # seconds
@@ -32,7 +32,8 @@ def ask(
         fail(f"{shown} could not be asked: {why_not_asked(error, url, _WITHIN)}")
     document = _read(text)
     if status >= 400 and "title" in document:
-        click.echo(f"refused ({status}): {document.get('detail') or document['title']}", err=True)
+        cure = f". {NO_TOKEN}" if status == 401 and not token else ""
+        click.echo(f"refused ({status}): {document.get('detail') or document['title']}{cure}", err=True)
         sys.exit(COULD_NOT_ASK if status in (401, 403) or status >= 500 else 1)
     if status >= 400 or member not in document:
         fail(f"{shown} answers {status}, and not as healthd does: is it the address of an application or a proxy?")

@@ -18,6 +18,8 @@ from healthd.runtime.late import told_if_late
 
 HERE = "http://127.0.0.1:8080"
 COULD_NOT_ASK = 3
+NO_TOKEN = "Set HEALTHD_TOKEN, or make a token with `healthd token new`."
+"""The cure for a call without one, which was refused."""
 _LATE = 2.0  # seconds
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from healthd.commands.daemon import HERE, address_of_daemon, fail, token_of_caller
+from healthd.commands.daemon import HERE, NO_TOKEN, address_of_daemon, fail, token_of_caller
 from healthd.commands.options import Seconds
 from healthd_gates.client.client import GateClient
 from healthd_gates.client.credentials import Credentials, GitHubActions, TokenFile
@@ -71,5 +71,5 @@ def _explained(refused: Refused, token: str | bool, url: str) -> str:
     if refused.status == 404 and (path := urlsplit(url).path.rstrip("/")):
         return f"{text} (asked below {path}: the URL is the daemon's address, mostly without a path)"
     if refused.status == 401 and not token:
-        return f"{text}. Set HEALTHD_TOKEN, or make a token with `healthd token new`."
+        return f"{text}. {NO_TOKEN}"
     return text
