@@ -11,6 +11,7 @@ from healthd_deploy.core.platform import DividesTraffic, LooksBack, Platform, Pu
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import GatePlan
 from healthd_deploy.core.steps import Act, Steps, wait_until
+from healthd_deploy.core.watched_traffic import watching
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,9 @@ class BlueGreen:
             switch = f"see that {idle} has the traffic" if resumed else f"switch the traffic from {live} to {idle}"
             await steps.do(switch, lambda: self._switch(idle, resumed=resumed), undo=back)
             await self.gate_session.switched()
-            await self.gate_session.verdict()
+            session = self.gate_session
+            async with watching(platform, idle, session.followed.is_judged, steps, session.report):
+                await session.verdict()
         steps.settled()
         if self.retire_after is not None:
             await steps.afterwards(f"retire {live}", lambda: self._retire(live), wait=self.retire_after)

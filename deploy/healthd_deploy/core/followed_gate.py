@@ -6,7 +6,7 @@ import asyncio
 from contextlib import aclosing, suppress
 
 from healthd.units import show_duration
-from healthd_deploy.core.asked import asked
+from healthd_deploy.core.asked import answer_within, asked
 from healthd_deploy.core.exit import CouldNotAsk, DeployAborted, GateFailed, GateInconclusive, LeftInPlace
 from healthd_deploy.core.report import Report
 from healthd_deploy.core.rolled_back import end_of
@@ -17,6 +17,8 @@ from healthd_gates.client.exit_codes import FAILED, code_of
 from healthd_gates.client.transport import Refused, Unreachable
 from healthd_gates.commands.view import showing
 from healthd_gates.schema.gate import GateDocument
+
+_TELLS_WITHIN = 5.0  # seconds
 
 
 class FollowedGate:
@@ -36,6 +38,14 @@ class FollowedGate:
     def stays_in_place(self) -> bool:
         """True once the version has traffic that must stay with it."""
         return self._no_rollback and self._report.exposed_at is not None
+
+    async def is_judged(self) -> bool:
+        """True once the gate has its verdict, and where the daemon does not tell: healthd's own actions may be under
+        way then."""
+        if self.gate is None:
+            return True
+        seen = await answer_within(_TELLS_WITHIN, self._client.gate(self.gate.id))
+        return seen is None or seen.is_answered
 
     async def verdict(self, gate: GateDocument, what: str = "") -> None:
         """Wait for the verdict of a gate, and tell it as `what` was waited for; then wait for the rollback that it

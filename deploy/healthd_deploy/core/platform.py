@@ -77,6 +77,16 @@ class DividesTraffic(Protocol):
 
 
 @runtime_checkable
+class SeesTraffic(Protocol):
+    """Platform that can see whether a target still has the traffic that it was given."""
+
+    async def strayed(self, target: str) -> str | None:
+        """Return what a proxy does where a target that was given all of the traffic has it no more, for people; None
+        where it has. Changes nothing."""
+        ...
+
+
+@runtime_checkable
 class RunsPrograms(Protocol):
     """Platform that runs programs on this host."""
 

@@ -18,6 +18,7 @@ _ENDINGS = {
     NOT_UNDONE: "not undone",
     INTERRUPTED: "interrupted",
 }
+_UNSEEN = ("not_switched", "no_traffic")  # reasons of a gate that saw none of the traffic at the version
 
 
 @dataclass(slots=True)
@@ -30,6 +31,9 @@ class Report:
     ramp: RampDocument | None = None
     exposed_at: float | None = None
     back_at: float | None = None
+    strayed: str | None = None
+    """What the proxy does, where it was seen to have given the traffic to another target by itself."""
+    strayed_at: float | None = None
 
     def exposed(self) -> None:
         """Record that the new version has traffic from now on."""
@@ -44,12 +48,20 @@ class Report:
         if self.exposed_at is not None and self.back_at is None:
             self.back_at = time.monotonic()
 
+    def stray(self, what: str) -> None:
+        """Record that the traffic was seen elsewhere, with what the proxy does; the first call counts for when."""
+        self.strayed, self.strayed_at = what, self.strayed_at or time.monotonic()
+
+    def returned(self) -> None:
+        """Record that it has the traffic again."""
+        self.strayed = self.strayed_at = None
+
     @property
     def exposed_seconds(self) -> float | None:
-        """Seconds for which a version that was put back had traffic."""
+        """Seconds for which a version that was put back had traffic, at most."""
         if self.exposed_at is None or self.back_at is None:
             return None
-        return self.back_at - self.exposed_at
+        return min(self.back_at, self.strayed_at or self.back_at) - self.exposed_at
 
     def document(self, code: int) -> dict[str, Any]:
         """Return the report for scripts."""
@@ -70,14 +82,23 @@ class Report:
         text = f"{self.version}: {_ENDINGS[code]}"
         if self.reason:
             text += f": {self.reason.rstrip('.')}"
+            text += f" ({self.strayed.rstrip('.')})" if self.strayed and self.strayed not in self.reason else ""
         elif code == PROMOTED and (proof := self._proof()):
             text += f": {proof[0].lower()}{proof[1:].rstrip('.')}"
         if (errors := self._errors()) is not None:
             text += f"; {errors.bad:,.0f} of its {errors.requests:,.0f} requests that healthd saw failed"
         if (seconds := self.exposed_seconds) is not None:
             had = "the traffic" if self.ramp is None else f"up to {self.ramp.width} of the traffic"
-            text += f"; it had {had} for {seconds:.0f} s"
+            most = "at most " if self.strayed_at is not None else ""
+            told = f"the switch to it stood for {most}" if self._saw_none else f"it had {had} for {most}"
+            text += f"; {told}{seconds:.0f} s{', and healthd saw none of the traffic there' if self._saw_none else ''}"
         return text
+
+    @property
+    def _saw_none(self) -> bool:
+        """True if healthd did not see the traffic at the version: what the proxy was told is no proof of it."""
+        standing = self.gates[-1].standing if self.gates and self.ramp is None else None
+        return standing is not None and standing.reason in _UNSEEN
 
     def _proof(self) -> str:
         """Return what the pass of the last gate stands on, as whether it was compared with anything; empty where a

@@ -13,6 +13,7 @@ from healthd_gates.actions.haproxy_runtime import Server
 
 _EVERY = 0.5  # seconds between two looks at what HAProxy sees of a target
 _AGENT = "the agent-check of {} sets its weight anew with each answer that names a percentage, as healthd's own does"
+_RESTORED = "`healthd-deploy haproxy switch {}` gives all of it back"
 _COOKIE = "the cookie of {} keeps callers who have it there also while its weight is 0"
 
 
@@ -101,6 +102,18 @@ class Traffic:
     async def could_take_back(self, target: str) -> None:
         """Check at every HAProxy that a target which has all of the traffic could get it again."""
         await self._look(self._all_at(target), target)
+
+    async def strayed(self, target: str) -> str | None:
+        """Return which HAProxy gives a target that had all of the traffic another share, None where none does."""
+        try:
+            found = await self._divider.found()
+        except NotDivided as failed:
+            raise _as_step(failed) from None
+        for socket, servers in found.items():
+            if (share := self._shares(servers)[target]) < 1.0:
+                gives = f"HAProxy at {socket} gives {target} {100 * share:.3g} % of the traffic"
+                return f"{gives}: was it reloaded without its state? {_RESTORED.format(target)}"
+        return None
 
     async def is_up(self, target: str, *, within: float) -> None:
         """Wait until every HAProxy sees each server of a target up that is not in maintenance, and one at least."""

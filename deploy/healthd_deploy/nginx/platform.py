@@ -5,6 +5,8 @@ from __future__ import annotations
 from healthd_deploy.core import program
 from healthd_deploy.core.exit import COULD_NOT_ASK, NoAnswer, StepFailed, TargetDown
 from healthd_deploy.core.shares import has_traffic
+from healthd_deploy.nginx import in_force, loaded
+from healthd_deploy.nginx.loaded import Configuration
 from healthd_deploy.nginx.rehearsal import Rehearsal
 from healthd_deploy.nginx.settings import NginxConfig
 from healthd_deploy.nginx.switch import UpstreamSwitch
@@ -17,6 +19,7 @@ class NginxPlatform:
     def __init__(self, config: NginxConfig) -> None:
         self._config = config
         self._file, self._switch = UpstreamFile(config.upstream), UpstreamSwitch(config.upstream)
+        self._loaded: Configuration | None = None
 
     async def live(self) -> str:
         return self._file.read().live
@@ -42,6 +45,15 @@ class NginxPlatform:
 
     async def switch(self, target: str) -> None:
         await self._switch.switch(target)
+
+    async def strayed(self, target: str) -> str | None:
+        """Return why a target that had all of the traffic has it no more, by the file and by NGINX's process; None
+        where it has, as far as both tell."""
+        upstream = self._config.upstream
+        if (share := self._file.read().share(target)) < 100.0:
+            return f"{upstream.file} gives {target} {share:.3g} % of the traffic: who wrote it?"
+        self._loaded = self._loaded or await loaded.read(upstream)
+        return in_force.stopped(upstream, self._loaded)
 
     async def could_take_back(self, target: str) -> str | None:
         return await Rehearsal(self._config.upstream).could_take_back(target)

@@ -88,6 +88,16 @@ class Traffic:
         except NotDivided as failed:
             raise _as_step(failed) from None
 
+    async def strayed(self, target: str) -> str | None:
+        """Return where a target that had all of the traffic has another share, in the file or at a Traefik, None where
+        it has it everywhere."""
+        if (share := (await self.shares())[target]) < 1.0:
+            return f"{self.place} gives {target} {100 * share:.3g} % of the traffic: who wrote the file?"
+        try:
+            return await self._divider.strayed(self._all_at(target))
+        except NotDivided as failed:
+            raise _as_step(failed) from None
+
     async def is_up(self, target: str, *, within: float) -> None:
         """Wait until every Traefik sees a server of a target up."""
         service, weights, says = self._service.services[target], self._all_at(target), ""

@@ -50,6 +50,9 @@ class WeightedPlatform:
         again."""
         await self._traffic.give(target, goes_back=True)
 
+    async def strayed(self, target: str) -> str | None:
+        return await self._traffic.strayed(target)
+
     async def could_take_back(self, target: str) -> None:
         await self._traffic.could_take_back(target)
 

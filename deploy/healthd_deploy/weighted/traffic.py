@@ -43,6 +43,11 @@ class WeightedTraffic(Protocol):
         """Check at every proxy that a target which has all of the traffic could get it again."""
         ...
 
+    async def strayed(self, target: str) -> str | None:
+        """Return what a proxy does where a target that was given all of the traffic has it no more, None where every
+        proxy gives it all."""
+        ...
+
     async def is_up(self, target: str, *, within: float) -> None:
         """Wait until every proxy sees a target up."""
         ...

@@ -127,6 +127,16 @@ class Divider:
         if unasked:
             raise unasked[0]
 
+    async def strayed(self, weights: Weights) -> str | None:
+        """Return which Traefik has other weights in force than these, for people; None where none has. Raises
+        NotDivided."""
+        for api in self._options.apis:
+            has = _weights(await self._asked(api, self._options.service) or {})
+            if has != weights:
+                told = shown(has) if has else f"no weights of {_full(self._options.service)}"
+                return f"Traefik at {_place(api)} has {told} in force: does it still watch {self._options.file}?"
+        return None
+
     async def close(self) -> None:
         """End the connections."""
         if self._session is not None:
@@ -155,8 +165,7 @@ class Divider:
         deadline = self._clock.steady() + _TAKEN_UP_WITHIN
         while True:
             found = await self._asked(api, self._options.service) or {}
-            has: Any = found.get("weighted", {}).get("services")
-            if has is not None and {each.get("name"): each.get("weight") for each in has} == weights:
+            if _weights(found) == weights:
                 if errors := found.get("error"):
                     raise NotDivided(f"Traefik at {_place(api)}: {'; '.join(map(str, errors))}")
                 return
@@ -205,6 +214,12 @@ class Divider:
         headers = {"Authorization": login.encode()} if login else None
         self._session = new_session(context, headers=headers)
         return self._session
+
+
+def _weights(found: Mapping[str, Any]) -> Weights | None:
+    """Return the weights of a service as Traefik's API has them, None where it has none."""
+    has: Any = found.get("weighted", {}).get("services")
+    return None if has is None else {each.get("name"): each.get("weight") for each in has}
 
 
 def shown(weights: Weights) -> str:

@@ -125,9 +125,12 @@ async def test_two_that_differ_have_no_live_target(balancer: HAProxy, tmp_path: 
     with balancing() as other:
         await platform(other, tmp_path).switch("green")
         deploys = platform(balancer, tmp_path, sockets=[str(balancer.stats), str(other.stats)])
+        assert (told := await deploys.strayed("green")) is not None
+        assert f"{balancer.stats} gives green 0 % of the traffic: was it reloaded" in told
         with pytest.raises(StepFailed, match="sends 50 % to blue, 50 % to green, and no gate of healthd says"):
             await deploys.live()
         await deploys.switch("green")
+        assert await deploys.strayed("green") is None
         assert await deploys.live() == "green"
         assert await answers(f"{balancer.url}/", 20) == {"2.0": 20}
 

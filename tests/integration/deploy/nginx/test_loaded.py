@@ -15,9 +15,10 @@ from healthd_deploy.cli import main
 from healthd_deploy.core.exit import NothingSwitched, StepFailed
 from healthd_deploy.nginx.in_force import AnotherInForce
 from healthd_deploy.nginx.loaded import NotUsed, printing
+from healthd_deploy.nginx.platform import NginxPlatform
 from healthd_deploy.nginx.rehearsal import Rehearsal
 from healthd_deploy.nginx.running import Master
-from healthd_deploy.nginx.settings import Upstream
+from healthd_deploy.nginx.settings import NginxConfig, Upstream
 from healthd_deploy.nginx.state import State
 from healthd_deploy.nginx.switch import UpstreamSwitch
 from healthd_deploy.nginx.upstream_file import UpstreamFile
@@ -133,7 +134,12 @@ def test_the_way_back_of_an_nginx_that_is_stopped(tmp_path: Path) -> None:
             place = f"{blue.host}:{blue.port}"
             config = upstream(balancer, tmp_path, place)
             (settings := tmp_path / "tool.yaml").write_text(json.dumps({"upstream": said(balancer, tmp_path, place)}))
+            options = {"service": "api", "upstream": said(balancer, tmp_path, place), "release": {"argv": ["true"]}}
+            strayed = NginxPlatform(NginxConfig.model_validate_json(json.dumps(options))).strayed
+            assert asyncio.run(strayed("green")) is None
+            assert f"{api} gives blue 0 % of the traffic" in str(asyncio.run(strayed("blue")))
             balancer.process.kill()
+            assert "NGINX is not running" in str(asyncio.run(strayed("green")))
             words = ["nginx", "switch", "-c", str(settings), "blue"]
             ramp = CliRunner().invoke(main, [*words, "--weight", "5"])
             assert (ramp.exit_code, "nothing is switched" in ramp.output) == (1, True)

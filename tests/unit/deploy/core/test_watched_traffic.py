@@ -1,0 +1,127 @@
+"""The traffic leaves the version while its gate judges, as where HAProxy is reloaded: said at once, not at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from healthd_deploy.core.blue_green import BlueGreen
+from healthd_deploy.core.exit import NoAnswer
+from healthd_deploy.core.outcome import carried_out
+from healthd_deploy.core.session import GateSession
+from healthd_deploy.core.settings import DeployConfig
+from healthd_deploy.core.steps import Steps
+from healthd_gates.client.client import GateClient
+from healthd_gates.domain.standing import Reason, Verdict
+from healthd_gates.schema.gate import GateDocument
+from tests.unit.deploy.core.test_live_again import Daemon
+from tests.unit.deploy.core.test_put_back import Targets
+from tests.unit.deploy.core.test_report import STANDING
+
+GONE = "HAProxy at admin.sock gives blue 0 % of the traffic: was it reloaded?"
+
+
+class Slow(Daemon):
+    """Follows a gate until it may end."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict)
+        self.may_end = asyncio.Event()
+
+    async def follow(self, gate_id: str) -> AsyncGenerator[GateDocument]:
+        await self.may_end.wait()
+        async for gate in super().follow(gate_id):
+            yield gate
+
+
+class Seen(Targets):
+    """Says at each look what comes next, and ends the gate with the last one."""
+
+    def __init__(self, daemon: Slow, *looks: str | Exception | None) -> None:
+        super().__init__("0.9")
+        self._daemon, self._looks = daemon, list(looks)
+
+    async def strayed(self, target: str) -> str | None:
+        assert target == "blue"
+        if not self._looks:
+            self._daemon.may_end.set()
+            return None
+        look = self._looks.pop(0) if len(self._looks) > 1 else self._ended()
+        if isinstance(look, Exception):
+            raise look
+        return look
+
+    def _ended(self) -> str | Exception | None:
+        self._daemon.may_end.set()
+        return self._looks[0]
+
+
+async def told(daemon: Slow, *looks: str | Exception | None) -> str:
+    config = DeployConfig.model_validate({"service": "shop", "gates": {"before": []}, "rollback_patience": "0s"})
+    steps = Steps(undo_within=0)
+    session = GateSession(cast("GateClient", daemon), config, "run-1", steps)
+    session.report.version = "2.0"
+    deploy = BlueGreen(Seen(daemon, *looks), session, steps, config.gates, None)
+    async with asyncio.timeout(20):
+        code = await carried_out(lambda: deploy.deploy("2.0"), session, steps)
+    return session.report.sentence(code)
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("healthd_deploy.core.watched_traffic._EVERY", 0.001)
+    monkeypatch.setattr("healthd_deploy.core.watched_traffic._AGAIN", 0.001)
+
+
+async def test_where_the_traffic_is_elsewhere_is_said_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Once, however often it is seen, and again in the last line, with how long it had the traffic at most."""
+    sentence = await told(Slow(Verdict.INCONCLUSIVE), GONE, GONE, GONE, GONE)
+    lines = capsys.readouterr().err.splitlines()
+    (said,) = (number for number, line in enumerate(lines) if line.endswith(f"✗ {GONE}"))
+    assert said < next(number for number, line in enumerate(lines) if "put the traffic back" in line)
+    assert f"({GONE})" in sentence
+    assert "; it had the traffic for at most 0 s" in sentence
+
+
+async def test_a_proxy_that_says_nothing_is_said_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where a second look finds the same, and what is over is over."""
+    sentence = await told(Slow(Verdict.PASS), NoAnswer("a.sock: Connection refused"), NoAnswer("it: refused"), None)
+    assert "✗ it: refused" in (err := capsys.readouterr().err)
+    assert "a.sock" not in err
+    assert "blue has the traffic again" in err
+    assert sentence.startswith("2.0: promoted")
+
+
+@pytest.mark.parametrize("looks", [(GONE, None, None), (None, None)], ids=["for a moment", "it has it"])
+async def test_a_reload_that_is_under_way_is_not_said(
+    looks: tuple[str | None, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It refuses for a moment."""
+    assert (await told(Slow(Verdict.PASS), *looks)).startswith("2.0: promoted")
+    assert "HAProxy" not in capsys.readouterr().err
+
+
+async def test_what_healthd_rolls_back_is_no_reload(capsys: pytest.CaptureFixture[str]) -> None:
+    """The weights go with its verdict, which the tool hears of a moment later."""
+    daemon = Slow(Verdict.FAIL)
+
+    async def judged(gate_id: str) -> GateDocument:
+        return GateDocument.of(replace(daemon.end, id=gate_id))
+
+    daemon.gate = judged  # type: ignore[method-assign]
+    assert "(HAProxy" not in await told(daemon, GONE, GONE, GONE, GONE)
+    assert "HAProxy" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("reason", [Reason.NOT_SWITCHED, Reason.NO_TRAFFIC])
+async def test_a_switch_of_which_nothing_was_seen_gave_no_traffic(reason: Reason) -> None:
+    """A proxy was told so, and no more is known."""
+    daemon = Slow(Verdict.INCONCLUSIVE)
+    daemon.end = replace(daemon.end, standing=replace(STANDING, reason=reason))
+    sentence = await told(daemon, None)
+    assert "it had the traffic" not in sentence
+    assert "the switch to it stood for 0 s, and healthd saw none of the traffic there" in sentence
