@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from healthd_deploy.core.exit import NoAnswer, NothingSwitched, StepFailed, TargetDown
 from healthd_deploy.core.steps import wait_until
+from healthd_deploy.haproxy.kept_weights import forgets
 from healthd_deploy.haproxy.settings import DeployedBackend
 from healthd_deploy.haproxy.versions import Versions
 from healthd_gates.actions.haproxy_backend import ALL, Divider, Division, Impossible, NoneUp, NotDivided
@@ -58,7 +59,8 @@ class Traffic:
         """End nothing: each question has a connection of its own."""
 
     async def remarks(self) -> Sequence[str]:
-        """Return what of the backend works against weights, for people; nothing where HAProxy does not answer."""
+        """Return what works against weights, for people, such as a reload that forgets them; nothing where HAProxy does
+        not answer."""
         try:
             known = await self._divider.known()
         except NotDivided:
@@ -70,7 +72,8 @@ class Traffic:
             found.append(f"{_AGENT.format(', '.join(agents))}: use `option httpchk` instead")
         if cookies:
             found.append(_COOKIE.format(", ".join(cookies)))
-        return found
+        forgetful = [await forgets(socket, self._backend.backend) for socket in self._backend.sockets]
+        return [*found, *filter(None, dict.fromkeys(forgetful))]
 
     async def shares(self) -> Mapping[str, float]:
         """Return the share of the traffic, from 0 to 1, of each target: the mean over all of the HAProxies, which may

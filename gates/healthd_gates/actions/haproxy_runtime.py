@@ -1,7 +1,7 @@
 """HAProxy's Runtime API: the servers of a backend as one HAProxy has them, and their weights.
 
 Commands and their answers: docs.haproxy.org/2.8/management.html, 9.3 "set server", "show servers state",
-"show stat", "show cli level".
+"show stat", "show cli level", "show info".
 """
 
 from __future__ import annotations
@@ -59,6 +59,12 @@ async def servers(socket: str, backend: str) -> Mapping[str, Server]:
 async def level(socket: str) -> str:
     """Return the level of a socket: `admin` may set weights, `operator` and `user` may not. Raises Unanswered."""
     return await _told(socket, "show cli level")
+
+
+async def process_id(socket: str) -> int | None:
+    """Return the id of the process, as it sees it itself; None where it does not tell. Raises Unanswered."""
+    told = dict(line.partition(": ")[::2] for line in (await _told(socket, "show info")).splitlines())
+    return int(pid) if (pid := told.get("Pid", "").strip()).isdigit() else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -240,7 +240,8 @@ async def test_a_record_that_is_none(balancer: HAProxy, tmp_path: Path) -> None:
 
 
 async def test_what_works_against_weights_is_said(balancer: HAProxy, tmp_path: Path) -> None:
-    """An agent that names a percentage, as healthd's own does, undoes a weight; a cookie outlives it."""
+    """An agent that names a percentage, as healthd's own does, undoes a weight, and so does a reload; a cookie outlives
+    it."""
 
     async def up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"up ready 100%\n")
@@ -253,13 +254,14 @@ async def test_what_works_against_weights_is_said(balancer: HAProxy, tmp_path: P
         with haproxy.running(web) as running:
             backend = DeployedBackend.model_validate(options(running, tmp_path))
             await until(lambda: running.server("web", "b1")["agent_status"] == "L7OK", "the agent answers")
-            agents, cookies = await Traffic(backend).remarks()
+            agents, cookies, reload = await Traffic(backend).remarks()
             assert agents.startswith("the agent-check of b1 sets its weight anew")
             assert cookies.startswith("the cookie of g1 keeps callers")
+            assert reload.startswith("a reload of HAProxy gives the traffic to whom its file names")
             running.command("set server web/b1 weight 7")
             await until(lambda: running.server("web", "b1")["weight"] == "100", "the agent undoes it")
     backend = DeployedBackend.model_validate(options(balancer, tmp_path))
-    assert await Traffic(backend).remarks() == []
+    assert await Traffic(backend).remarks() == [reload.replace(str(running.stats), str(balancer.stats))]
 
 
 def test_the_first_switch(balancer: HAProxy, tmp_path: Path) -> None:
