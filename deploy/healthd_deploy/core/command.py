@@ -9,7 +9,7 @@ import sys
 import uuid
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -17,10 +17,11 @@ from typing import Any, Generic, TypeVar
 import click
 from pydantic import BaseModel
 
+from healthd.commands.options import Seconds
 from healthd.commands.values import Choice
 from healthd.config.file import ConfigError, load
 from healthd.runtime.redaction import Redactor
-from healthd_deploy.core import interrupts
+from healthd_deploy.core import interrupts, other_rollbacks
 from healthd_deploy.core.exit import COULD_NOT_ASK, CouldNotAsk
 from healthd_deploy.core.outcome import carried_out
 from healthd_deploy.core.session import GateSession
@@ -66,6 +67,11 @@ def deploying(model: type[ModelT]) -> Callable[[Tool[ModelT]], Callable[..., Non
         @click.option("--key", help="Names this deploy, such as the pipeline's run: again with it goes on at the gate.")
         @click.option("--dry-run", is_flag=True, help="Look at everything and say what would be done; change nothing.")
         @click.option(
+            "--wait",
+            type=Seconds(needs_unit=True),
+            help="Wait so long, such as 5m, for another gate's rollback that still runs, instead of being refused.",
+        )
+        @click.option(
             "--no-rollback",
             is_flag=True,
             help="Undo nothing from the switch on, whatever the verdict: for what cannot go back, such as a migration.",
@@ -78,6 +84,7 @@ def deploying(model: type[ModelT]) -> Callable[[Tool[ModelT]], Callable[..., Non
             file: Path,
             key: str | None,
             dry_run: bool,
+            wait: float | None,
             no_rollback: bool,
             quiet: bool,
             as_json: bool,
@@ -90,10 +97,9 @@ def deploying(model: type[ModelT]) -> Callable[[Tool[ModelT]], Callable[..., Non
                 sys.exit(COULD_NOT_ASK)
             redact = Redactor.of(config)
             steps = Steps(dry_run=dry_run, quiet=quiet, redact=redact, undo_within=config.undo_within)
-            strategy: str | None = more.get("strategy")
             name = key or uuid.uuid4().hex[:12]
-            run = _run(tool, version, name, config, steps, strategy, no_rollback=no_rollback, as_json=as_json)
-            sys.exit(asyncio.run(run))
+            asked = _Asked(name, wait or 0.0, more.get("strategy"), no_rollback=no_rollback, as_json=as_json)
+            sys.exit(asyncio.run(_run(tool, version, config, steps, asked)))
 
         return command
 
@@ -129,30 +135,36 @@ def config_or_exit(file: Path, model: type[PartT], *, only: Collection[str] | No
         sys.exit(COULD_NOT_ASK)
 
 
-async def _run(
-    tool: Tool[ModelT],
-    version: str,
-    key: str,
-    config: ModelT,
-    steps: Steps,
-    strategy: str | None,
-    *,
-    no_rollback: bool,
-    as_json: bool,
-) -> int:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the command line asks of a deploy beside its version and its file. `wait` in seconds."""
+
+    key: str
+    wait: float
+    strategy: str | None
+    _: KW_ONLY
+    no_rollback: bool
+    as_json: bool
+
+
+async def _run(tool: Tool[ModelT], version: str, config: ModelT, steps: Steps, asked: _Asked) -> int:
     daemon = config.healthd
     token = daemon.token.get_secret_value() if daemon.token else None
     async with (
         GateClient(daemon.url, token, retry_for=daemon.retry_for, waiting=steps.say) as client,
         AsyncExitStack() as kept_open,
     ):
-        gate_session = GateSession(client, config, key, steps, no_rollback=no_rollback)
+        gate_session = GateSession(client, config, asked.key, steps, no_rollback=asked.no_rollback)
         gate_session.report.version = version
-        steps.say(f"deploy {key}: {config.service} {version}")
-        code = await carried_out(
-            lambda: tool(Deploy(version, key, config, steps, gate_session, kept_open, strategy)), gate_session, steps
-        )
-    if as_json:
+        steps.say(f"deploy {asked.key}: {config.service} {version}")
+        deploy = Deploy(version, asked.key, config, steps, gate_session, kept_open, asked.strategy)
+
+        async def work() -> None:
+            await other_rollbacks.await_end(gate_session.earlier, steps, asked.wait)
+            await tool(deploy)
+
+        code = await carried_out(work, gate_session, steps)
+    if asked.as_json:
         click.echo(json.dumps(steps.redact.deeply(gate_session.report.document(code)), indent=2))
     elif not steps.dry_run or code:
         click.echo(steps.redact(gate_session.report.sentence(code)))

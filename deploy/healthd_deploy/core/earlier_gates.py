@@ -49,6 +49,12 @@ class EarlierGates:
                 return gate
         return None
 
+    async def rollback_of_another(self) -> GateDocument | None:
+        """Return the gate of another deploy whose rollback is not done yet, None where none is. Raises CouldNotAsk."""
+        page = await asked(self._client.gates(service=self._service, limit=_RECENT))
+        due = (gate for gate in page.gates if gate.rollback is not None and gate.rollback.state == "due")
+        return next((gate for gate in due if not self.is_own(gate)), None)
+
     async def switched(self, policy: str, candidate: Arm) -> bool:
         """True if this deploy switched the traffic to a candidate: it started the gate about it and the candidate was
         not promoted since. Raises CouldNotAsk."""
