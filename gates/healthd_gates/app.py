@@ -105,7 +105,7 @@ class Gates:
 
         self._troubled = TroubledRollbacks(self.gate_store, clock)
         hook_runs = HookRuns(database)
-        self._silence_watch = SilenceWatch(self._supervisor, self.gate_service, hook_runs, clock)
+        self._silence_watch = SilenceWatch(self._supervisor, self.gate_service, hook_runs, config, clock)
         self.callback_worker = CallbackWorker(
             CallbackStore(database),
             self.gate_service,

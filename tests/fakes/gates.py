@@ -78,6 +78,8 @@ class Script:
 
 class ScriptedConfig(SourceConfig):
     kind: Literal["scripted"] = "scripted"
+    selector: str = ""
+    """Text of a selector, which nothing reads: with `$version` in it the source follows the version."""
 
     def check_split(self, label: str) -> None: ...
 

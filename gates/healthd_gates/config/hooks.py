@@ -72,6 +72,12 @@ class HookConfig(Model):
         one has the new version."""
         return False
 
+    @property
+    def vacates(self) -> bool:
+        """True if the tool takes the version off the observed target or labels when it promotes it, and gives them to
+        the next one before it asks about that."""
+        return False
+
 
 def _below(options: object) -> Iterator[tuple[tuple[str | int, ...], Deploys]]:
     """Yield every deploy below some options with its key there, in order."""
@@ -109,6 +115,10 @@ class ArgoRolloutsConfig(HookConfig):
 
     def deploys(self) -> Iterable[Deploys]:
         return self.rollouts.values()
+
+    @property
+    def vacates(self) -> bool:
+        return True
 
 
 class CodeDeployConfig(HookConfig):
@@ -248,6 +258,10 @@ class FlaggerConfig(HookConfig):
             yield canary
             if canary.after_promotion is not None:
                 yield canary.promoted()
+
+    @property
+    def vacates(self) -> bool:
+        return True
 
     def policies(self) -> Iterable[str]:
         return (canary.preflight for canary in self.canaries.values() if canary.preflight)

@@ -1,5 +1,6 @@
 """Ends gates whose deploy tool has stopped calling: its rollout was aborted, deleted or suspended without notice, and
-must not hold the service.
+must not hold the service. After a pass the watch ends then too, where the tool vacates the observed place: what runs
+there is no longer the version that passed.
 """
 
 from __future__ import annotations
@@ -8,9 +9,11 @@ import asyncio
 
 import structlog
 
+from healthd.config.in_force import Current
 from healthd.journal.database import JournalError
 from healthd.runtime.clock import Clock
 from healthd.units import show_duration
+from healthd_gates.config.settings import Config
 from healthd_gates.domain.errors import Refusal
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.hook_run import RunOver
@@ -26,22 +29,34 @@ _OBSERVED = (GateState.AWAITING, GateState.SETTLING, GateState.RAMPING, GateStat
 class SilenceWatch:
     """One replica's worker that ends abandoned gates. A held gate waits for a person, whatever its tool does."""
 
-    def __init__(self, supervisor: Supervisor, gate_service: GateService, kept: HookRuns, clock: Clock) -> None:
+    def __init__(
+        self, supervisor: Supervisor, gate_service: GateService, kept: HookRuns, config: Current[Config], clock: Clock
+    ) -> None:
         self._supervisor, self._gate_service, self._kept = supervisor, gate_service, kept
-        self._since = clock.now()
+        self._in_force, self._since = config, clock.now()
 
     async def run(self) -> None:
         """Run until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             for gate in self._supervisor.gates():
-                if gate.caller.startswith("hook:") and gate.state in _OBSERVED:
+                if gate.caller.startswith("hook:") and (gate.state in _OBSERVED or self._is_at_a_place(gate)):
                     try:
                         await self._look_after(gate)
                     except (JournalError, Refusal) as error:
                         _log.debug("abandoned gate not ended", gate=gate.id, problem=str(error))
                     except Exception:  # an error of one gate must not end the others
                         _log.exception("abandoned gate not ended", gate=gate.id)
+
+    def _is_at_a_place(self, gate: Gate) -> bool:
+        """True if a gate watches what is at a place that its tool gives to the next version."""
+        if gate.state is not GateState.WATCHING:
+            return False
+        config = self._in_force.now
+        hook, service = config.hooks.get(gate.caller.removeprefix("hook:")), config.services.get(gate.service)
+        if hook is None or service is None or not hook.vacates:
+            return False
+        return not all(source.follows_version for source in (service.source, *service.sources.values()) if source)
 
     async def _look_after(self, gate: Gate) -> None:
         runs = [run for run in await self._kept.of_gate(gate.id) if run.over is None]

@@ -113,6 +113,12 @@ class SourceConfig(Model):
         return True
 
     @property
+    def follows_version(self) -> bool:
+        """True if it finds a version by its name, wherever that runs; False if it finds whatever runs at the target, or
+        has the labels."""
+        return "$version" in repr(self)
+
+    @property
     def shared_by_versions(self) -> str | None:
         """Option whose numbers are the same for any two versions, by the configuration alone; None if there is none."""
         return None

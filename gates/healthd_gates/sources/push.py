@@ -56,6 +56,10 @@ class PushConfig(SourceConfig):
     def counts_instances(self) -> bool:
         return True
 
+    @property
+    def follows_version(self) -> bool:
+        return True
+
     def check_series(self, series: Series) -> None:
         push_series.check(series)
 

@@ -139,6 +139,10 @@ class OtlpConfig(SourceConfig):
     def check_latency_split(self, label: str) -> None:
         check_split(label, *((self.latency,) if self.latency is not None else ()))
 
+    @property
+    def follows_version(self) -> bool:
+        return "$version" in repr((self.identity, self))
+
     def tells_apart(self, arms: Arms) -> bool:
         parts = self._parts(arms)
         return len(parts) < 2 or parts[0] != parts[1]

@@ -4,6 +4,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from healthd_gates.domain.gate import GateState
 from healthd_gates.domain.standing import Verdict
 from tests.fakes.gates import Script, broken, failing, healthy, replica, request, silent
@@ -97,6 +99,27 @@ async def test_a_persons_verdict_is_told_to_the_next_analysis(file: Path) -> Non
         assert (await argo("aaa", run="1002")).verdict == "pass"
         assert (await argo("aaa", run="1002")).gate == said.gate
         assert (await argo("aaa", run="1003")).gate != said.gate
+
+
+@pytest.mark.parametrize(("selector", "watches"), [('role="$role"', False), ('hash="$version"', True)])
+async def test_a_watch_does_not_take_the_next_rollouts_pods_for_its_version(
+    file: Path, selector: str, *, watches: bool
+) -> None:
+    """Argo Rollouts gives their role to the next version long before its analysis asks, and tells nobody. Numbers that
+    are found by the hash stay those of the version that passed."""
+    source = {"kind": "scripted", "selector": selector}
+    settings = quick(service={"source": source}, policy={"watch": "1h"})
+    async with replica(file, settings) as running:
+        said = await analysed(ArgoCalls(running), "aaa", "1001")
+        assert said.verdict == "pass"
+        await asyncio.sleep(90)
+        Script.act = broken
+        await asyncio.sleep(90)
+        gate = await running.keeper.get(said.gate)
+        quarantined = [kept.version for kept in await running.keeper.locks.quarantined()]
+        assert (gate.state, gate.rollback is not None, quarantined) == (
+            GateState.FINISHED, watches, ["aaa"] if watches else [],
+        )  # fmt: skip
 
 
 async def test_two_analyses_at_once_are_judged_by_one_gate(file: Path) -> None:

@@ -219,3 +219,22 @@ def test_the_schema_knows_every_kind(file_schema: Draft202012Validator) -> None:
         file_schema.validate(file(raw))
     with pytest.raises(jsonschema.ValidationError):
         file_schema.validate(file({**PROMETHEUS, "uri": "x"}))
+
+
+@pytest.mark.parametrize(
+    ("source", "follows"),
+    [
+        ({**PROMETHEUS, "requests": 'r_total{hash="$version"}', "errors": 'e_total{hash="$version"}'}, True),
+        ({**PROMETHEUS, "requests": 'r_total{role="$role"}', "errors": 'e_total{role="$role"}'}, False),
+        ({"kind": "prometheus", "url": "http://p:9090", "preset": "istio"}, True),
+        (JSON, True),
+        (SQL, False),
+        (PROBE, False),
+        (SCRAPE, False),
+        ({"kind": "otlp"}, True),
+        ({"kind": "otlp", "resource": {"deployment.role": "$role"}}, False),
+        ({"kind": "push"}, True),
+    ],
+)
+def test_a_version_is_followed_by_its_name_or_found_at_a_place(source: dict[str, Any], *, follows: bool) -> None:
+    assert config.validate_python(source).follows_version is follows
