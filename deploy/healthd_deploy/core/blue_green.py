@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from healthd_deploy.core.exit import NoAnswer, NothingSwitched, NoWayBack, StepFailed
+from healthd_deploy.core.exit import Misnamed, NoAnswer, NothingSwitched, NoWayBack, StepFailed
 from healthd_deploy.core.gate_request import Arm, arm
 from healthd_deploy.core.platform import DividesTraffic, LooksBack, Platform, PutsBack, RunsPrograms, TakesBack
 from healthd_deploy.core.session import GateSession
@@ -103,7 +103,7 @@ class BlueGreen:
             return
         try:
             await self.steps.look(f"the way back to {live}", partial(self.platform.could_take_back, live))
-        except NoAnswer:
+        except (NoAnswer, Misnamed):
             raise
         except StepFailed as failed:
             why = f"there would be no way back to {live}: {str(failed).rstrip('.')}"

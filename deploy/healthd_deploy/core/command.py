@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
 from dataclasses import KW_ONLY, dataclass
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -22,7 +22,7 @@ from healthd.commands.values import Choice
 from healthd.config.file import ConfigError, load
 from healthd.runtime.redaction import Redactor
 from healthd_deploy.core import interrupts, other_rollbacks
-from healthd_deploy.core.exit import COULD_NOT_ASK, CouldNotAsk
+from healthd_deploy.core.exit import COULD_NOT_ASK, CouldNotAsk, Misnamed
 from healthd_deploy.core.outcome import carried_out
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import BlueGreenPlan, DeployConfig
@@ -99,7 +99,8 @@ def deploying(model: type[ModelT]) -> Callable[[Tool[ModelT]], Callable[..., Non
             steps = Steps(dry_run=dry_run, quiet=quiet, redact=redact, undo_within=config.undo_within)
             name = key or uuid.uuid4().hex[:12]
             asked = _Asked(name, wait or 0.0, more.get("strategy"), no_rollback=no_rollback, as_json=as_json)
-            sys.exit(asyncio.run(_run(tool, version, config, steps, asked)))
+            located = partial(_located, tool, file, model)
+            sys.exit(asyncio.run(_run(located, version, config, steps, asked)))
 
         return command
 
@@ -133,6 +134,14 @@ def config_or_exit(file: Path, model: type[PartT], *, only: Collection[str] | No
         for problem in error.problems:
             click.echo(str(problem), err=True)
         sys.exit(COULD_NOT_ASK)
+
+
+async def _located(tool: Tool[ModelT], file: Path, model: type[ModelT], deploy: Deploy[ModelT]) -> None:
+    """Deploy. What the file misnames is raised with its place there."""
+    try:
+        await tool(deploy)
+    except Misnamed as wrong:
+        raise wrong.in_file(file, model) from None
 
 
 @dataclass(frozen=True, slots=True)

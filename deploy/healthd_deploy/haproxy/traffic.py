@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from healthd_deploy.core.exit import NoAnswer, NothingSwitched, StepFailed, TargetDown
+from healthd_deploy.core.exit import Misnamed, NoAnswer, NothingSwitched, StepFailed, TargetDown
 from healthd_deploy.core.steps import wait_until
 from healthd_deploy.haproxy.kept_weights import forgets
 from healthd_deploy.haproxy.settings import DeployedBackend
 from healthd_deploy.haproxy.versions import Versions
-from healthd_gates.actions.haproxy_backend import ALL, Divider, Division, Impossible, NoneUp, NotDivided
+from healthd_gates.actions import haproxy_backend
+from healthd_gates.actions.haproxy_backend import ALL, Divider, Division, Impossible, NoneUp, NotDivided, Silent
 from healthd_gates.actions.haproxy_runtime import Server
 
 _EVERY = 0.5  # seconds between two looks at what HAProxy sees of a target
 _AGENT = "the agent-check of {} sets its weight anew with each answer that names a percentage, as healthd's own does"
 _RESTORED = "`healthd-deploy haproxy switch {}` gives all of it back"
+_OUT_OF_SERVICE = (
+    "Where this HAProxy is out of service, take it out of `sockets` in the tool's file and in healthd's action, reload "
+    "healthd, and run this again"
+)
 _COOKIE = "the cookie of {} keeps callers who have it there also while its weight is 0"
 
 
@@ -87,6 +92,18 @@ class Traffic:
             raise StepFailed(f"{self.place} sends traffic to {', '.join(sorted(strangers))}, and not between {among}")
         each = [self._shares(servers) for servers in found.values()]
         return {target: sum(shares[target] for shares in each) / len(each) for target in self._backend.servers}
+
+    async def differing(self) -> str | None:
+        """Return which HAProxies divide the traffic in another way than the first one, None where all agree."""
+        try:
+            each = {socket: self._shares(servers) for socket, servers in (await self._divider.found()).items()}
+        except NotDivided as failed:
+            raise _as_step(failed) from None
+        if len({tuple(shares.values()) for shares in each.values()}) == 1:
+            return None
+        told = "; ".join(f"{socket} gives {_shown(shares)}" for socket, shares in each.items())
+        cures = " or ".join(f"`healthd-deploy haproxy switch {target}`" for target in self._backend.servers)
+        return f"The HAProxies differ, as where one was reloaded without its state: {told}. {cures} makes them one"
 
     async def give(self, target: str, *, even_if_down: bool = False, goes_back: bool = False) -> None:
         """Give a target all of the traffic; return once every HAProxy does. Raises NothingSwitched, with nothing
@@ -166,8 +183,16 @@ class Traffic:
         return Division(ALL, self._backend.servers[target], self._backend.servers[other])
 
 
+def _shown(shares: Mapping[str, float]) -> str:
+    return ", ".join(f"{target} {100 * share:.4g} %" for target, share in shares.items())
+
+
 def _as_step(failed: NotDivided, *, nothing_done: bool = False) -> StepFailed:
     match failed:
+        case haproxy_backend.Misnamed():
+            return Misnamed(("traffic", *failed.key), str(failed))
+        case Silent() if failed.beside:
+            return (Unreached if nothing_done else NoAnswer)(f"{failed}. {_OUT_OF_SERVICE}")
         case NoneUp():
             return TargetDown(str(failed))
         case Impossible():

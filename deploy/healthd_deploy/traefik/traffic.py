@@ -6,8 +6,9 @@ import os
 from collections.abc import Collection, Mapping
 
 from healthd.runtime.clock import SystemClock
-from healthd_deploy.core.exit import NoAnswer, StepFailed, TargetDown
+from healthd_deploy.core.exit import Misnamed, NoAnswer, StepFailed, TargetDown
 from healthd_deploy.core.steps import wait_until
+from healthd_gates.actions import traefik_service
 from healthd_gates.actions.traefik_file import NotOurs, Weights, Written, own_name
 from healthd_gates.actions.traefik_service import ALL, Divider, Impossible, NoneUp, NotDivided, WeightedService
 
@@ -48,6 +49,10 @@ class Traffic:
             others = f"sends traffic to {', '.join(strangers)}" if strangers else "sends traffic nowhere"
             raise StepFailed(f"{self.place} {others}, and not between {' and '.join(self._service.services)}")
         return {target: weights.get(name, 0.0) / total for name, target in names.items()}
+
+    async def differing(self) -> str | None:
+        """Return None: all of them watch one file."""
+        return None
 
     async def version(self, target: str) -> str | None:
         """Return the version that was released to a target, None where none is recorded."""
@@ -147,6 +152,8 @@ class Traffic:
 
 def _as_step(failed: NotDivided) -> StepFailed:
     match failed:
+        case traefik_service.Misnamed():
+            return Misnamed(("traffic", *failed.key), str(failed))
         case NoneUp():
             return TargetDown(str(failed))
         case Impossible():

@@ -18,7 +18,12 @@ class WeightedPlatform:
 
     async def live(self) -> str:
         """Return the target with all of the traffic; where a ramp divides it, the one that had all of it before."""
-        return await whole_or_before(self._traffic.place, await self._traffic.shares(), self._before_ramp)
+        try:
+            return await whole_or_before(self._traffic.place, await self._traffic.shares(), self._before_ramp)
+        except StepFailed as unclear:
+            if type(unclear) is StepFailed and (told := await self._traffic.differing()) is not None:
+                raise StepFailed(f"{unclear}. {told}") from None
+            raise
 
     async def idle(self) -> str:
         return self._beside(await self.live())

@@ -13,7 +13,7 @@ import click
 from pydantic import BaseModel
 
 from healthd_deploy.core.command import config_or_exit
-from healthd_deploy.core.exit import NOT_UNDONE, DeployAborted, TargetDown, UnknownTarget
+from healthd_deploy.core.exit import NOT_UNDONE, DeployAborted, Misnamed, TargetDown, UnknownTarget
 from healthd_deploy.core.version import Version
 from healthd_deploy.weighted.traffic import WeightedTraffic
 
@@ -39,6 +39,8 @@ def switching(part: type[PartT], name: str) -> Callable[[Callable[[PartT], Weigh
             try:
                 asyncio.run(_given(traffic_of(config), target, version, even_if_down=force))
             except DeployAborted as stopped:
+                if isinstance(stopped, Misnamed):
+                    stopped = stopped.in_file(file, part)
                 click.echo(str(stopped), err=True)
                 sys.exit(NOT_UNDONE if isinstance(stopped, TargetDown) else stopped.code)
             click.echo(f"the traffic goes to {target}")

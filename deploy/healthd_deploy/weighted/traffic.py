@@ -33,6 +33,10 @@ class WeightedTraffic(Protocol):
         """Return the share of the traffic, from 0 to 1, of each target."""
         ...
 
+    async def differing(self) -> str | None:
+        """Return how the proxies differ in what they divide, and the command that ends it, None where they agree."""
+        ...
+
     async def give(self, target: str, *, even_if_down: bool = False, goes_back: bool = False) -> None:
         """Give a target all of the traffic; return once every proxy does. Raises TargetDown, with nothing changed,
         where the target could not take it. What `goes_back` is done at each proxy that answers, before it raises

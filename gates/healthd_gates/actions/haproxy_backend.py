@@ -10,8 +10,20 @@ from typing import Annotated, TypeVar
 from pydantic import Field, StringConstraints, field_validator
 
 from healthd.config.model import Model, Name
+from healthd.nearest import did_you_mean, there_are
 from healthd.wording import shape
-from healthd_gates.actions.haproxy_runtime import Facts, Refused, Server, Unanswered, facts, level, servers, set_weight
+from healthd_gates.actions.haproxy_runtime import (
+    Facts,
+    NoBackend,
+    NotRuntime,
+    Refused,
+    Server,
+    Unanswered,
+    facts,
+    level,
+    servers,
+    set_weight,
+)
 
 _HEAVIEST = 256  # of a weight; smaller shares than one to this cannot be had
 _USUAL = 100
@@ -57,6 +69,22 @@ class NotDivided(Exception):  # noqa: N818 - a reason, for people
 
 class Impossible(NotDivided):
     """It never will be, until a person mends something."""
+
+
+class Misnamed(Impossible):
+    """The options name what is not there. `key` is the one that does."""
+
+    def __init__(self, key: Sequence[str | int], why: str) -> None:
+        super().__init__(why)
+        self.key = key
+
+
+class Silent(NotDivided):
+    """A HAProxy does not answer. `beside` is True where another one may."""
+
+    def __init__(self, why: str, *, beside: bool) -> None:
+        super().__init__(why)
+        self.beside = beside
 
 
 class NoneUp(NotDivided):
@@ -130,7 +158,7 @@ class Divider:
     async def known(self) -> Mapping[str, Facts]:
         """Return what else the first HAProxy knows of the servers of both targets. Raises NotDivided."""
         named = {server for target in self._options.servers.values() for server in target}
-        told = await _answered(facts(self._options.sockets[0], self._options.backend))
+        told = await self._answered(self._options.sockets[0], facts(self._options.sockets[0], self._options.backend))
         return {name: each for name, each in told.items() if name in named}
 
     async def look(self, division: Division) -> None:
@@ -144,7 +172,7 @@ class Divider:
         for socket, found in (await self.found()).items():
             others = {name for name, server in found.items() if server.weight and server.is_admitted} - named
             if others:
-                known = await _answered(facts(socket, self._options.backend))
+                known = await self._answered(socket, facts(socket, self._options.backend))
                 strangers |= {name for name in others if name in known and not known[name].is_reserve}
         return strangers
 
@@ -174,7 +202,7 @@ class Divider:
         for server in (server for arm in arms for server in arm):
             if found[server].weight == wanted[server]:
                 continue
-            await _answered(set_weight(socket, self._options.backend, server, wanted[server]))
+            await self._answered(socket, set_weight(socket, self._options.backend, server, wanted[server]))
         after = await self._found(socket, list(wanted))
         if wrong := [server for server, weight in wanted.items() if after[server].weight != weight]:
             raise NotDivided(f"{socket}: {', '.join(wrong)} has another weight than it was given")
@@ -182,7 +210,7 @@ class Divider:
     async def _settable(self, socket: str, division: Division, *, even_if_down: bool = False) -> None:
         """Raise Impossible where the weights may not be set, NoneUp where nothing could take the traffic."""
         await self._able(socket, division, even_if_down=even_if_down)
-        if (has := await _answered(level(socket))) != _NEEDED:
+        if (has := await self._answered(socket, level(socket))) != _NEEDED:
             raise Impossible(f"{socket}: its level is {has or 'not known'}: `stats socket` needs `level {_NEEDED}`")
 
     async def _able(self, socket: str, division: Division, *, even_if_down: bool = False) -> Mapping[str, Server]:
@@ -194,18 +222,23 @@ class Divider:
 
     async def _found(self, socket: str, named: Sequence[str]) -> Mapping[str, Server]:
         """Return the servers of the backend, and among them those that are named."""
-        found = await _answered(servers(socket, self._options.backend))
-        if missing := [server for server in named if server not in found]:
-            known = ", ".join(sorted(found)) or "none"
-            raise Impossible(f"{socket}: {self._options.backend} has no server {missing[0]}; there are: {known}")
+        found = await self._answered(socket, servers(socket, self._options.backend))
+        for target, own in self._options.servers.items():
+            for place, server in enumerate(own):
+                if server in named and server not in found:
+                    why = f"{socket}: {self._options.backend} has no server {server}; {there_are(found)}."
+                    raise Misnamed(("servers", target, place), why + did_you_mean(server, found))
         return found
 
-
-async def _answered(call: Awaitable[ResultT]) -> ResultT:
-    """Return what a HAProxy answers. Raises NotDivided."""
-    try:
-        return await call
-    except Refused as refused:
-        raise Impossible(str(refused)) from None
-    except Unanswered as silent:
-        raise NotDivided(str(silent)) from None
+    async def _answered(self, socket: str, call: Awaitable[ResultT]) -> ResultT:
+        """Return what a HAProxy answers. Raises NotDivided."""
+        try:
+            return await call
+        except NotRuntime as other:
+            raise Misnamed(("sockets", self._options.sockets.index(socket)), str(other)) from None
+        except NoBackend as unknown:
+            raise Misnamed(("backend",), str(unknown)) from None
+        except Refused as refused:
+            raise Impossible(str(refused)) from None
+        except Unanswered as silent:
+            raise Silent(str(silent), beside=len(self._options.sockets) > 1) from None

@@ -13,9 +13,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from healthd.nearest import did_you_mean, there_are
+
 _LONGEST_ANSWER = 65_536
 _ANSWERS_WITHIN = 5.0  # seconds; HAProxy answers within milliseconds
 _SERVERS = 4  # of `show stat`: the servers alone
+_SHOWN = 60  # characters of an answer that is none
+_LEVELS = ("admin", "operator", "user")
+_NO_BACKEND = "Can't find backend"
+_OWN = ("Permission denied", "Unknown command", "[")  # what HAProxy itself answers that it does not do
 _UP = ("2", "3")  # srv_op_state: running, or about to stop
 _ADMIN_OFF = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x20  # srv_admin_state: maintenance or drain, by whoever
 
@@ -26,6 +32,21 @@ class Unanswered(Exception):  # noqa: N818 - a reason, for people
 
 class Refused(Exception):  # noqa: N818 - a reason, for people
     """A HAProxy refused, and always will, until a person mends something."""
+
+
+class NotRuntime(Refused):
+    """What listens there does not speak the Runtime API."""
+
+    def __init__(self, socket: str, said: str) -> None:
+        first = said.splitlines()[0].strip()[:_SHOWN]
+        super().__init__(
+            f"{socket}: it does not speak HAProxy's Runtime API, for it answers {first!r}: name what HAProxy's "
+            "`stats socket` has, such as /run/haproxy/admin.sock"
+        )
+
+
+class NoBackend(Refused):
+    """A HAProxy has no backend of this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +71,26 @@ async def servers(socket: str, backend: str) -> Mapping[str, Server]:
     if len(lines) < 2 or not lines[1].startswith("# "):
         if not said:
             raise Unanswered(f"{socket}: no answer")
+        if said.startswith(_NO_BACKEND):
+            known = (await _told(socket, "show backend")).splitlines()[1:]
+            alike = did_you_mean(backend, known) or f" {there_are(known).capitalize()}."
+            raise NoBackend(f"{socket}: HAProxy has no backend {backend}.{alike}")
+        if not said.startswith(_OWN):
+            raise NotRuntime(socket, said)
         raise Refused(f"{socket}: {' '.join(said.split())}")
     head = lines[1].removeprefix("# ").split()
-    rows = [dict(zip(head, line.split(), strict=False)) for line in lines[2:] if line.strip()]
-    return {row["srv_name"]: Server.of(row) for row in rows}
+    try:
+        rows = [dict(zip(head, line.split(), strict=True)) for line in lines[2:] if line.strip()]
+        return {row["srv_name"]: Server.of(row) for row in rows}
+    except (KeyError, ValueError):
+        raise NotRuntime(socket, said) from None
 
 
 async def level(socket: str) -> str:
-    """Return the level of a socket: `admin` may set weights, `operator` and `user` may not. Raises Unanswered."""
-    return await _told(socket, "show cli level")
+    """Return the level of a socket: `admin` may set weights, `operator` and `user` may not; empty where it does not
+    tell. Raises Unanswered."""
+    said = await _told(socket, "show cli level")
+    return said if said in _LEVELS else ""
 
 
 async def process_id(socket: str) -> int | None:
@@ -78,10 +110,13 @@ class Facts:
 
 
 async def facts(socket: str, backend: str) -> Mapping[str, Facts]:
-    """Return the facts of the servers of a backend. Raises Unanswered."""
+    """Return the facts of the servers of a backend. Raises Unanswered or Refused."""
     told = await _told(socket, f"show stat {backend} {_SERVERS} -1")
     table = csv.DictReader(io.StringIO(told.removeprefix("# ")))
-    return {row["svname"]: Facts(row["bck"] == "1", row["agent_status"] != "", row["cookie"]) for row in table}
+    try:
+        return {row["svname"]: Facts(row["bck"] == "1", row["agent_status"] != "", row["cookie"]) for row in table}
+    except (KeyError, csv.Error):
+        raise NotRuntime(socket, told) from None
 
 
 async def set_weight(socket: str, backend: str, server: str, weight: int) -> None:

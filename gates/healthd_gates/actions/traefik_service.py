@@ -7,10 +7,9 @@ force: doc.traefik.io/traefik/operations/api/#endpoints.
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import aiohttp
 from pydantic import AfterValidator, Field, StringConstraints, field_validator
@@ -23,6 +22,8 @@ from healthd.http.session import new_session
 from healthd.runtime.clock import Clock
 from healthd.runtime.web_address import ShownMasked, require_http
 from healthd.wording import shape
+from healthd_gates.actions import traefik_answer
+from healthd_gates.actions.traefik_answer import Service
 from healthd_gates.actions.traefik_file import NotOurs, Weights, WeightsFile
 from healthd_gates.sources.endpoint import Basic, Tls
 
@@ -84,6 +85,14 @@ class Impossible(NotDivided):
     """It never will be, until a person mends something."""
 
 
+class Misnamed(Impossible):
+    """The options name what is not there. `key` is the one that does."""
+
+    def __init__(self, key: Sequence[str], why: str) -> None:
+        super().__init__(why)
+        self.key = key
+
+
 class NoneUp(NotDivided):
     """None of the servers that are to get the traffic is up."""
 
@@ -131,7 +140,8 @@ class Divider:
         """Return which Traefik has other weights in force than these, for people; None where none has. Raises
         NotDivided."""
         for api in self._options.apis:
-            has = _weights(await self._asked(api, self._options.service) or {})
+            found = await self._asked(api, self._options.service)
+            has = found.weights if found is not None else None
             if has != weights:
                 told = shown(has) if has else f"no weights of {_full(self._options.service)}"
                 return f"Traefik at {_place(api)} has {told} in force: does it still watch {self._options.file}?"
@@ -155,19 +165,19 @@ class Divider:
         for service in services:
             found = await self._asked(api, service)
             if found is None:
-                raise Impossible(f"Traefik at {_place(api)} has no service {_full(service)}")
-            servers = found.get("serverStatus") or {}
-            if service == gaining and servers and "UP" not in servers.values():
+                target = next(name for name, own in self._options.services.items() if own == service)
+                raise Misnamed(("services", target), f"Traefik at {_place(api)} has no service {_full(service)}")
+            if service == gaining and found.statuses and "UP" not in found.statuses:
                 raise NoneUp(f"no server of {service} is up, as Traefik at {_place(api)} sees it")
 
     async def _taken_up(self, api: str, weights: Weights) -> None:
         """Wait until a Traefik has the weights in force. Raises NotDivided if it has not."""
         deadline = self._clock.steady() + _TAKEN_UP_WITHIN
         while True:
-            found = await self._asked(api, self._options.service) or {}
-            if _weights(found) == weights:
-                if errors := found.get("error"):
-                    raise NotDivided(f"Traefik at {_place(api)}: {'; '.join(map(str, errors))}")
+            found = await self._asked(api, self._options.service)
+            if found is not None and found.weights == weights:
+                if found.errors:
+                    raise NotDivided(f"Traefik at {_place(api)}: {'; '.join(found.errors)}")
                 return
             if self._clock.steady() >= deadline:
                 break
@@ -177,7 +187,7 @@ class Divider:
             f"Traefik at {_place(api)} has not taken up the weights within {_TAKEN_UP_WITHIN:g} s: see {reads}"
         )
 
-    async def _asked(self, api: str, service: str) -> Mapping[str, Any] | None:
+    async def _asked(self, api: str, service: str) -> Service | None:
         """Return what a Traefik has of a service, None if it has none. Raises NotDivided."""
         try:
             async with asyncio.timeout(_ANSWERS_WITHIN):
@@ -187,7 +197,7 @@ class Divider:
         except (aiohttp.ClientError, OSError) as error:
             raise NotDivided(f"Traefik at {_place(api)}: {why_unreached(error, _endpoint(api))}") from None
 
-    async def _answer(self, url: str) -> Mapping[str, Any] | None:
+    async def _answer(self, url: str) -> Service | None:
         session = self._session or await self._open()
         async with session.get(url, allow_redirects=False, server_hostname=self._options.tls.server_name) as answer:
             said = bytearray()
@@ -199,13 +209,7 @@ class Divider:
                 return None
             if answer.status != 200:
                 raise ValueError(_refused(answer.status))
-            try:
-                found = json.loads(said)
-            except ValueError:
-                found = None
-            if not isinstance(found, dict):
-                raise ValueError("answers with something else than Traefik's API does")
-            return found
+            return traefik_answer.read(said)
 
     async def _open(self) -> aiohttp.ClientSession:
         basic = self._options.basic
@@ -214,12 +218,6 @@ class Divider:
         headers = {"Authorization": login.encode()} if login else None
         self._session = new_session(context, headers=headers)
         return self._session
-
-
-def _weights(found: Mapping[str, Any]) -> Weights | None:
-    """Return the weights of a service as Traefik's API has them, None where it has none."""
-    has: Any = found.get("weighted", {}).get("services")
-    return None if has is None else {each.get("name"): each.get("weight") for each in has}
 
 
 def shown(weights: Weights) -> str:

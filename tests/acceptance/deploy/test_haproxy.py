@@ -87,7 +87,9 @@ async def test_a_haproxy_that_is_stopped_or_a_live_target_that_is_mistyped(tmp_p
         settings["traffic"]["servers"]["blue"] = ["b7"]
         (tmp_path / "deploy.json").write_text(json.dumps(settings))
         outcome = await stage.deploy("1.1", "--dry-run")
-        assert (outcome.code, "web has no server b7; there are: b1, g1" in outcome.out) == (1, True), outcome.out
+        assert outcome.code == 3, outcome.out
+        assert "deploy.json:1: traffic.servers.blue.0: " in outcome.out
+        assert "web has no server b7; there are: b1, g1" in outcome.out
         await asyncio.to_thread(stage.balancers[0].process.kill)
         outcome = await stage.deploy("1.1", "--dry-run")
         assert (outcome.code, str(stage.balancers[0].stats) in outcome.out) == (1, True), outcome.out

@@ -93,7 +93,8 @@ async def test_one_of_two_haproxies_is_gone(balancer: HAProxy, tmp_path: Path) -
     for sockets in ([gone, str(balancer.stats)], [str(balancer.stats), gone]):
         deploys = platform(balancer, tmp_path, sockets=sockets)
         assert isinstance(deploys, TakesBack)
-        with pytest.raises(NoAnswer, match="No such file") as failed:
+        cure = "No such file or directory. Where this HAProxy is out of service, take it out of `sockets`"
+        with pytest.raises(NoAnswer, match=cure) as failed:
             await deploys.switch("green")
         assert isinstance(failed.value, NothingSwitched)
         assert balancer.server("web", "g1")["weight"] == "0"
@@ -127,8 +128,16 @@ async def test_two_that_differ_have_no_live_target(balancer: HAProxy, tmp_path: 
         deploys = platform(balancer, tmp_path, sockets=[str(balancer.stats), str(other.stats)])
         assert (told := await deploys.strayed("green")) is not None
         assert f"{balancer.stats} gives green 0 % of the traffic: was it reloaded" in told
-        with pytest.raises(StepFailed, match="sends 50 % to blue, 50 % to green, and no gate of healthd says"):
+        with pytest.raises(
+            StepFailed, match="sends 50 % to blue, 50 % to green, and no gate of healthd says"
+        ) as differ:
             await deploys.live()
+        assert f"{balancer.stats} gives blue 100 %, green 0 %; {other.stats} gives blue 0 %, green 100 %" in str(
+            differ.value
+        )
+        assert "`healthd-deploy haproxy switch blue` or `healthd-deploy haproxy switch green` makes them" in str(
+            differ.value
+        )
         await deploys.switch("green")
         assert await deploys.strayed("green") is None
         assert await deploys.live() == "green"
@@ -280,6 +289,34 @@ def test_the_first_switch(balancer: HAProxy, tmp_path: Path) -> None:
     assert (dead.exit_code, "none of off is up" in dead.output) == (4, True), dead.output
     forced = CliRunner().invoke(main, [*words, "spare", "--force"], env=env)
     assert forced.exit_code == 0, forced.output
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "says"),
+    [
+        ({"backend": "wbe"}, "backend", "HAProxy has no backend wbe. Did you mean web?"),
+        ({"servers": {"blue": ["b1"], "green": ["G1"]}}, "servers.green.0", "web has no server G1; there are: b1, "),
+        ({"sockets": ["http"]}, "sockets.0", "does not speak HAProxy's Runtime API, for it answers 'HTTP/1"),
+    ],
+    ids=["backend", "server", "a port of HTTP"],
+)
+def test_a_name_that_haproxy_does_not_have(
+    changes: dict[str, Any], key: str, says: str, balancer: HAProxy, tmp_path: Path
+) -> None:
+    """Is wrong in the file, and said with its place there."""
+    if "sockets" in changes:
+        changes = {"sockets": [f"{balancer.host}:{balancer.port}"]}
+    settings = tmp_path / "blue-green.yaml"
+    settings.write_text(f"traffic: {json.dumps(options(balancer, tmp_path, **changes))}\n")
+    found = CliRunner().invoke(main, ["haproxy", "switch", "--config", str(settings), "green"])
+    assert (found.exit_code, found.output.startswith(f"{settings}:1: traffic.{key}: ")) == (3, True), found.output
+    assert says in found.output
+
+
+async def test_remarks_on_what_is_no_haproxy(balancer: HAProxy, tmp_path: Path) -> None:
+    """A deploy's first question, where nothing is known yet: the look after it says what is wrong."""
+    backend = DeployedBackend.model_validate(options(balancer, tmp_path, sockets=[f"{balancer.host}:{balancer.port}"]))
+    assert await Traffic(backend).remarks() == ()
 
 
 def test_a_restart_keeps_the_weights_by_the_state_that_was_written(tmp_path: Path) -> None:

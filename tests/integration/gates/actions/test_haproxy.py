@@ -134,7 +134,12 @@ async def test_no_haproxy_is_waited_for_as_long_as_the_action_has(
 async def test_mistakes_are_told_with_their_cure(balancer: HAProxy) -> None:
     """A backend or server that is not there, a share that is too small, a socket that nobody listens on."""
     backend = await tried(action(balancer, backend="api"), ramp(0.5))
-    assert (backend.ending, "backend" in backend.detail) == (Ending.REFUSED, True), backend
+    told = f"{balancer.stats}: HAProxy has no backend api. There are: web."
+    assert (backend.ending, backend.detail) == (Ending.REFUSED, told)
+    near = await tried(action(balancer, backend="wep"), ramp(0.5))
+    assert near.detail.endswith("has no backend wep. Did you mean web?")
+    spoken = await tried(action(balancer, sockets=[f"{balancer.host}:{balancer.port}"]), ramp(0.5))
+    assert "does not speak HAProxy's Runtime API, for it answers 'HTTP/1" in spoken.detail
     server = await tried(action(balancer, servers={"blue": ["b1"], "green": ["g7"]}), ramp(0.5))
     assert "web has no server g7; there are: b1, g1, spare" in server.detail
     small = await tried(action(balancer), ramp(0.002))
