@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import ast
 import inspect
-import textwrap
+import sys
+from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -32,12 +33,32 @@ def field_docs(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _own_docs(model: type[BaseModel]) -> dict[str, str]:
+    return _docs_of_module(model.__module__).get(model.__qualname__, {})
+
+
+@cache
+def _docs_of_module(name: str) -> dict[str, dict[str, str]]:
+    """Return those of all its classes, by their qualified names: a whole file is read for one class as for all."""
     try:
-        source = inspect.getsource(model)
-    except (OSError, TypeError):  # a model that was made without a source
+        source = inspect.getsource(sys.modules[name])
+    except (KeyError, OSError, TypeError):  # models that were made without a source
         return {}
-    (statement,) = ast.parse(textwrap.dedent(source)).body
-    assert isinstance(statement, ast.ClassDef)
+    return dict(_docs_of_classes(ast.parse(source)))
+
+
+def _docs_of_classes(around: ast.AST, place: str = "") -> Iterator[tuple[str, dict[str, str]]]:
+    for inside in ast.iter_child_nodes(around):
+        match inside:
+            case ast.ClassDef():
+                yield f"{place}{inside.name}", _docs_in(inside)
+                yield from _docs_of_classes(inside, f"{place}{inside.name}.")
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                yield from _docs_of_classes(inside, f"{place}{inside.name}.<locals>.")
+            case ast.stmt():
+                yield from _docs_of_classes(inside, place)
+
+
+def _docs_in(statement: ast.ClassDef) -> dict[str, str]:
     return {
         field.target.id: inspect.cleandoc(text.value.value)
         for field, text in pairwise(statement.body)

@@ -34,6 +34,22 @@ def test_a_field_is_described_by_the_text_below_it() -> None:
     assert field_docs(Derived) == {"name": "Words that are not shown.", "silent": "Now it speaks."}
 
 
+def test_models_are_told_apart_by_where_they_are() -> None:
+    """Two of one name, in a class and in a function."""
+
+    class Inner(BaseModel):
+        depth: int = 1
+        """Of this function."""
+
+    class Around:
+        class Inner(BaseModel):
+            depth: int = 1
+            """Of this class."""
+
+    assert field_docs(Inner) == {"depth": "Of this function."}
+    assert field_docs(Around.Inner) == {"depth": "Of this class."}
+
+
 def test_schemas_show_them() -> None:
     """Beside a reference too; a description in the field itself goes first."""
     _, whole = models_json_schema([(Outer, "validation")], schema_generator=DescribedJsonSchema)
