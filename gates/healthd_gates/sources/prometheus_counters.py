@@ -189,6 +189,8 @@ class CounterReader:
             why = f"{reading.dropped} samples are not numbers that a counter can have"
         elif reading.newest >= at - self._config.lookback:
             return None
+        elif reading.matched and not reading.snapshots:
+            why = "none of its samples is a number that a counter can have"
         elif reading.matched:
             age, most = show_duration(max(1, round(at - reading.newest))), show_duration(self._config.lookback)
             why = f"the newest sample is {age} old, and lookback is {most}: is a clock off?"

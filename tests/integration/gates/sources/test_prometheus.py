@@ -273,6 +273,15 @@ async def test_nan_is_no_telemetry_and_loses_nothing(server: prometheus.Promethe
     assert evidence.seconds == 30
 
 
+async def test_a_pod_that_left_nothing_but_nan_is_no_telemetry(server: prometheus.Prometheus) -> None:
+    """It ended before the look, and its samples are still looked back at."""
+    gate = desk(config(server, "lost"), at(20))
+    await gate.look()
+    with pytest.raises(SourceUnavailable, match="none of its samples is a number"):
+        await gate.look(after=10)
+    await gate.source.close()
+
+
 async def test_a_series_that_belongs_to_no_process_is_followed_by_itself(server: prometheus.Prometheus) -> None:
     """As a recording rule or a collector gives it."""
     gate = await looked(desk(config(server, "alone"), at(0)), until=20)
