@@ -21,11 +21,12 @@ from tests.servers.openid import SECRET, Provider
 from tests.servers.waiting import until
 
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+DATABASE = {"kind": "tcp", "host": "127.0.0.1", "port": 1, "interval": "2s", "timeout": "1s", "fall": 1}
 CHECKS = {
     "self": {"kind": "process", "critical": True, "interval": "2s", "timeout": "1s"},
     "memory": {"kind": "memory", "interval": "2s", "timeout": "1s"},
     "backup": {"kind": "heartbeat", "period": "1h", "runbook_url": "https://runbooks.example.org/backup"},
-    "database": {"kind": "tcp", "host": "127.0.0.1", "port": 1, "interval": "2s", "timeout": "1s", "fall": 1},
+    "database": DATABASE,
 }
 WINDOW = {"checks": ["memory"], "from": "2020-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z", "reason": HOSTILE}
 POLICY = {
@@ -100,6 +101,41 @@ async def test_status_page(pictures: Path, journal: dict[str, str]) -> None:
         await page.clock.fast_forward(15_000)
         await expect(page.locator("#lost")).to_be_visible()
         assert [c for c in complaints if "ERR_" not in c] == []
+
+
+async def test_long_names_on_a_phone(journal: dict[str, str]) -> None:
+    """No page scrolls sideways, and nothing in it is cut off: of 150 checks the failing ones are first, the others
+    folded, and a check's failures are readable one below the other."""
+    names = [f"payments-and-subscriptions-reconciliation-of-eu-central-{number:03}" for number in range(150)]
+    checks: dict[str, Any] = {name: {"kind": "memory"} for name in names}
+    checks[names[-1]] = {**DATABASE, "critical": True}
+    component = {"name": "Payments-and-subscriptions", "checks": [names[-1]]}
+    public = {"shop": {"title": "A shop with a long name", "components": [component]}}
+    async with (
+        daemon.running({**journal, "checks": checks, "public_pages": public}) as healthd,
+        chromium.browser() as browser,
+        looking(browser, viewport={"width": 390, "height": 844}) as (page, complaints),
+    ):
+        await page.goto(healthd.url)
+        await expect(page.locator(f"#check-{names[-1]}")).to_contain_text("refused the connection")
+        assert await page.locator("#rows tr").first.get_attribute("id") == f"check-{names[-1]}"
+        await expect(page.locator(f"#check-{names[0]}")).to_be_hidden()
+        assert await chromium.problems(page) == []
+        paths = (f"checks/{names[-1]}", f"checks/{names[-1]}/silence", "incidents/page", "status/shop")
+        found = {}
+        for path in paths:
+            await page.goto(f"{healthd.url}/{path}")
+            wrong = await chromium.problems(page)  # a check's page is renewed as a whole, and has no focus to lose
+            found[path] = [it for it in wrong if not it.startswith("meta-refresh")]
+        assert found == {path: [] for path in paths}
+        await page.goto(f"{healthd.url}/incidents/page")
+        assert await page.locator("select").first.evaluate("it => it.offsetWidth") > 300, "its words are not cut off"
+        await page.goto(f"{healthd.url}/{paths[0]}")
+        failure = page.locator(".failures td")
+        await expect(failure.nth(1)).to_have_text("it lasts")
+        heights = [await failure.nth(number).evaluate("it => it.offsetHeight") for number in (0, 1)]
+        assert heights[0] == heights[1], "from and to are one line"
+        assert complaints == []
 
 
 async def test_without_javascript(journal: dict[str, str]) -> None:
