@@ -106,7 +106,7 @@ class WindowsApi:
         """End a window now."""
         await self._guard.prepare(request)
         caller = self._guard.require(request, "windows:write")
-        meant = self._meant(request.match_info["id"])
+        meant = await self._meant(request.match_info["id"])
         window = await self.end(caller, meant)
         return web.json_response(self._document(window) | {"ended": True}, headers=_NO_STORE)
 
@@ -159,9 +159,12 @@ class WindowsApi:
             raise not_known_yet("windows")
         return self.find(key)
 
-    def _meant(self, key: str) -> Window:
-        """Return the window of an id, or of the beginning of one that no other has. Raises Problem."""
-        found = [it for it in self._windows.all() if it.id.startswith(key)]
+    async def _meant(self, key: str) -> Window:
+        """Return the window of an id, or of the beginning of one that no other has, as the journal has it now where it
+        is not known here. Raises Problem."""
+        if not (found := [it for it in self._windows.all() if it.id.startswith(key)]):
+            await self._windows.refresh()
+            found = [it for it in self._windows.all() if it.id.startswith(key)]
         if len(found) > 1 and key not in [it.id for it in found]:
             raise Problem(409, "Several windows", f"{', '.join(it.id for it in found[:10])} begin with {key[:64]}")
         if not found and not self._windows.is_complete:

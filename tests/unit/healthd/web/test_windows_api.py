@@ -11,8 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from healthd.cli import main
+from healthd.config.window import Window
 from healthd.journal.past import Past
+from healthd.journal.windows import WindowStore
 from healthd.model import Status
+from healthd.monitoring.windows import Windows
 from healthd.notify.check_notices import check_notice
 from healthd.notify.told import Memory, Told
 from healthd.units import stamp
@@ -214,6 +217,21 @@ async def test_a_second_acknowledgement_takes_the_place_of_the_first(open_site: 
         ("max", "window.add", second["id"]),
         ("ada", "window.end", second["id"]),
     ]
+
+
+async def test_a_window_is_ended_that_another_replica_has_just_added(open_site: Open, tmp_path: Path) -> None:
+    """By its id or the beginning of it; what nobody has is said to be no window, once the journal was asked."""
+    site, client = await opened(open_site, tmp_path)
+    await site.windows.refresh()
+    other = Windows(site.board, WindowStore(site.database, site.clock), site.clock)
+    now = site.clock.now()
+    times = {"from": now, "to": now + timedelta(hours=1)}
+    added = {"id": "5f0c2a91", "kind": "silence", "checks": ["db"], "reason": "x", "author": "max", **times}
+    await other.add(Window.model_validate(added))
+    assert (await client.delete("/windows/5f0c", headers=bearer("ada"))).status == 200
+    await other.refresh()
+    assert other.all() == []
+    assert (await client.delete("/windows/5f0c", headers=bearer("ada"))).status == 404
 
 
 async def test_an_acknowledgement_of_what_is_healthy_is_refused(open_site: Open) -> None:
