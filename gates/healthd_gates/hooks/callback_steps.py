@@ -43,8 +43,9 @@ _LONGEST_PAUSE = 600.0  # between two attempts to deliver a verdict
 _LONGEST_LOOK_PAUSE = 30.0  # between two attempts to start a gate: the tool's own patience runs meanwhile
 _LONGEST_WISH = 3600.0  # the longest pause that a tool may ask for
 _FIRST_REPORT, _REPORTS = 60.0, 8  # seconds, doubled each time; GitHub takes ten
-# For a hook that the configuration no longer has, or does not have yet: as long as any is tried by default.
-_GIVE_UP_UNKNOWN = 30 * 86400.0
+_LOOKS_FOR_HOOK = 120
+"""Looks, `_LONGEST_LOOK_PAUSE` apart, for which a callback waits for its hook: one hour, in which a mistake in a reload
+is mended, or the last replica has the new configuration."""
 
 
 class _UnansweredError(Exception):
@@ -73,7 +74,9 @@ class CallbackSteps:
         JournalError."""
         correspondent = self._correspondents.get(reply.hook)
         if correspondent is None:
-            return await self._without_hook(reply), _LONGEST_LOOK_PAUSE
+            return self._without_hook(reply), _LONGEST_LOOK_PAUSE
+        if reply.detail == _gone(reply):  # the hook is back: nothing failed at it
+            reply = replace(reply, tries=0, detail="")
         if reply.word is not None:
             return await self._tell(reply, correspondent, reply.word, reply.why or "", reply.word_at)
         if reply.gate_id is None:
@@ -87,25 +90,19 @@ class CallbackSteps:
             return await self._tell(reply, correspondent, word, text, _answered_at(gate))
         return await self._report(reply, correspondent, gate)
 
-    async def _without_hook(self, reply: Reply) -> Reply:
-        """Return a callback whose hook the configuration does not have. The time until it is given up counts from the
-        answer, like that of every other: while the gate runs there is nothing to give up."""
-        gone = f"hooks.{reply.hook} is not configured any more"
-        known = await self._known_at(reply)
-        tried_for = (self._clock.now() - _since(reply, known)).total_seconds() if known is not None else 0.0
-        given_up = tried_for >= _GIVE_UP_UNKNOWN
-        return replace(reply, state=ReplyState.GIVEN_UP if given_up else ReplyState.DUE, detail=gone)
-
-    async def _known_at(self, reply: Reply) -> datetime | None:
-        """Return since when the answer is known, the callback's own beginning where no gate was started or is left;
-        None while the gate runs."""
-        if reply.word is not None or reply.gate_id is None:
-            return reply.word_at or reply.created_at
-        try:
-            gate = await self._gate_service.get(reply.gate_id)
-        except UnknownGate:
-            return reply.created_at
-        return (_answered_at(gate) or reply.created_at) if gate.is_answered else None
+    def _without_hook(self, reply: Reply) -> Reply:
+        """Return a callback whose hook the configuration does not have. It is given up where it had none at so many
+        looks in a row; who asks again for its answer, by the hook, has it tried again."""
+        looks = reply.tries + 1 if reply.detail == _gone(reply) else 1
+        is_over = looks >= _LOOKS_FOR_HOOK
+        told = {"hook": reply.hook, "key": reply.key, "gate": reply.gate_id}
+        if is_over:
+            _log.error("callback given up, its hook is not configured any more", **told)
+        elif looks == 1:
+            told["given_up_in"] = f"{_LOOKS_FOR_HOOK * _LONGEST_LOOK_PAUSE / 60:.0f} minutes"
+            _log.warning("callback waits for its hook, which is not configured any more", **told)
+        state = ReplyState.GIVEN_UP if is_over else ReplyState.DUE
+        return replace(reply, state=state, tries=looks, detail=_gone(reply))
 
     async def _begin(self, reply: Reply, correspondent: Correspondent) -> tuple[Reply, float]:
         """Start the gate, or join the one that was started before a crash."""
@@ -231,6 +228,10 @@ class CallbackSteps:
 
     def _age(self, reply: Reply) -> float:
         return (self._clock.now() - reply.created_at).total_seconds()
+
+
+def _gone(reply: Reply) -> str:
+    return f"hooks.{reply.hook} is not configured any more"
 
 
 def _answered_at(gate: Gate) -> datetime | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from healthd.journal.database import Database, JournalError
 from healthd_gates.config import any_hook
@@ -488,20 +489,29 @@ async def test_what_cannot_be_stored_is_not_acknowledged(file: Path, monkeypatch
         monkeypatch.undo()
 
 
-@pytest.mark.parametrize(("missing", "told"), [(90.0, ["pass"]), (300.0, [])])
-async def test_without_its_hook_an_answer_waits_from_when_it_is_known(
-    file: Path, monkeypatch: pytest.MonkeyPatch, missing: float, told: list[str]
+@pytest.mark.parametrize(("missing", "told"), [(60.0, ["pass"]), (200.0, [])])
+@pytest.mark.parametrize("before", [0.0, 40.0, 150.0], ids=["its start", "its verdict", "its answer"])
+async def test_without_its_hook_an_answer_waits_for_a_time(
+    file: Path, monkeypatch: pytest.MonkeyPatch, before: float, missing: float, told: list[str]
 ) -> None:
-    """However long its gate took: a mistake in a reload costs nothing, and what is out for good is given up."""
-    monkeypatch.setattr(callback_steps, "_GIVE_UP_UNKNOWN", 200.0)
-    long = staged(policy={"observe": {"min": "10m", "max": "20m"}})
-    async with replica(file, long) as running:
-        await running.gates.callback_worker.owe(owed())
-        await asyncio.sleep(500.0)
-        running.configure(config())
-        while not [gate for gate in await gates_of(running) if gate.is_answered]:
-            await asyncio.sleep(5.0)
-        await asyncio.sleep(missing)
-        running.configure(long)
-        await asyncio.sleep(120.0)
-        assert words() == told
+    """Whatever it waits for then: a mistake in a reload costs nothing; what is out for good ends, and is told once."""
+    monkeypatch.setattr(callback_steps, "_LOOKS_FOR_HOOK", 5)
+    Tool.act = lambda _: LOST
+    with capture_logs() as logged:
+        async with replica(file, staged()) as running:
+            if before == 0.0:
+                running.configure(config())
+            await running.gates.callback_worker.owe(owed())
+            await asyncio.sleep(before)
+            said = len(words())
+            running.configure(config())
+            await asyncio.sleep(missing)
+            Tool.act = lambda _: TAKEN
+            looked = logged[:]
+            running.configure(staged())
+            await asyncio.sleep(150.0)
+            assert words()[said:] == told
+    events = [entry["event"] for entry in looked if "its hook" in entry["event"]]
+    waits, given_up = "callback waits for its hook, which is not", "callback given up, its hook is not"
+    ends = [] if told else [f"{given_up} configured any more"]
+    assert events == [f"{waits} configured any more", *ends]
