@@ -19,6 +19,7 @@ from healthd.monitoring.board import Board, CheckState
 from healthd.monitoring.monitor import Listener
 from healthd.monitoring.schedule import Schedule
 from healthd.monitoring.suite import Suite
+from healthd.nearest import did_you_mean, there_are
 from healthd.runtime import loop
 from healthd.runtime.clock import SystemClock
 from healthd.runtime.redaction import Redactor
@@ -67,8 +68,10 @@ def preflight(config_file: Path | None, as_json: bool) -> None:
 def _run_and_exit(settings: Config, names: Sequence[str], as_json: bool) -> None:
     unknown = [name for name in names if name not in settings.active_checks]
     if unknown:
-        known = ", ".join(settings.active_checks)
-        click.echo(f"no check that runs is called {', '.join(unknown)}; there are: {known}", err=True)
+        for name in unknown:
+            hint = did_you_mean(name, settings.active_checks)
+            known = there_are(settings.active_checks)
+            click.echo(f"no check that runs is called {name}; {known}.{hint}", err=True)
         sys.exit(REFUSED)
     states = loop.run(_probe_once(settings, names, quiet=as_json))
     if as_json:

@@ -90,7 +90,11 @@ def told(result: Result, said: str) -> None:
         ),
         (["gate", "simulate", "--policy", "canry", "--rate", "5"], "Did you mean canary? No file was read: name one"),
         (["gate", "simulate", "canary", "--policy", "batch", "--rate", "5"], "name the policy once: as POLICY or by"),
-        (["check", "nothere"], "no check that runs is called nothere; there are: "),
+        (["check", "nothere"], "no check that runs is called nothere; there are: disk, memory, process."),
+        (
+            ["check", "memry"],
+            "no check that runs is called memry; there are: disk, memory, process. Did you mean memory?",
+        ),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
