@@ -9,6 +9,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from healthd.commands.values import refuse_empty
 from healthd.nearest import did_you_mean
 
 Registry = Mapping[str, tuple[str, str]]
@@ -37,6 +38,7 @@ class LazyGroup(click.Group):
 
         with reading_when_used(), read_once():
             command: click.Command = getattr(import_module(module), name)
+        refuse_empty(command)
         return command
 
     def resolve_command(

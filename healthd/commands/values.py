@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 else:
     _ChoiceType = click.Choice  # not generic in older releases of click
 
+EMPTY = "it is empty: is the variable that holds it set?"
+
 
 class Choice(_ChoiceType):
     """One word of several."""
@@ -24,6 +26,24 @@ class Choice(_ChoiceType):
         except click.BadParameter as error:
             told = f"{error.message}{did_you_mean(str(value), self.choices)}"
             raise click.BadParameter(told, ctx, param) from None
+
+
+class GivenText(click.types.StringParamType):
+    """Text that is not empty: an empty one mostly is a variable of a pipeline that nothing has set."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not value:
+            self.fail(EMPTY, param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def refuse_empty(command: click.Command) -> None:
+    """Have a command, and those of a group, refuse an empty text for each option and argument that takes any text."""
+    for param in command.params:
+        if type(param.type) is click.types.StringParamType:
+            param.type = GivenText()
+    for below in getattr(command, "commands", {}).values():
+        refuse_empty(below)
 
 
 class Number(click.FloatRange):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from healthd_deploy.core.exit import Misnamed, NoAnswer, NothingSwitched, NoWayBack, StepFailed
+from healthd_deploy.core.exit import NoAnswer, NothingSwitched, NoWayBack, StepFailed
 from healthd_deploy.core.gate_request import Arm, arm
+from healthd_deploy.core.misnamed import Misnamed
 from healthd_deploy.core.platform import DividesTraffic, LooksBack, Platform, PutsBack, RunsPrograms, TakesBack
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import GatePlan

@@ -22,7 +22,8 @@ from healthd.commands.values import Choice
 from healthd.config.file import ConfigError, load
 from healthd.runtime.redaction import Redactor
 from healthd_deploy.core import interrupts, other_rollbacks
-from healthd_deploy.core.exit import COULD_NOT_ASK, CouldNotAsk, Misnamed
+from healthd_deploy.core.exit import COULD_NOT_ASK, CouldNotAsk
+from healthd_deploy.core.misnamed import Misnamed
 from healthd_deploy.core.outcome import carried_out
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import BlueGreenPlan, DeployConfig

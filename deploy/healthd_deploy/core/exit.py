@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Sequence
-from pathlib import Path
+from collections.abc import Collection
 from typing import ClassVar
 
-from pydantic import BaseModel
-
-from healthd.config.file import ConfigError, problem_at
 from healthd.nearest import did_you_mean
 
 PROMOTED, FAILED, INCONCLUSIVE, COULD_NOT_ASK, NOT_UNDONE, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -35,29 +30,6 @@ class NothingSwitched(StepFailed):
 
 class TargetDown(NothingSwitched):
     """A target cannot take the traffic; the current one still answers at least some of it."""
-
-
-class Misnamed(NothingSwitched):
-    """The configuration names what a platform does not have: `key` is the one that does."""
-
-    code = COULD_NOT_ASK
-
-    def __init__(self, key: Sequence[str | int], why: str) -> None:
-        super().__init__(f"{'.'.join(map(str, key))}: {why}")
-        self.key, self.why = key, why
-
-    def in_file(self, file: Path, model: type[BaseModel]) -> DeployAborted:
-        """Return it with the place of its key in the file."""
-        try:
-            return _Located(str(problem_at(file, model, os.environ, tuple(self.key), self.why)))
-        except ConfigError:  # the file has changed since it was read
-            return self
-
-
-class _Located(NothingSwitched):
-    """What the configuration misnames, with its place in the file."""
-
-    code = COULD_NOT_ASK
 
 
 class NoWayBack(StepFailed):

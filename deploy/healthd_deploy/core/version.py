@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from pydantic import TypeAdapter, ValidationError
 
+from healthd.commands.values import EMPTY
 from healthd_gates.domain.request import VersionName
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class Version(VersionType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if not value:
-            self.fail("it is empty: is the variable that holds it set?", param, ctx)
+            self.fail(EMPTY, param, ctx)
         try:
             return TypeAdapter[str](VersionName).validate_python(value)
         except ValidationError:

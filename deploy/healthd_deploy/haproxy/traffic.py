@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from healthd_deploy.core.exit import Misnamed, NoAnswer, NothingSwitched, StepFailed, TargetDown
+from healthd_deploy.core.exit import NoAnswer, NothingSwitched, StepFailed, TargetDown
+from healthd_deploy.core.misnamed import Misnamed
 from healthd_deploy.core.steps import wait_until
 from healthd_deploy.haproxy.kept_weights import forgets
 from healthd_deploy.haproxy.settings import DeployedBackend

@@ -6,7 +6,8 @@ import os
 from collections.abc import Collection, Mapping
 
 from healthd.runtime.clock import SystemClock
-from healthd_deploy.core.exit import Misnamed, NoAnswer, StepFailed, TargetDown
+from healthd_deploy.core.exit import NoAnswer, StepFailed, TargetDown
+from healthd_deploy.core.misnamed import Misnamed
 from healthd_deploy.core.steps import wait_until
 from healthd_gates.actions import traefik_service
 from healthd_gates.actions.traefik_file import NotOurs, Weights, Written, own_name

@@ -13,7 +13,8 @@ import click
 from pydantic import BaseModel
 
 from healthd_deploy.core.command import config_or_exit
-from healthd_deploy.core.exit import NOT_UNDONE, DeployAborted, Misnamed, TargetDown, UnknownTarget
+from healthd_deploy.core.exit import NOT_UNDONE, DeployAborted, TargetDown, UnknownTarget
+from healthd_deploy.core.misnamed import Misnamed
 from healthd_deploy.core.version import Version
 from healthd_deploy.weighted.traffic import WeightedTraffic
 

@@ -27,6 +27,22 @@ def test_a_mistake_of_the_call_ends_with_3(words: list[str]) -> None:
     assert (refused.exit_code, "Error: " in refused.output) == (3, True), refused.output
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["nginx", "blue-green", "1.0", "--key", "", "-c", "x.yaml"], "'--key'"),
+        (["haproxy", "blue-green", "1.0", "--key=", "-c", "x.yaml"], "'--key'"),
+        (["traefik", "switch", "", "-c", "x.yaml"], "'TARGET'"),
+        (["host", "release", "", "-c", "x.yaml"], "'VERSION'"),
+    ],
+)
+def test_a_variable_that_nothing_has_set_is_no_value(words: list[str], named: str) -> None:
+    """A key that is empty would be a new one at each run, so that a job that runs again joins nothing."""
+    refused = CliRunner().invoke(main, words)
+    told = f"Invalid value for {named}: it is empty: is the variable that holds it set?"
+    assert (refused.exit_code, told in refused.output) == (3, True), refused.output
+
+
 def test_a_fault_of_the_tool_ends_with_3(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_words: object, **_more: object) -> None:
         raise RuntimeError("a fault")
