@@ -251,6 +251,7 @@ async def test_a_switch_that_fails_is_passed_by_no_gate(tmp_path: Path) -> None:
     async with staged(tmp_path, change=probed) as stage:
         settings = json.loads((tmp_path / "deploy.json").read_text())
         settings["upstream"]["reload"] = ["sh", "-c", "sleep 3; echo no pid >&2; exit 1"]
+        settings["undo_within"] = "1s"
         (tmp_path / "deploy.json").write_text(json.dumps(settings))
         outcome = await stage.deploy("blue-green", "1.1")
         assert outcome.code != 0, outcome.err
