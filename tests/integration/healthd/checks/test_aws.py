@@ -48,7 +48,7 @@ def client(server: moto.Moto, service: str) -> Any:
 
 @asynccontextmanager
 async def checked(url: str, **options: Any) -> AsyncIterator[Any]:
-    async with watched("aws", **{"region": REGION, "endpoint_url": url} | KEYS | options) as check:
+    async with watched("aws", **{"region": REGION, "endpoint_url": url, "timeout": "30s"} | KEYS | options) as check:
         yield check
 
 

@@ -24,7 +24,7 @@ async def look(peer: Peer, queue: Answer | None, alarms: Answer = rabbitmq.NO_AL
         peer.answer("GET", MAILS, queue)
         options = {"queue": "mails"} | options
     url = peer.url.replace("://", "://healthd:MARK%40%2F0123@")
-    async with watched("rabbitmq", url=url, **options) as check:
+    async with watched("rabbitmq", url=url, **{"timeout": "20s", **options}) as check:
         result = await check.look()
     assert peer.received[-1].headers["Authorization"] == "Basic aGVhbHRoZDpNQVJLQC8wMTIz"
     assert "MARK" not in repr(result)
