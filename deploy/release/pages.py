@@ -37,7 +37,9 @@ def finish(root: Path) -> list[str]:
     Raises ValueError where pyproject.toml does not say yet where the repository is.
     """
     if STAND_IN in (place := address(root)):
-        raise ValueError("pyproject.toml: project.urls: write the repository's address in the place of OWNER/healthd")
+        raise ValueError(
+            "pyproject.toml: project.urls.Source: write the repository's address in the place of OWNER/healthd"
+        )
     changed = []
     for name, text in _files(root):
         done = _PASSAGE.sub(lambda passage: f"{said}\n" if (said := passage[1].strip()) else "", text)

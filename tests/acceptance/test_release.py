@@ -18,7 +18,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from deploy.release import chart, node, packages, source
+from deploy.release import chart, node, packages, pages, source
 from tests.acceptance import first_gate
 from tests.acceptance.guide import Shell, blocks
 
@@ -104,6 +104,19 @@ def test_the_bill_of_materials_names_what_is_in_the_zipapp(out: Path) -> None:
     found = [re.fullmatch(r"site-packages/([^/]+)-([^/-]+)\.dist-info/METADATA", name) for name in packed]
     inside = {f"{canonical(each[1])} {each[2]}" for each in found if each}
     assert named == inside - {f"healthd {version}"}
+
+
+def test_an_index_shows_what_leads_to_the_repository(out: Path) -> None:
+    """Of the wheel: its description has no link that leads nowhere there."""
+    with zipfile.ZipFile(only(out, ".whl")) as packed:
+        (name,) = [name for name in packed.namelist() if name.endswith(".dist-info/METADATA")]
+        text = packed.read(name).decode()
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert [link for link in links if not link.startswith("https://")] == []
+    assert f"]({pages.address(ROOT)}/blob/{source.read(ROOT).ref}/docs/install.md)" in text
+    assert {line.partition(",")[0] for line in text.splitlines() if line.startswith("Project-URL: ")} == {
+        f"Project-URL: {each}" for each in ("Source", "Documentation", "Changelog", "Issues")
+    }
 
 
 def test_the_zipapp_is_both_commands(out: Path, tmp_path: Path) -> None:
