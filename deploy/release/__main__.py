@@ -26,8 +26,6 @@ def build(out: Path, untagged: bool) -> None:
     commit = source.read(ROOT)
     if not untagged and (problem := commit.why_no_release()):
         raise click.UsageError(f"{problem}; --untagged builds the commit all the same, to try it out")
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
         source.export(ROOT, commit, tree)
@@ -36,6 +34,8 @@ def build(out: Path, untagged: bool) -> None:
             raise click.UsageError(
                 f"{named}: not finished for a release: python -m deploy.release cut does that, before the tag"
             )
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(parents=True)
         wheel = packages.build(tree, out, commit)
         application.build(tree, out, commit, wheel)
         chart.build(tree, out, commit)
@@ -53,14 +53,14 @@ def cut(version: str) -> None:
     out of the pages what held only before the first release."""
     if not re.fullmatch(r"\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?", version):
         raise click.UsageError(f"{version} is no version: write it as 1.2.3, or 1.2.3rc1")
-    file = ROOT / "CHANGELOG.md"
+    file, today = ROOT / "CHANGELOG.md", datetime.now(UTC).date()
     try:
-        text = changelog.cut(file.read_text(encoding="utf-8"), version, datetime.now(UTC).date())
+        changelog.cut(file.read_text(encoding="utf-8"), version, today)  # refused before anything is changed
         changed = pages.finish(ROOT)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
     options.record(ROOT, version)
-    file.write_text(text, encoding="utf-8")
+    file.write_text(changelog.cut(file.read_text(encoding="utf-8"), version, today), encoding="utf-8")
     for name in ("CHANGELOG.md", *changed):
         click.echo(f"changed: {name}")
 

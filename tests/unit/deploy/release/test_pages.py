@@ -6,8 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from deploy.release import pages
+from deploy.release import __main__ as release
+from deploy.release import pages, source
+from deploy.release.source import Commit
 
 ROOT = Path(__file__).parents[4]
 PAGE = """\
@@ -111,3 +114,30 @@ def test_the_readme_leads_to_the_repository() -> None:
     assert "](https://example.com/acme/healthd/blob/v0.1.0/docs/install.md)" in text
     assert "](https://example.com/acme/healthd/raw/v0.1.0/docs/images/status-page.png)" in text
     assert pages.absolute("[a](#b) [c](mailto:d@example.com)", "https://x", "r") == "[a](#b) [c](mailto:d@example.com)"
+
+
+def test_the_steps_of_a_first_release(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`cut` asks for the address before it changes anything; `build` refuses a tag whose pages are not finished, and
+    leaves alone what was built before."""
+    monkeypatch.setattr(release, "ROOT", finished)
+    runner, project, page = CliRunner(), finished / "pyproject.toml", finished / "page.md"
+    address, changes = project.read_text(encoding="utf-8"), finished / "CHANGELOG.md"
+    changes.write_text("# Changelog\n\n## [Unreleased]\n\n- A thing.\n")
+    page.write_text(PAGE)
+    project.write_text('[project]\nurls = {Source = "https://github.com/OWNER/healthd"}\n')
+    refused = runner.invoke(release.main, ["cut", "0.9.0"])
+    assert (refused.exit_code, "project.urls.Source" in refused.output) == (1, True)
+    assert "0.9.0" not in changes.read_text()
+    project.write_text(address)
+
+    (finished / "dist").mkdir()
+    tagged = Commit("a" * 40, 1, "0.9.0", "v0.9.0", False)
+    monkeypatch.setattr(source, "read", lambda _: tagged)
+    monkeypatch.setattr(source, "export", lambda root, _, tree: shutil.copytree(root, tree, dirs_exist_ok=True))
+    refused = runner.invoke(release.main, ["build", "--out", str(finished / "dist")])
+    assert (refused.exit_code, "page.md: not finished for a release" in refused.output) == (2, True)
+    assert (finished / "dist").exists()
+
+    assert runner.invoke(release.main, ["cut", "0.9.0"]).exit_code == 0
+    assert "## [0.9.0] - " in changes.read_text()
+    assert pages.unfinished(finished) == []
