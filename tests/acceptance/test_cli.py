@@ -135,7 +135,7 @@ def test_check_of_some(tmp_path: Path) -> None:
     assert list(healthd("check", "-c", file, "--json", "self").json()) == ["self"]
     stranger = healthd("check", "-c", file, "redis")
     assert stranger.code == 2
-    assert stranger.err == "no check that runs is called redis; there are: db, self\n"
+    assert stranger.err == "no check that runs is called redis; there are: db, self.\n"
 
 
 def test_preflight(tmp_path: Path) -> None:
