@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from healthd.journal.journal import AuditEntry
+from healthd.units import stamp
 from healthd_gates.config.policy import Policy
 from healthd_gates.domain.action_order import ActionRun, Occasion
 from healthd_gates.domain.gate import Decision, EventKind, Gate, GateState, QuarantinedVersion, RollbackState
@@ -62,9 +63,14 @@ def _before_switch(
     may have been killed after its switch, and nothing else does; a gate that nobody tells ends in time."""
     if standing.verdict is Verdict.FAIL or (standing.verdict is not None and standing.reason.is_death):
         return on_verdict(gate, standing, spec, moment, departed=departed)
+    suspicion = f" {standing.sentence}" if standing.reason is Reason.HARM_SUSPECTED else ""
     if moment < gate.decides_by:
-        return Step(gate)
-    sentence = "Nobody has said that the traffic was switched."
+        if not suspicion:
+            return Step(gate)
+        why = "nobody has said yet that the traffic is switched"
+        told = f"{standing.sentence} It goes on for proof until {stamp(gate.decides_by)}: {why}."
+        return Step(replace(gate, standing=replace(standing, verdict=None, sentence=told)))
+    sentence = f"Nobody has said that the traffic was switched.{suspicion}"
     unknown = replace(standing, verdict=Verdict.INCONCLUSIVE, reason=Reason.NOT_SWITCHED, sentence=sentence)
     return on_verdict(replace(gate, standing=unknown), unknown, spec, moment, departed=departed)
 

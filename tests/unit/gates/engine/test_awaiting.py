@@ -1,16 +1,20 @@
 """A gate that begins before the switch: nothing passes until somebody says that the traffic is switched."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from healthd.units import stamp
 from healthd_gates.actions.contract import ActionResult, Ending
 from healthd_gates.domain.errors import InvalidRequest
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.request import Version
-from healthd_gates.domain.standing import Verdict
+from healthd_gates.domain.standing import Reason, Verdict
+from healthd_gates.engine import transitions
 from tests.fakes.gates import Note, Replica, Script, broken, config, healthy, later, over, replica, request, silent
 
 
@@ -87,6 +91,26 @@ async def test_a_switch_that_nobody_tells(file: Path) -> None:
         assert ended.decision is not None
         assert (ended.decision.verdict, ended.may_stay) == (Verdict.INCONCLUSIVE, False)
         assert ended.decision.sentence.startswith("Nobody has said that the traffic was switched.")
+
+
+async def test_harm_that_is_suspected_is_said_while_it_is_looked_at(file: Path) -> None:
+    """It decides nothing before the switch is told, and the page neither calls the gate over nor conceals it."""
+    async with replica(file) as running:
+        await begun(running)
+        await asyncio.sleep(60)
+        (gate,) = (await running.keeper.list()).gates
+        assert gate.standing is not None
+        up = "The time is up: harm is suspected, yet not proven."
+        suspected = replace(
+            gate.standing, verdict=Verdict.INCONCLUSIVE, reason=Reason.HARM_SUSPECTED, sentence=up, criteria=()
+        )
+        spec: Any = None  # which only a decision needs
+        step = transitions.on_evaluation(gate, suspected, (), spec, gate.created_at)
+        assert (step.gate.state, step.gate.decision) == (GateState.AWAITING, None)
+        assert step.gate.standing is not None
+        assert step.gate.standing.verdict is None
+        until = f"It goes on for proof until {stamp(gate.decides_by)}"
+        assert step.gate.standing.sentence == f"{up} {until}: nobody has said yet that the traffic is switched."
 
 
 async def test_a_lenient_policy_passes_nothing_before_the_switch(file: Path) -> None:
