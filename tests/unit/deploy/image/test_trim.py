@@ -21,12 +21,14 @@ PACKAGES = Path(sysconfig.get_path("purelib"))
 
 
 def services_named() -> Iterator[str]:
-    """Every AWS service that the code names: first in a call, or before IAM's name of what is asked."""
+    """Every AWS service that the code names: first in a call, or before IAM's name of what is asked. A file that has
+    nothing of AWS may ask others by such a word, as RabbitMQ for its `health`."""
     known = {folder.name for folder in Path(botocore.__file__).parent.joinpath("data").iterdir() if folder.is_dir()}
     for file in (
         file for part in ("healthd", "gates", "deploy/healthd_deploy") for file in ROOT.joinpath(part).rglob("*.py")
     ):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        text = file.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)) if "aws" in text.lower() else ():
             match node:
                 case ast.Call(
                     func=ast.Name(id=name) | ast.Attribute(attr=name), args=[ast.Constant(value=str(said)), *_]
