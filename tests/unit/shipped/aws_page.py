@@ -20,7 +20,8 @@ _CLI_OWN = {  # commands of the CLI's own, which make several calls, with their 
         "cluster",
         "codedeploy-application",
         "codedeploy-deployment-group",
-    }
+    },
+    ("ecs", "wait"): {"cluster", "services"},  # services-stable
 }
 _CLI_OPTIONS = {"query", "output", "cli-input-json"}  # of every command
 
@@ -29,8 +30,9 @@ class AwsPage:
     """A page: its shell lines, and the JSON documents that it shows."""
 
     def __init__(self, page: str) -> None:
-        mine = [block for block in blocks() if block.page == ROOT / page]
-        self.text = (ROOT / page).read_text(encoding="utf-8")
+        self.page = ROOT / page
+        mine = [block for block in blocks() if block.page == self.page]
+        self.text = self.page.read_text(encoding="utf-8")
         self.shell = "\n".join(block.text for block in mine if block.language == "sh")
         self.shown: list[Any] = [json.loads(block.text) for block in mine if block.language == "json"]
 

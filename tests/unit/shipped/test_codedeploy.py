@@ -2,7 +2,9 @@
 
 import json
 import re
+import subprocess
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,9 @@ from botocore.validate import ParamValidator
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 from ruamel.yaml import YAML
 
+from healthd.config.file import parse
+from healthd_gates.config.hooks import CodeDeployConfig
+from healthd_gates.config.settings import Config
 from tests.unit.docs.blocks import ROOT, blocks
 from tests.unit.shipped.aws_page import AwsPage, complaints, operation_model
 
@@ -19,6 +24,16 @@ APPSPEC: dict[str, Any] = YAML(typ="safe").load((ROOT / "deploy/hooks/codedeploy
 HOOKS: dict[str, str] = {event: arn for hook in APPSPEC["Hooks"] for event, arn in hook.items()}
 CALLS = (ROOT / "gates/healthd_gates/hooks/codedeploy.py").read_text()
 MANAGED: dict[str, Any] = json.loads(aws_managed_policies_data)
+_LAMBDA = r"""#!/bin/bash
+touch made refused
+case $2 in
+  get-function) grep -qx "$4" made ;;
+  create-function)
+    if [[ $4 == *_live ]] && ! grep -qx "$4" refused || grep -qx "$4" made; then echo "$4" >> refused; exit 254; fi
+    echo "$4" >> made ;;
+esac
+"""
+"""The CLI, as far as the page goes: a function has a name once, and the role cannot be assumed at first."""
 
 
 def test_every_call_of_aws_is_one() -> None:
@@ -80,6 +95,30 @@ def test_each_event_calls_a_lambda_whose_address_is_configured() -> None:
     events = dict(re.findall(r"(?m)^ +(api-\w+): .*# (\w+)$", shown))
     assert {f"api-{HOOKS[event].rpartition('_')[2]}": event for event in HOOKS} == events
     assert made["timeout"] == AwsPage("docs/deploy/ecs.md").options_of("create-function")["timeout"]
+
+
+def test_the_gates_of_the_page_end_within_codedeploys_hour() -> None:
+    """By the shipped policies and the hook's own patience; the page tells the longest."""
+    (shown,) = [each.text for each in blocks() if each.page == PAGE.page and each.language == "yaml"]
+    config = parse(shown, "page.yaml", Config, {})
+    (hook,) = config.hooks.values()
+    assert isinstance(hook, CodeDeployConfig)
+    policies = [config.policies[str(entry.policy)] for entry in hook.services.values()]
+    longest = hook.wait_timeout + max(each.initial_delay + each.observe.max for each in policies)
+    assert longest == 40.5 * 60
+    assert "they are 40 minutes and a half" in PAGE.text
+
+
+def test_what_makes_the_lambdas_may_be_run_again(tmp_path: Path) -> None:
+    """As the page says of a role that is too young: the second function is refused once, and each is made once."""
+    (loop,) = re.findall(r"(?ms)^for traffic in .*?^done$", PAGE.shell)
+    (tmp_path / "aws").write_text(_LAMBDA)
+    (tmp_path / "aws").chmod(0o755)
+    for _ in range(3):
+        subprocess.run(["bash", "-c", loop], cwd=tmp_path, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=False)
+    made = (tmp_path / "made").read_text().split()
+    assert sorted(made) == sorted(arn.rpartition(":")[2] for arn in HOOKS.values())
+    assert (tmp_path / "refused").read_text().split() == ["CodeDeployHook_healthd_live"]
 
 
 def test_the_deployment_group_is_one_that_rolls_back() -> None:

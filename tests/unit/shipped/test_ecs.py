@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from botocore.session import Session
 from botocore.validate import ParamValidator
 from ruamel.yaml import YAML
@@ -15,13 +16,15 @@ from ruamel.yaml import YAML
 from deploy.hooks import aws_relay
 from healthd.config.file import parse
 from healthd_gates.config.settings import Config
-from tests.unit.docs.blocks import ROOT
+from tests.unit.docs.blocks import ROOT, blocks
 from tests.unit.shipped.aws_page import AwsPage, complaints
 
 ECS = ROOT / "deploy/ecs"
 PAGE = AwsPage("docs/deploy/ecs.md")
 CONFIG = (ECS / "config.yaml").read_text(encoding="utf-8")
-(CONTAINER,) = json.loads((ECS / "task-definition.json").read_text())["containerDefinitions"]
+TASK: dict[str, Any] = json.loads((ECS / "task-definition.json").read_text())
+(CONTAINER,) = TASK["containerDefinitions"]
+OF_THE_TASK = (TASK["taskRoleArn"], TASK["executionRoleArn"])
 ADDRESSES = {"JOURNAL_URI": "postgresql://db/healthd", "POSTGRESQL_URI": "postgresql://db/shop"}
 
 
@@ -68,10 +71,8 @@ def test_the_hook_the_roles_and_the_configuration_name_the_same() -> None:
     assert called["hookTargetArn"] == invoke["Statement"][0]["Resource"]
     assert str(called["hookTargetArn"]).rpartition(":")[2] == made["function-name"]
     roles = {options["role-name"] for _, operation, options in PAGE.calls() if operation == "create-role"}
-    assert roles == {
-        str(role).rpartition("/")[2]
-        for role in (called["roleArn"], made["role"], balancer["advancedConfiguration"]["roleArn"])
-    }
+    named = (called["roleArn"], made["role"], balancer["advancedConfiguration"]["roleArn"], *OF_THE_TASK)
+    assert roles == {str(role).rpartition("/")[2] for role in named}
     config: dict[str, Any] = YAML(typ="safe").load(CONFIG)
     (stages,) = config["hooks"]["ecs"]["services"].values()
     assert set(called["lifecycleStages"]) == stages.keys()
@@ -79,6 +80,41 @@ def test_the_hook_the_roles_and_the_configuration_name_the_same() -> None:
     shapes = Session().get_service_model("ecs")
     assert ParamValidator().validate(service, shapes.shape_for("UpdateServiceRequest")).generate_report() == ""
     assert balancer["advancedConfiguration"].keys() == shapes.shape_for("AdvancedConfiguration").members.keys()
+
+
+def test_the_hooks_that_are_shown_are_those_of_the_configuration() -> None:
+    """The page shows what `config.yaml` has, and each stage is judged at an address that the service has."""
+    (shown,) = [
+        YAML(typ="safe").load(each.text) for each in blocks() if each.page == PAGE.page and each.language == "yaml"
+    ]
+    config: dict[str, Any] = YAML(typ="safe").load(CONFIG)
+    assert shown == {key: config[key] for key in ("hooks", "services")}
+    service = PAGE.shown_with("lifecycleHooks")
+    stages = shown["hooks"]["ecs"]["services"][f"{service['cluster']}/{service['service']}"]
+    (called,) = service["deploymentConfiguration"]["lifecycleHooks"]
+    assert set(called["lifecycleStages"]) == stages.keys()
+    assert {stage["target"] for stage in stages.values()} == shown["services"]["api"]["targets"].keys()
+
+
+def test_ecs_may_take_the_roles_of_the_task() -> None:
+    """By whom a role may be taken stands where it is made: the two of the task definition by tasks."""
+    trusted = {
+        str(options["role-name"]): json.loads(str(options["assume-role-policy-document"]))["Statement"]
+        for _, operation, options in PAGE.calls()
+        if operation == "create-role"
+    }
+    for role in OF_THE_TASK:
+        (statement,) = trusted[str(role).rpartition("/")[2]]
+        assert statement["Principal"] == {"Service": "ecs-tasks.amazonaws.com"}
+
+
+@pytest.mark.parametrize("page", [PAGE, AwsPage("docs/deploy/codedeploy.md")], ids=["ecs", "codedeploy"])
+def test_rights_are_given_to_roles_that_were_made(page: AwsPage) -> None:
+    """On the page itself or on that of ECS, which the one of CodeDeploy begins with."""
+    made = {options["role-name"] for each in (PAGE, page) for _, name, options in each.calls() if name == "create-role"}
+    given = {options["role-name"] for _, name, options in page.calls() if name.endswith("-role-policy")}
+    assert given <= made
+    assert given
 
 
 def test_the_task_hands_over_what_the_configuration_needs() -> None:
