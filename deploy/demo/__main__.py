@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import secrets
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -256,13 +257,20 @@ async def _answers(url: str, patience: float = 30.0) -> None:
             await asyncio.sleep(0.1)
 
 
+async def _played(*, keep: bool) -> bool:
+    """Play; SIGTERM ends what runs, and takes away the folder, as Ctrl-C does."""
+    playing = asyncio.ensure_future(play(keep=keep))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
+    return await playing
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave it running at the end, to look around")
     options = parser.parse_args()
     try:
-        sys.exit(0 if asyncio.run(play(keep=options.keep)) else 1)
-    except KeyboardInterrupt:
+        sys.exit(0 if asyncio.run(_played(keep=options.keep)) else 1)
+    except (KeyboardInterrupt, asyncio.CancelledError):
         sys.exit(130)
 
 

@@ -1,8 +1,11 @@
 """`make demo` ends as it promises."""
 
 import asyncio
+import os
 import sys
 from pathlib import Path
+
+from tests.servers.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,3 +25,15 @@ async def test_demo_passes_the_good_and_rolls_back_the_bad() -> None:
     assert "% of the traffic" in widened
     assert "100.00% of the traffic" not in widened
     assert "the traffic is on green" in widened
+
+
+async def test_demo_that_is_ended_leaves_nothing(tmp_path: Path) -> None:
+    """Its folder has the token."""
+    play = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "deploy.demo", cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    await until(lambda: any(tmp_path.glob("healthd-demo-*/healthd.yaml")), "healthd is started")
+    play.terminate()
+    assert await play.wait() == 130
+    assert list(tmp_path.iterdir()) == []

@@ -18,6 +18,7 @@ _ENDINGS = {
     NOT_UNDONE: "not undone",
     INTERRUPTED: "interrupted",
 }
+_SAID = {FAILED: "fail: ", INCONCLUSIVE: "inconclusive: "}  # verdicts that say the same as the ending
 _UNSEEN = ("not_switched", "no_traffic")  # reasons of a gate that saw none of the traffic at the version
 
 
@@ -81,7 +82,7 @@ class Report:
         """Return the report for people."""
         text = f"{self.version}: {_ENDINGS[code]}"
         if self.reason:
-            text += f": {self.reason.rstrip('.')}"
+            text += f": {self.reason.removeprefix(_SAID.get(code, '')).rstrip('.')}"
             text += f" ({self.strayed.rstrip('.')})" if self.strayed and self.strayed not in self.reason else ""
         elif code == PROMOTED and (proof := self._proof()):
             text += f": {proof[0].lower()}{proof[1:].rstrip('.')}"

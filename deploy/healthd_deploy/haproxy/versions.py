@@ -52,5 +52,5 @@ class Versions:
         self.read()
         folder = self._file.parent
         if not os.access(folder, os.W_OK):
-            why = "this user may not write there" if folder.is_dir() else "it is not there"
-            raise StepFailed(f"{self._file} cannot be written to {folder}: {why}")
+            why = "may not be written to by this user" if folder.is_dir() else "is not there"
+            raise StepFailed(f"{self._file} cannot be written: the folder {folder} {why}")

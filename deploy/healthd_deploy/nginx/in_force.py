@@ -7,7 +7,8 @@ from pathlib import Path, PurePath
 
 import psutil
 
-from healthd_deploy.core.exit import COULD_NOT_ASK, NothingSwitched
+from healthd_deploy.core import program
+from healthd_deploy.core.exit import COULD_NOT_ASK, NothingSwitched, StepFailed
 from healthd_deploy.nginx import loaded
 from healthd_deploy.nginx.loaded import Configuration
 from healthd_deploy.nginx.running import Master, built_with
@@ -40,6 +41,17 @@ async def checked(config: Upstream, file: UpstreamFile, *, even_if_stopped: bool
             raise NothingSwitched(f"{why}; nothing is switched")
         await refuse_unused(config, configuration)
     return configuration
+
+
+async def tested(config: Upstream) -> None:
+    """Have NGINX check its configuration. Raises StepFailed, with the line to add where it lacks the upstream."""
+    try:
+        await program.run(config.test, within=config.timeout)
+    except StepFailed as failed:
+        if type(failed) is StepFailed and f'host not found in upstream "{config.name}"' in str(failed):
+            cure = f"add `include {config.file};` to its http block, for nothing there has an upstream {config.name}"
+            raise StepFailed(f"{failed}: {cure}") from None
+        raise
 
 
 async def refuse_unused(config: Upstream, configuration: Configuration) -> None:

@@ -43,7 +43,7 @@ class Rehearsal:
         """Have NGINX check its configuration, and return it. Raises StepFailed where it does not include the file,
         though that may not be there yet, which NGINX then complains of."""
         try:
-            await program.run(self._config.test, within=self._config.timeout)
+            await in_force.tested(self._config)
         except StepFailed as failed:
             if before is None and str(self._config.file) in str(failed):
                 return Configuration()
@@ -60,7 +60,7 @@ class Rehearsal:
         await refuse_unable(self._config, target)
         before = self._file.read()
         configuration = await in_force.checked(self._config, self._file)
-        await program.run(self._config.test, within=self._config.timeout)
+        await in_force.tested(self._config)
         return await self._tried(configuration, directives.with_share(self._config, before, target, 100.0))
 
     async def _tried(self, configuration: Configuration, after: State) -> str | None:

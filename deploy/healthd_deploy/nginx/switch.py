@@ -78,7 +78,7 @@ class UpstreamSwitch:
         """Have NGINX check its configuration with the file that was written; return that configuration. Raises
         NothingSwitched, with the file as it was `before`, where NGINX refuses it, or does not include a first one."""
         try:
-            await program.run(self._config.test, within=self._config.timeout)
+            await in_force.tested(self._config)
             if before is None:
                 return await in_force.checked(self._config, self._file, even_if_stopped=True)
         except BaseException as refused:

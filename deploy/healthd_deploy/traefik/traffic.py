@@ -73,8 +73,8 @@ class Traffic:
         """Raise StepFailed where no version could be recorded, with the traffic's own file."""
         folder = self._service.file.parent
         if not os.access(folder, os.W_OK):
-            why = "this user may not write there" if folder.is_dir() else "it is not there"
-            raise StepFailed(f"{self._service.file} cannot be written to {folder}: {why}")
+            why = "may not be written to by this user" if folder.is_dir() else "is not there"
+            raise StepFailed(f"{self._service.file} cannot be written: the folder {folder} {why}")
 
     async def give(self, target: str, *, even_if_down: bool = False, goes_back: bool = False) -> None:
         """Give a target all of the traffic; return once every Traefik does. Raises TargetDown, with nothing changed,

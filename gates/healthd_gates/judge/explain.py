@@ -103,7 +103,7 @@ def finding_sentence(
         case Finding.NO_TELEMETRY:
             return f"The {what} is unknown: no telemetry from the candidate."
         case Finding.NO_TRAFFIC:
-            return f"The {what} is unknown: the candidate gets no traffic."
+            return f"The {what} is unknown: no request came to the candidate."
         case Finding.TRAFFIC_LOST:
             return f"The {what} is open: the candidate has lost its traffic. It was {seen}; {limits}."
         case Finding.HARM:
@@ -135,7 +135,7 @@ REASONS = {
     Reason.THRESHOLD_EXCEEDED: "A plain threshold was exceeded.",
     Reason.OBSERVATION_FAILED: "A check that must hold failed.",
     Reason.HARM_SUSPECTED: "The time is up: harm is suspected, yet not proven.",
-    Reason.NO_TRAFFIC: "The candidate gets no traffic, so nothing can be said about it.",
+    Reason.NO_TRAFFIC: "No request came to the candidate, so nothing can be said about it.",
     Reason.NO_TELEMETRY: "The candidate sends no telemetry, so nothing can be said about it.",
     Reason.TRAFFIC_LOST: "The candidate had traffic and has lost it, which is no sign of health.",
     Reason.TELEMETRY_LOST: "The candidate's numbers have stopped coming, which is no sign of health.",

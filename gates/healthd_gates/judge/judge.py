@@ -178,7 +178,7 @@ class Judge:
     def _nobody(self, reason: Reason) -> str:
         """The remark that the other version has no traffic either: then it is not the release that has lost it."""
         told = reason in (Reason.NO_TRAFFIC, Reason.TRAFFIC_LOST) and self._traffic.is_nowhere
-        return " The baseline gets none either: nobody has any requests." if told else ""
+        return " None comes to the baseline either: nobody has any requests." if told else ""
 
     def _remark(self, verdict: Verdict | None) -> str:
         if verdict is None:

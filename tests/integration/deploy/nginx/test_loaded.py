@@ -276,3 +276,18 @@ def test_the_file_of_a_command_line(tmp_path: Path, words: str, built: dict[str,
 )
 def test_the_configuration_is_printed_by_what_tests_it(test: list[str], prints: list[str] | None) -> None:
     assert printing(test) == prints
+
+
+async def test_an_upstream_that_a_stopped_nginx_does_not_find(tmp_path: Path) -> None:
+    """NGINX's own words name the upstream alone: the line to add is told with them."""
+    (tmp_path / "api.conf").write_text('# healthd-deploy {"live": "green"}\nupstream api { server 127.0.0.1:2; }\n')
+    with version_running("1.0") as old, nginx.running("server { listen @LISTEN@; return 200 hello; }") as balancer:
+        config = upstream(balancer, tmp_path, f"{old.host}:{old.port}")
+        balancer.process.kill()
+        text = balancer.file.read_text()
+        balancer.file.write_text(text.replace("return 200 hello;", "location / { proxy_pass http://api; }"))
+        cure = f"host not found in upstream .*: add `include {tmp_path}/api.conf;` to its http block"
+        with pytest.raises(NothingSwitched, match=cure):
+            await UpstreamSwitch(config).switch("blue", even_if_stopped=True)
+        with pytest.raises(StepFailed, match=cure):
+            await Rehearsal(config).look("blue")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from healthd_deploy.core.exit import INCONCLUSIVE, PROMOTED
+from healthd_deploy.core.exit import FAILED, INCONCLUSIVE, PROMOTED
 from healthd_deploy.core.report import Report
 from healthd_gates.domain.standing import Reason, Standing, Verdict
 from healthd_gates.schema.gate import GateDocument
@@ -28,3 +28,15 @@ def test_a_promoted_version_is_told_with_what_its_pass_stands_on(by: str | None,
     assert PASSED.decision is not None
     gate = replace(PASSED, standing=STANDING, decision=replace(PASSED.decision, by=by))
     assert Report("2.0", gates=[GateDocument.of(gate)]).sentence(code) == line
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "line"),
+    [
+        (FAILED, "fail: Harmful.", "2.0: failed: Harmful"),
+        (INCONCLUSIVE, "inconclusive: Too few.", "2.0: inconclusive: Too few"),
+        (FAILED, "gate failed", "2.0: failed: gate failed"),
+    ],
+)
+def test_an_ending_is_said_once(code: int, reason: str, line: str) -> None:
+    assert Report("2.0", reason=reason).sentence(code) == line

@@ -81,13 +81,13 @@ def test_signs_of_harm_are_told_beside_what_a_gate_waits_for() -> None:
     assert waiting[-1] == f"{first} There are signs of harm: error_rate."
 
 
-NOBODY = "The candidate had traffic and has lost it, which is no sign of health. The baseline gets none either: nobody "
+NOBODY = "The candidate had traffic and has lost it, which is no sign of health. None comes to the baseline either: "
 
 
 @pytest.mark.parametrize(
     ("silent", "reason", "says"),
     [
-        ((Counts(0, 0), Counts(0, 0)), Reason.TRAFFIC_LOST, f"{NOBODY}has any requests."),
+        ((Counts(0, 0), Counts(0, 0)), Reason.TRAFFIC_LOST, f"{NOBODY}nobody has any requests."),
         ((None, None), Reason.TELEMETRY_LOST, "The candidate's numbers have stopped coming"),
         ((None, Counts(100, 0)), Reason.NOT_SWITCHED, "The baseline still has most of the requests"),
     ],
