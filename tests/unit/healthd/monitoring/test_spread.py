@@ -122,6 +122,35 @@ async def test_who_dies_is_followed_within_a_lease() -> None:
         assert all(len(by) == 1 for by in by_check().values())
 
 
+@pytest.mark.parametrize("minutes", [10, 60])
+async def test_a_check_at_long_intervals(minutes: int) -> None:
+    """It is as well known on the replica that does not run it: neither unknown between two runs, after the death of the
+    one that ran it or the restart of the other, nor green for longer than its interval once that is dead."""
+    async with running("ab", settings(4, interval=f"{minutes}m", fall=1)) as (journal, replicas):
+        one, two = replicas
+        for _ in range(int(2.2 * minutes)):
+            await asyncio.sleep(60)
+            assert not unknown(one, two)
+        who = by_check()
+        assert {len(by) for by in who.values()} == {1}
+        assert 4 <= len(Played.asked) <= 3 * 4
+        his = [name for name, by in who.items() if by == {"b"}]
+        assert his
+        assert all(one.board.check(name).replica == "b" for name in his)
+        await one.stop()
+        one = replicas[0] = await Replica(journal, "a", two.settings).start()
+        await asyncio.sleep(3 * LOOK)
+        assert not unknown(one, two)
+        await two.kill()
+        Played.world.update(dict.fromkeys(his, DOWN))
+        await asyncio.sleep(LEASE + 2 * LOOK)
+        assert not unknown(one)
+        for _ in range(int(1.2 * minutes)):
+            await asyncio.sleep(60)
+            assert not unknown(one)
+        assert [one.board.check(name).status for name in his] == [Status.UNHEALTHY] * len(his)
+
+
 async def test_who_stops_hands_over_at_once() -> None:
     """SIGTERM: the others run its checks when they are due, not a lease later."""
     async with running("ab") as (_, (one, two)):
