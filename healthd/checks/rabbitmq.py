@@ -41,7 +41,7 @@ class RabbitMQ:
         await self._client.close()
 
     async def _look(self) -> Result:
-        answer = await self._ask("health", "checks", "alarms")
+        answer = await self._get("health", "checks", "alarms")
         if isinstance(answer, Result):
             return answer
         alarms = _alarms_of(answer)
@@ -57,7 +57,7 @@ class RabbitMQ:
 
     async def _queue(self, name: str) -> Queue | Result | None:
         """Return the queue; None as long as the management has no figures of it."""
-        answer = await self._ask("queues", self._config.vhost, name)
+        answer = await self._get("queues", self._config.vhost, name)
         if isinstance(answer, Result):
             return answer
         if answer.status == 404:
@@ -69,7 +69,7 @@ class RabbitMQ:
 
     async def _missing(self, name: str) -> Result:
         """Return why there is no such queue: one whose node is down has a line in the list, and no page of its own."""
-        answer = await self._ask("queues", self._config.vhost, page="1", page_size="500", name=name, columns=_COLUMNS)
+        answer = await self._get("queues", self._config.vhost, page="1", page_size="500", name=name, columns=_COLUMNS)
         if isinstance(answer, Result):
             return answer
         items: Any = (json_object(answer) or {}).get("items")
@@ -79,7 +79,7 @@ class RabbitMQ:
             text = f"the queue {name} is {listed.get('state')}: it is on {listed.get('node')}"
         return Result.unhealthy(FailureKind.UNEXPECTED_RESPONSE, text, latency=answer.latency)
 
-    async def _ask(self, *path: str, **query: str) -> Answer | Result:
+    async def _get(self, *path: str, **query: str) -> Answer | Result:
         """Return an answer that the management meant: with 200, 404, or 503 for alarms; otherwise what is wrong."""
         to = f"{self._base.raw_path.rstrip('/')}/api/{'/'.join(quote(part, safe='') for part in path)}"
         url = self._base.with_path(to, encoded=True).with_query(query)
