@@ -48,6 +48,8 @@ class Answer:
     lost: int = 0
     more: bool = False
     problem: str | None = None
+    overwritten: bool = False
+    """True if the log is written to and does not grow."""
 
 
 @dataclass(slots=True)
@@ -123,7 +125,7 @@ class FileReader:
         batches = self._since(position, ask)
         if batches is None:
             return self._on_its_own(ask, position, end)
-        answer = Answer(Tally(ask.edges), end)
+        answer = Answer(Tally(ask.edges), end, overwritten=self._follower.is_overwritten)
         for batch in batches:
             tally = batch.tallies[ask.name]
             answer.tally.merge(tally.with_edges(ask.edges))

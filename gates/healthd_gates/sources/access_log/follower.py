@@ -38,6 +38,9 @@ class Follower:
         self._path = path
         self._files: list[LogFile] = []
         self._lost = 0
+        self._stands: tuple[int, int, tuple[int, int]] | None = None
+        self.is_overwritten = False
+        """True if the log is written to and does not grow: what is written there is not seen."""
         if position is None:
             self._files = [_at_its_end(LogFile(path))]
         else:
@@ -54,6 +57,7 @@ class Follower:
         try:
             self._read(sink, budget, stop, reading)
             self._drop_drained(now, sink, reading)
+            self._compare(self._files[-1])
         except OSError as problem:  # the lines before it are read, and the place is behind them
             reading.problem = problem
         return reading
@@ -97,6 +101,14 @@ class Follower:
             index += 1
             if index == len(self._files):
                 self._files += self._newer(file)
+
+    def _compare(self, file: LogFile) -> None:
+        """Compare what the log is with what it was at the last look."""
+        before, self._stands = self._stands, (file.inode, file.offset, file.written)
+        if before is None or before[:2] != self._stands[:2] or before[2][0] != self._stands[2][0]:
+            self.is_overwritten = False
+        elif before[2] != self._stands[2]:
+            self.is_overwritten = True
 
     def close(self) -> None:
         for file in self._files:

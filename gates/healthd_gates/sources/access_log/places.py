@@ -84,6 +84,12 @@ class LogFile:
         """Its size in bytes; of a compressed file not known before it is read."""
         return os.fstat(self._fd).st_size
 
+    @property
+    def written(self) -> tuple[int, int]:
+        """Its size in bytes, and when it was written last, in nanoseconds since 1970."""
+        found = os.fstat(self._fd)
+        return found.st_size, found.st_mtime_ns
+
     def read(self, offset: int, length: int) -> bytes:
         """Return up to `length` bytes. Raises OSError, also for a compressed file that is cut off."""
         if self._stream is None:

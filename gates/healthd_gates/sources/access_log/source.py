@@ -31,6 +31,7 @@ from healthd_gates.sources.arm_look import ArmLook, Standpoint, combined
 from healthd_gates.sources.contract import Arms, Cursor, Look, SourceConfig, SourceContext, SourceUnavailable
 from healthd_gates.sources.inspection import Inspection
 
+_APPENDED = "as HAProxy does where its output is a file, also behind `>>`: write `| cat >>` the file, or use `syslog`"
 _MISFITS = 0.1  # share of the lines; beyond it the others say too little
 _PAST = 25.0  # seconds to read the past in
 
@@ -225,6 +226,9 @@ class AccessLog:
         if not tally.lines and answer.problem is not None:
             return SourceUnavailable(FailureKind.UNEXPECTED_RESPONSE, answer.problem)
         if quiet > self._config.silent_after:
+            if answer.overwritten:
+                text = f"{log} is written to and does not grow: its writer begins at its start again, {_APPENDED}"
+                return SourceUnavailable(FailureKind.UNEXPECTED_RESPONSE, text)
             text = f"nothing was written to {log} for {show_duration(round(quiet))}"
             return SourceUnavailable(FailureKind.TIMEOUT, f"{text}; with `heartbeat` healthd knows if that is silence")
         return None

@@ -177,6 +177,26 @@ async def test_silence_is_no_traffic_only_where_the_log_is_known_to_be_written(l
     assert (seen.candidate.requests, seen.baseline) == (0, seen.candidate)
 
 
+async def test_a_log_that_is_written_over_is_told_as_that(log: Written) -> None:
+    """As of a HAProxy that was restarted with its output in a file: nothing would ever be seen again."""
+    gate = log.gate()
+    log.write(*[line()] * 50)
+    await gate.look()
+    await gate.look(after=5)
+    with log.path.open("r+b") as file:
+        file.write(line().encode() + b"\n")
+    os.utime(log.path, (0, log.path.stat().st_mtime + 1))
+    for after in (40, 5):
+        with pytest.raises(SourceUnavailable, match=r"is written to and does not grow: .*`\| cat >>` the file"):
+            await gate.look(after=after)
+    log.write(line())
+    seen = await gate.seen(after=5)
+    assert seen.candidate is not None
+    assert seen.candidate.requests == 1
+    with pytest.raises(SourceUnavailable, match="nothing was written to"):
+        await gate.look(after=40)
+
+
 async def test_lines_that_do_not_fit_are_gaps_and_too_many_are_no_telemetry(log: Written) -> None:
     """The errors may be just those that do not fit."""
     gate = log.gate()
