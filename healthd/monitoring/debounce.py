@@ -7,6 +7,21 @@ from dataclasses import dataclass
 from healthd.model import Status
 
 
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Last results of a check that contradict its status, too few to change it: `seen` of the `needed` in a row. `seen`
+    is None where another replica counts them."""
+
+    status: Status
+    seen: int | None
+    needed: int
+
+    @property
+    def words(self) -> str:
+        what = "failures" if self.status is Status.UNHEALTHY else "successes"
+        return f"{self.seen} of {self.needed} {what}" if self.seen else f"fewer than {self.needed} {what} so far"
+
+
 @dataclass(slots=True)
 class Debounce:
     """Debounced status of one check.

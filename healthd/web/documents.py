@@ -11,6 +11,7 @@ from healthd.journal.outage import Outage
 from healthd.model import Status
 from healthd.monitoring.board import CheckState, GroupState
 from healthd.monitoring.cover import Cover
+from healthd.monitoring.debounce import Pending
 from healthd.units import stamp
 
 _COVERED: dict[WindowKind, str] = {"silence": "silenced", "pause": "paused", "acknowledgement": "acknowledged"}
@@ -49,8 +50,15 @@ def check_document(state: CheckState, *, detailed: bool) -> dict[str, Any]:
             document["since"] = stamp(state.since)
         if result.message:
             document["message"] = result.message
+        if (pending := state.pending) is not None:
+            document["pending"] = _pending_document(pending)
         document |= {key: value for key, value in result.observed.items() if key not in document}
     return document
+
+
+def _pending_document(it: Pending) -> dict[str, Any]:
+    seen = {} if it.seen is None else {"seen": it.seen}
+    return {"status": it.status.value, **seen, "needed": it.needed}
 
 
 def _cover_document(cover: Cover) -> dict[str, Any]:

@@ -33,6 +33,17 @@ class CoverAnswer(_Answered):
     """Identifier of a window that was added while the daemon ran."""
 
 
+class PendingAnswer(_Answered):
+    """What the last results of a check say where they are too few to change its status, by its `rise` and `fall`."""
+
+    status: Status
+    """Status of the last result."""
+    seen: int | None = None
+    """Results in a row, so far, that contradict the status; left out where another replica counts them."""
+    needed: int
+    """Results in a row that change the status."""
+
+
 class CheckAnswer(_Answered):
     """One check. Callers without access to details get its status, the kind of its failure and the time of the last
     probe; measured values are further members, under their own names."""
@@ -71,6 +82,8 @@ class CheckAnswer(_Answered):
     """Time of the change to this status."""
     message: str | None = None
     """Message about the failure, for people."""
+    pending: PendingAnswer | None = None
+    """Last results that the status does not follow yet, such as the first of three failures."""
 
 
 class WindowAnswer(_Answered):

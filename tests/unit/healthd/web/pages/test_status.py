@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from healthd.commands.status import _print as print_status
 from healthd.model import FailureKind, Result, Status, Transition
 from healthd.web.pages.deploys import Deploy, UnknownDeploysError
 from tests.fakes.monitoring import DOWN, SLOW, UP
@@ -67,6 +68,44 @@ async def test_details_for_those_who_may_see_them(open_site: Open, credentials: 
     html = await get(client, headers=credentials)
     assert all(word in html for word in ("slow", "125 ms", "<svg", "0.5 h: degraded in 1 half hour"))
     assert "sign in" not in html
+
+
+REFUSED = Result.unhealthy(FailureKind.CONNECT, "127.0.0.1:3000 refused the connection")
+
+
+@pytest.mark.parametrize(
+    ("results", "status", "said", "pending"),
+    [
+        (
+            [UP, REFUSED, REFUSED],
+            "healthy",
+            "2 of 3 failures: 127.0.0.1:3000 refused the connection",
+            {"status": "unhealthy", "seen": 2, "needed": 3},
+        ),
+        ([REFUSED, UP], "unhealthy", "1 of 2 successes", {"status": "healthy", "seen": 1, "needed": 2}),
+        ([UP, REFUSED, REFUSED, REFUSED], "unhealthy", "127.0.0.1:3000 refused the connection", None),
+        ([UP, SLOW], "degraded", "slow", None),
+    ],
+    ids=["failing", "recovering", "down", "slow"],
+)
+async def test_results_that_the_status_does_not_follow_yet_are_counted(
+    open_site: Open,
+    capsys: pytest.CaptureFixture[str],
+    results: list[Result],
+    status: str,
+    said: str,
+    pending: dict[str, Any] | None,
+) -> None:
+    """On the page, in the JSON and by `healthd status`: a healthy check that was refused reads as a lie without it."""
+    checks = {"db": {"kind": "process", "fall": 3, "rise": 2, "interval": "10s", "timeout": "2s"}}
+    site, client = await open_site(**OPEN_TO_ALL, checks=checks, groups={})
+    for result in results:
+        site.put("db", result)
+    document = await (await client.get("/health")).json()
+    assert (document["checks"]["db"]["status"], document["checks"]["db"].get("pending")) == (status, pending)
+    print_status(document)
+    for text in (capsys.readouterr().out, Reader(await get(client)).text):
+        assert re.search(rf"(?<!: ){re.escape(said)}", " ".join(text.split())), text
 
 
 @pytest.mark.parametrize("credentials", [bearer("nobody"), basic("nobody"), {"Authorization": "Basic ?"}], ids=str)
