@@ -53,7 +53,7 @@ NAMES = {
     "kubernetes": ("deploy/kubernetes/overlays/production/config.yaml", "in a cluster: the ConfigMap of production"),
     "7p-education": (
         "config/examples/7p-education/production.yaml",
-        "production of one user, with its own names",
+        "a real company's production, as a whole one to read: put your own names for its names",
     ),
     "deploy-aws-blue-green": ("deploy/aws/blue-green.yaml", "for healthd-deploy aws blue-green"),
     "deploy-aws-rolling": ("deploy/aws/rolling.yaml", "for healthd-deploy aws rolling"),
