@@ -11,8 +11,7 @@ def end_of(gate: GateDocument) -> DeployAborted | None:
     rollback = gate.rollback
     if rollback is None:
         return None
-    told = rollback.told.rstrip(".")
-    said = f"{rollback.by} ordered the rollback. {told}" if rollback.by else told
+    said = rollback.told.rstrip(".")
     if not rollback.is_carried_out:
         return LeftInPlace(f"{said}; {gate.candidate.version} may still have the traffic")
     where = "" if gate.baseline is None else f" at {gate.baseline.target or gate.baseline.version}"

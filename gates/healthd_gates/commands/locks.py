@@ -55,7 +55,7 @@ async def locks(client: GateClient, as_json: bool) -> None:
 @json_option
 @asking
 async def quarantine(client: GateClient, as_json: bool) -> None:
-    """List the versions that failed a gate and are refused."""
+    """List the versions that are refused: what failed a gate, and what a person rolled back."""
     found = await client.quarantine()
     if as_json:
         click.echo(found.model_dump_json(indent=2))

@@ -81,7 +81,8 @@ def _rollback(gate: GateDocument) -> Text:
         return Text("")
     state = gate.rollback.state
     style = "bold red" if state.wants_a_person else "green" if state is RollbackState.ROLLED_BACK else "yellow"
-    return Text(state.value.removeprefix("rollback_").replace("_", " "), style=style)
+    by = f", by {gate.rollback.by}" if gate.rollback.by else ""
+    return Text(f"{state.value.removeprefix('rollback_').replace('_', ' ')}{by}", style=style)
 
 
 def _shortest(ids: Sequence[str]) -> int:

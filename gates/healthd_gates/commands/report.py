@@ -19,6 +19,7 @@ from healthd.units import show_duration
 from healthd_gates.client.client import GateClient
 from healthd_gates.commands.connection import asking
 from healthd_gates.commands.delivery import Delivery, deliveries
+from healthd_gates.commands.view import rollback_words
 from healthd_gates.domain.standing import Reason
 from healthd_gates.schema.gate import GateDocument
 
@@ -129,8 +130,11 @@ def _would_roll_back(gate: GateDocument) -> bool:
 
 
 def _finding(gate: GateDocument) -> Finding:
+    if gate.rollback is not None and gate.rollback.by is not None:
+        outcome = f"{gate.verdict}, {rollback_words(gate.rollback)}"
+        return Finding(gate.id, gate.service, gate.candidate.version, gate.created_at, outcome, gate.rollback.reason)
     said = gate.standing if _got_worse(gate) else gate.decision
-    outcome: str = "fail in the watch" if _got_worse(gate) else gate.verdict
+    outcome = "fail in the watch" if _got_worse(gate) else gate.verdict
     if _is_observed(gate):
         outcome = f"would be {outcome}"
     elif gate.rollback is not None:

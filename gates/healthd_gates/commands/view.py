@@ -114,9 +114,10 @@ def _decides(gate: GateDocument) -> str:
 
 
 def rollback_words(rollback: RollbackDocument) -> str:
-    """Return how far a rollback has come, loud where it wants a person."""
+    """Return how far a rollback has come, loud where it wants a person, and who called for it if a person did."""
     label = WORDS[rollback.state].label
-    return label.upper() if rollback.state.wants_a_person else label
+    by = f", by {rollback.by}" if rollback.by else ""
+    return f"{label.upper() if rollback.state.wants_a_person else label}{by}"
 
 
 def picture(gate: GateDocument, now: datetime, width: int, *, until_verdict: bool = False) -> RenderableType:
@@ -235,7 +236,9 @@ def tell(gate: GateDocument, *, as_json: bool) -> None:
         click.echo(gate.model_dump_json(indent=2))
         return
     sentence = gate.told or "no evidence"
-    click.echo(plain(f"{gate.verdict}: {gate.service} {gate.candidate.version}: {sentence}"))
+    left = gate.rollback if gate.verdict == "pass" else None  # a pass alone would read as if the version stayed
+    word = gate.verdict if left is None else f"pass, {rollback_words(left)}"
+    click.echo(plain(f"{word}: {gate.service} {gate.candidate.version}: {sentence}"))
     for criterion in gate.standing.criteria if gate.standing else ():
         if criterion.sentence not in sentence:
             click.echo(plain(f"  {criterion.sentence}"))

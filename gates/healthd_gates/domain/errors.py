@@ -122,8 +122,8 @@ class Frozen(Refusal):
 
 
 class Quarantined(Refusal):
-    """Version {version} of {service} failed gate {gate_id} at {since}: {reason}. Let it out with `healthd gate
-    unquarantine {service} {version} --reason …`, or override."""
+    """Version {version} of {service} is in quarantine since {since}, by gate {gate_id}: {reason}. Let it out
+    with `healthd gate unquarantine {service} {version} --reason …`, or override."""
 
 
 class IdempotencyMismatch(Refusal):

@@ -18,6 +18,8 @@ class ToldRollback(Protocol):
     @property
     def reason(self) -> str: ...
     @property
+    def by(self) -> str | None: ...
+    @property
     def detail(self) -> str | None: ...
 
 
@@ -66,8 +68,14 @@ WORDS = {
 """One entry for each state. Only `ROLLED_BACK` may say that the version is gone."""
 
 
+def why(rollback: ToldRollback) -> str:
+    """Return why a rollback was called for, and by whom if a person did."""
+    return rollback.reason if rollback.by is None else f"{rollback.by} called for it: {rollback.reason}"
+
+
 def sentence(rollback: ToldRollback, known: str = "") -> str:
     """Return the state of a rollback, its details, and why it was called for, unless what is `known` says that."""
     opening = WORDS[rollback.state].opening
-    said = opening if rollback.reason in known else f"{opening}: {rollback.reason}"
+    is_known = rollback.reason in known and (rollback.by or "") in known
+    said = opening if is_known else f"{opening}: {why(rollback)}"
     return f"{said} ({rollback.detail.rstrip('.')})" if rollback.detail else said

@@ -9,7 +9,7 @@ import structlog
 
 from healthd.notifiers.notice import Notice, Severity
 from healthd_gates.domain.gate import Decision, Gate, GateState, Rollback, RollbackState
-from healthd_gates.domain.rollback_wording import WORDS
+from healthd_gates.domain.rollback_wording import WORDS, why
 from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.notice_facts import facts_of
 from healthd_gates.engine.ramp_notices import ramp_notices
@@ -154,7 +154,7 @@ def _rollback(gate: Gate, rollback: Rollback) -> Notice:
         firing=rollback.state not in (RollbackState.ROLLED_BACK, RollbackState.UNSEEN),
         severity=_SEVERITIES[rollback.state],
         summary=f"{_named(gate)} {WORDS[rollback.state].of_version}",
-        detail=rollback.detail or rollback.reason,
+        detail=rollback.detail or why(rollback),
         since=gate.finished_at or rollback.at,
         began=rollback.at,
         facts=facts_of(gate)

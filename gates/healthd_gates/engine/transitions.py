@@ -203,7 +203,7 @@ def manual_rollback(
     step = start_rollback(gate, Occasion.PERSON, "person", reason, spec, moment, by=caller, key=key).after(*told)
     return replace(
         step,
-        quarantine=_quarantined(gate, reason, moment) if spec.policy.quarantine else None,
+        quarantine=_quarantined(gate, f"{caller} rolled it back: {reason}", moment) if spec.policy.quarantine else None,
         audit=AuditEntry(caller, "gate.rollback", gate.id, {"reason": reason}),
     )
 

@@ -61,7 +61,7 @@ async def test_the_tool_says_who_has_the_traffic(state: RollbackState, code: int
     ended, changed, session = await deployed(Ordered(state, passed=passed), no_rollback=True)
     assert (ended, changed) == (code, DONE)
     told = session.report.sentence(ended)
-    assert "ana ordered the rollback" in told
+    assert "ana called for it" in told
     assert "carts are empty" in told
     assert said in told
     assert "--no-rollback" not in told

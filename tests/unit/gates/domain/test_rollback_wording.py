@@ -92,6 +92,23 @@ def test_every_outlet_tells_the_state(outlet: Callable[[Gate], str], state: Roll
         assert not CLAIMS.search(said), said
 
 
+@pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.FAIL])
+@pytest.mark.parametrize("state", RollbackState)
+@pytest.mark.parametrize("outlet", OUTLETS)
+def test_every_outlet_tells_who_called_for_it(outlet: str, state: RollbackState, verdict: Verdict) -> None:
+    """A person's rollback is told under that name, and its gate never as a pass alone."""
+    gate = rolled(state, None)
+    told = replace(
+        gate,
+        decision=replace(DECIDED["pass" if verdict is Verdict.PASS else "fail", verdict].decision),
+        rollback=Rollback(state, "person", "checkout is slow", MIDNIGHT, by="ada"),
+    )
+    said = OUTLETS[outlet](told)
+    if outlet not in ("page", "Datadog", "GitHub"):  # which tell it beside
+        assert "ada" in said
+    assert re.search(SAID[state], said, re.IGNORECASE), said
+
+
 def test_every_state_has_its_words() -> None:
     """Here and in this test."""
     assert set(WORDS) == set(SAID) == set(RollbackState)
