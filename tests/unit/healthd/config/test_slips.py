@@ -13,7 +13,7 @@ from healthd.config.file import ConfigError, parse
 from healthd.config.settings import Settings
 from healthd.config.yaml_text import _PLAINLY, YAMLTextError, read_yaml
 
-_QUOTED = "must stand in quotes within { } and [ ], whose signs its own are"
+_QUOTED = "must stand in quotes within { } and [ ]: YAML takes its braces for a mapping"
 _DOCUMENT = "a second document begins here: write all in one, without this `---` or `...`"
 _NAME_ALONE = "write the name alone, without a scheme, a port or a path, such as example.com"
 _SPACE = "a check needs a kind; write `kind: memory`, with a space behind the colon"
