@@ -144,5 +144,5 @@ async def test_a_signal_after_the_verdict_leaves_the_verdict() -> None:
     os.kill(os.getpid(), signal.SIGINT)
     code, said = await deploying
     assert (code, targets.traffic) == (1, "green")
-    assert said.startswith(": failed: fail: ")
+    assert said.startswith(": failed: The error rate")
     assert asyncio.get_running_loop().time() < 60
