@@ -29,7 +29,8 @@ def cause(text: str, line: int, problem: str, column: int) -> tuple[str, int] | 
     if "but got '{'" in problem and lines[line - 1][column - 1 : column + 1] == "${":
         name = _NAME.match(lines[line - 1], column + 1)
         return (
-            f'"${{{name[0] if name else "NAME"}}}" must stand in quotes within {{ }} and [ ]: YAML takes its braces for a mapping',
+            f'"${{{name[0] if name else "NAME"}}}" must stand in quotes within {{ }} and [ ]: '
+            "YAML takes its braces for a mapping",
             line,
         )
     if (opened := _unclosed(lines)) is not None and opened <= line:
