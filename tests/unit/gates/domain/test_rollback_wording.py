@@ -97,12 +97,9 @@ def test_every_outlet_tells_the_state(outlet: Callable[[Gate], str], state: Roll
 @pytest.mark.parametrize("outlet", OUTLETS)
 def test_every_outlet_tells_who_called_for_it(outlet: str, state: RollbackState, verdict: Verdict) -> None:
     """A person's rollback is told under that name, and its gate never as a pass alone."""
-    gate = rolled(state, None)
-    told = replace(
-        gate,
-        decision=replace(DECIDED["pass" if verdict is Verdict.PASS else "fail", verdict].decision),
-        rollback=Rollback(state, "person", "checkout is slow", MIDNIGHT, by="ada"),
-    )
+    decided = DECIDED["pass" if verdict is Verdict.PASS else "fail", verdict].decision
+    rollback = Rollback(state, "person", "checkout is slow", MIDNIGHT, by="ada")
+    told = replace(rolled(state, None), decision=decided, rollback=rollback)
     said = OUTLETS[outlet](told)
     if outlet not in ("page", "Datadog", "GitHub"):  # which tell it beside
         assert "ada" in said
