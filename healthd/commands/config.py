@@ -20,7 +20,7 @@ from healthd.checks.misconfigured import MisconfiguredConfig
 from healthd.commands import shipped
 from healthd.commands.options import REFUSED, config_option, reason, settings_or_exit
 from healthd.commands.printing import Printing
-from healthd.config.file import problem_at
+from healthd.config.file import load_what_is_right, problem_at
 from healthd.config.places import KeyPath, Problem
 from healthd.config.secret_notes import notes_on_secrets
 from healthd.config.variables import MOUNTED
@@ -31,6 +31,7 @@ from healthd.runtime.redaction import Redactor
 if TYPE_CHECKING:
     from healthd_gates.config.settings import Config
 
+NOT_STRICT = 1  # the exit code for a valid file of which something is told, with --strict
 _COMMANDS = ("argv", "dry_run")
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -46,15 +47,18 @@ def config() -> None:
     "-c", "--config", "config_file", type=_FILE, envvar="HEALTHD_CONFIG", help="The same.  [env: HEALTHD_CONFIG]"
 )
 @click.option("--elsewhere", is_flag=True, help="The daemon runs on another host: look for nothing on this one.")
+@click.option("--strict", is_flag=True, help="Exit code 1 where anything is told of a valid file.")
 @click.pass_context
-def check_file(ctx: click.Context, file: Path | None, config_file: Path | None, *, elsewhere: bool) -> None:
+def check_file(
+    ctx: click.Context, file: Path | None, config_file: Path | None, *, elsewhere: bool, strict: bool
+) -> None:
     """Say whether FILE is valid: every problem with its line, its key and the fix. Exit code 0 or 2.
 
     The programs of its actions are looked for as the daemon will look for them; files that are named and not there, and
     variables that are not set, are told.
     """
     file = _one_file(ctx, file, config_file)
-    settings = settings_or_exit(file)
+    settings = settings_or_exit(file, *(() if elsewhere else (_absent_from_the_rest,)))
     if not elsewhere:
         _refuse_unable(settings, file)
     running, all_checks = settings.active_checks, settings.checks
@@ -62,13 +66,11 @@ def check_file(ctx: click.Context, file: Path | None, config_file: Path | None, 
     for name, check in all_checks.items():
         if name not in running:
             click.echo(f"  {name}: does not run, {_why_not(check, settings.level)}")
-    for absent in () if elsewhere else _absent(settings, file):
-        click.echo(f"  {absent}")
-    for name, action in () if elsewhere else settings.actions.items():
-        if problem := action.problem_here(os.environ):
-            click.echo(f"  action {name}: could not be carried out on this host, {problem}")
-    for note in (*settings.notes, *notes_on_secrets(settings)):
+    told = [*(() if elsewhere else _lacking_here(settings, file)), *settings.notes, *notes_on_secrets(settings)]
+    for note in told:
         click.echo(f"  {note}")
+    if strict and told:
+        sys.exit(NOT_STRICT)
 
 
 @config.command(cls=Printing)
@@ -179,6 +181,14 @@ def _one_file(ctx: click.Context, file: Path | None, config_file: Path | None) -
     return named
 
 
+def _lacking_here(settings: Config, file: Path) -> Iterator[str]:
+    """Yield what of a valid file would not work on this host."""
+    yield from map(str, _absent(settings, file))
+    for name, action in settings.actions.items():
+        if problem := action.problem_here(os.environ):
+            yield f"action {name}: could not be carried out on this host, {problem}"
+
+
 def _absent(settings: Config, file: Path) -> Iterator[Problem]:
     """Yield what the daemon would start without here, and then report."""
     for name, check in settings.active_checks.items():
@@ -197,6 +207,17 @@ def _absent(settings: Config, file: Path) -> Iterator[Problem]:
     for name, service in settings.services.items():
         for key, path in _paths(service):
             yield _not_there(settings, file, ("services", name, *key), path, "no gate could be judged by this source")
+
+
+def _absent_from_the_rest(file: Path, problems: list[Problem]) -> Iterator[Problem]:
+    """Yield the same of a refused file, of its checks and notifiers that are right."""
+    from healthd_gates.config.settings import Config
+
+    if any(each.key == "level" for each in problems):  # it decides which of them run
+        return
+    right = load_what_is_right(file, Config, os.environ, problems, ("level", "checks", "notifiers"))
+    if right is not None:
+        yield from _absent(right, file)
 
 
 def _cure(missing: Collection[str]) -> str:

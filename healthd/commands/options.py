@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from math import inf
 from pathlib import Path
@@ -15,6 +16,7 @@ import click
 from healthd.units import parse_duration
 
 if TYPE_CHECKING:
+    from healthd.config.places import Problem
     from healthd_gates.config.settings import Config
 
     _FloatType = click.ParamType[float]
@@ -34,8 +36,11 @@ config_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
 
-def settings_or_exit(file: Path | None) -> Config:
-    """The settings of a file; when it is refused, every problem on stderr and exit code 2."""
+def settings_or_exit(
+    file: Path | None, also: Callable[[Path, list[Problem]], Iterable[Problem]] = lambda _file, _problems: ()
+) -> Config:
+    """The settings of a file; when it is refused, every problem on stderr, what is `also` to be said, and exit code
+    2."""
     from healthd.config.file import ConfigError, load
     from healthd_gates.config.settings import (
         Config,  # not needed by the commands that ask a daemon; its import would delay them
@@ -44,7 +49,7 @@ def settings_or_exit(file: Path | None) -> Config:
     try:
         return load(file, Config, os.environ)
     except ConfigError as error:
-        for problem in error.problems:
+        for problem in (*error.problems, *(also(file, error.problems) if file is not None else ())):
             click.echo(str(problem), err=True)
         sys.exit(REFUSED)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -37,6 +37,21 @@ def load(
     if path is None:
         return parse("{}", "the embedded defaults", model, environ)
     return _settings(texts_of(path, model, environ), model, environ, only)
+
+
+def load_what_is_right(
+    path: Path, model: type[ModelT], environ: Mapping[str, str], problems: Iterable[Problem], sections: Collection[str]
+) -> ModelT | None:
+    """Return the settings of a refused file's sections without the entries that have one of its problems, or None where
+    even they cannot be read."""
+    wrong: set[KeyPath] = set()
+    while more := {tuple(each.key.split(".")[:2]) for each in problems} - wrong:
+        wrong |= more
+        try:
+            return _settings(texts_of(path, model, environ), model, environ, sections, wrong)
+        except ConfigError as error:  # such as of a check that depends on one that was left out
+            problems = error.problems
+    return None
 
 
 def load_again(path: Path | None, model: type[ModelT], environ: Mapping[str, str]) -> ModelT:
@@ -95,10 +110,14 @@ def _read(path: Path) -> str:
 
 
 def _settings(
-    texts: Mapping[str, str], model: type[ModelT], environ: Mapping[str, str], only: Collection[str] | None
+    texts: Mapping[str, str],
+    model: type[ModelT],
+    environ: Mapping[str, str],
+    only: Collection[str] | None,
+    without: Collection[KeyPath] = (),
 ) -> ModelT:
     try:
-        return _parse(texts, model, environ, only)
+        return _parse(texts, model, environ, only, without)
     except ConfigError:
         raise
     except Exception as error:  # a bug of a library or of ours: a running daemon must survive it all the same
@@ -107,11 +126,21 @@ def _settings(
 
 
 def _parse(
-    texts: Mapping[str, str], model: type[ModelT], environ: Mapping[str, str], only: Collection[str] | None
+    texts: Mapping[str, str],
+    model: type[ModelT],
+    environ: Mapping[str, str],
+    only: Collection[str] | None,
+    without: Collection[KeyPath],
 ) -> ModelT:
     file, tree = next(iter(texts)), _tree(texts, model)
     for section in [key for key in tree if only is not None and key not in only]:
         del tree[section]
+    for section, *names in without:
+        entries = tree.get(section)
+        if names and isinstance(entries, CommentedMap):
+            entries.pop(names[0], None)
+        else:
+            tree.pop(section, None)
     filler = Filler(tree, file, environ, TEMPLATED if is_layered(model) else ())
     plain = filler.fill(tree)
     try:

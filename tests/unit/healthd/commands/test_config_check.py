@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from healthd.cli import main
@@ -99,3 +100,51 @@ def test_what_is_shown_holds_no_secret_among_the_words_of_a_command(tmp_path: Pa
     words = ["/bin/true", "-p", "***", "--password", "***", "--token=***", "-w", "50"]
     assert document["checks"]["mail"]["argv"] == words
     assert document["actions"]["back"]["argv"] == ["/bin/true", "--api-key", "***", "$service"]
+
+
+_WRONG = """\
+level: comprehensive
+checks:
+  db: {kind: postgresql, uri: "${DATABASE_URL}", critical: true}
+  cart: {kind: http, url: "http://cart", intervall: 5s}
+  behind: {kind: http, url: "http://behind", depends_on: [cart]}
+notifiers:
+  a: {kind: slack, url: "${SLACK}"}
+groups: {own: {checks: [nothing]}}
+"""
+
+
+def test_what_is_not_set_is_told_beside_what_is_wrong(tmp_path: Path) -> None:
+    """Of the entries that are right; else it is learnt only after the next try."""
+    file = tmp_path / "healthd.yaml"
+    file.write_text(_WRONG)
+    unset = {"DATABASE_URL": None, "SLACK": None}
+    result = CliRunner().invoke(main, ["config", "check", str(file)], env=unset)
+    assert result.exit_code == 2
+    assert f"{file}:4: checks.cart.intervall: no such option; did you mean interval?" in result.stderr
+    assert f"{file}:3: checks.db: not set here: DATABASE_URL; this critical check would be unhealthy" in result.stderr
+    assert f"{file}:7: notifiers.a: not set here: SLACK; it would send nothing" in result.stderr
+    elsewhere = CliRunner().invoke(main, ["config", "check", "--elsewhere", str(file)], env=unset)
+    assert (elsewhere.exit_code, "not set here" in elsewhere.stderr) == (2, False)
+
+
+def test_nothing_more_is_told_of_a_file_that_has_nothing_right(tmp_path: Path) -> None:
+    """Not even its text."""
+    file = tmp_path / "healthd.yaml"
+    for text in ("checks: [", "level: none\nchecks: 5\n", _WRONG.replace("comprehensive", "none")):
+        file.write_text(text)
+        result = CliRunner().invoke(main, ["config", "check", str(file)])
+        assert (result.exit_code, "would be" in result.stderr) == (2, False), result.stderr
+
+
+@pytest.mark.parametrize(("strict", "code"), [([], 0), (["--strict"], 1)])
+def test_a_pipeline_may_refuse_what_is_told(tmp_path: Path, strict: list[str], code: int) -> None:
+    """A variable that is not set; where it is set nothing is told. That a check does not run is no note."""
+    file = tmp_path / "healthd.yaml"
+    file.write_text(
+        "checks:\n  db: {kind: postgresql, uri: '${DATABASE_URL}', critical: true}\n"
+        "  off: {kind: memory, enabled: false}\n"
+    )
+    for uri, expected in ((None, code), ("postgresql://db/shop?sslmode=verify-full", 0)):
+        result = CliRunner().invoke(main, ["config", "check", *strict, str(file)], env={"DATABASE_URL": uri})
+        assert result.exit_code == expected, result.output
