@@ -97,6 +97,27 @@ async def test_a_haproxy_that_is_stopped_or_a_live_target_that_is_mistyped(tmp_p
         assert await stage.gates() == []
 
 
+async def test_weights_that_are_gone_while_a_gate_judges_are_said_at_once(tmp_path: Path) -> None:
+    """As after a reload without the state: with the command that gives the traffic back, long before the verdict."""
+    async with staged(tmp_path) as stage:
+        process = await stage.start("1.1")
+        await until(lambda: stage.weights() == [("0", "100")], "the switch")
+        assert process.stderr is not None
+        said = [await process.stderr.readline()]
+        while b"gate post-switch" not in said[-1]:
+            said.append(await process.stderr.readline())
+        for server, weight in (("b1", 100), ("g1", 0)):
+            stage.balancers[0].command(f"set server web/{server} weight {weight}")
+        while b"gives green 0 % of the traffic: was it reloaded" not in said[-1]:
+            assert said[-1], said
+            said.append(await process.stderr.readline())
+        assert b"`healthd-deploy haproxy switch green` gives all of it back" in said[-1]
+        process.send_signal(signal.SIGTERM)
+        outcome = await ended(process)
+        assert outcome.code == 130
+        assert stage.weights() == [("100", "0")]
+
+
 async def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
     """It says what it would do, and does none of it."""
     async with staged(tmp_path) as stage:
