@@ -122,15 +122,18 @@ class Replicas:
         """Claim the right to tell a receiver. None where nobody else can be asked: then it is told."""
         if self._store is None or self._apart:
             return None
-        return await self.answered(self._claim(receiver, wanted, seconds), name="claim")
+        answer = await self.answered(self._claim(receiver, wanted, seconds), name="claim")
+        # Of claims alone: a slow question before one must not leave it too little time, or both replicas tell.
+        self._works = self._works and answer is not None
+        return answer
 
     async def answered(self, question: Coroutine[Any, Any, T], *, name: str) -> T | None:
         """Return what the journal answers, or None where that takes longer than a notice waits."""
         patience = _PATIENCE if self._works else _LITTLE_PATIENCE
         try:
             return await with_deadline(patience, question, name=name)
-        except (JournalError, TimeoutError):
-            self._works = False
+        except (JournalError, TimeoutError):  # which the journal itself logs
+            pass
         except Exception:  # alarms must not depend on it
             _log.exception("journal could not be asked before a notification, it is sent unasked", question=name)
         return None
