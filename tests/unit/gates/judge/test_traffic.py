@@ -61,3 +61,12 @@ def test_what_falls_in_both_versions_is_no_fade() -> None:
         requests = 250 * 0.95 ** max(0, look - 15)
         traffic.step(interval((requests, 0), (requests, 0), seconds=5))
         assert traffic.doubt is None
+
+
+def test_where_nobody_has_requests_a_pass_waits_though_the_candidate_had_too_few_to_miss() -> None:
+    """A proxy that was stopped while the baseline had nearly all of the traffic."""
+    traffic = Traffic(60.0, whole=True)
+    for _ in range(4):
+        traffic.step(interval((2, 0), (500, 0)))
+    traffic.step(interval((0, 0), (0, 0)))
+    assert (traffic.silence, traffic.is_nowhere, traffic.doubt) == (None, True, Reason.NO_TRAFFIC)
