@@ -20,7 +20,10 @@ _COMMANDS = {
     "lock": ("healthd_gates.commands.locks:lock", "Take the deploy lock of SERVICE, or prolong it."),
     "locks": ("healthd_gates.commands.locks:locks", "List the deploy locks that are held."),
     "pause": ("healthd_gates.commands.act:pause", "Stop a ramp where it is, until a person lets it go on."),
-    "quarantine": ("healthd_gates.commands.locks:quarantine", "List the versions that failed a gate and are refused."),
+    "quarantine": (
+        "healthd_gates.commands.locks:quarantine",
+        "List the versions that are refused: what failed a gate, and what a person rolled back.",
+    ),
     "reject": (
         "healthd_gates.commands.act:reject",
         "Fail a gate that is held because its evidence was inconclusive.",
