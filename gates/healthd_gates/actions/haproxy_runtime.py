@@ -15,12 +15,15 @@ from dataclasses import dataclass
 
 from healthd.nearest import did_you_mean, there_are
 
-_LONGEST_ANSWER = 65_536
+_LONGEST_ANSWER = 4 * 2**20  # bytes, of some 36,000 servers
+_PART = 65_536
 _ANSWERS_WITHIN = 5.0  # seconds; HAProxy answers within milliseconds
 _SERVERS = 4  # of `show stat`: the servers alone
 _SHOWN = 60  # characters of an answer that is none
 _LEVELS = ("admin", "operator", "user")
 _NO_BACKEND = "Can't find backend"
+_TABLES = ("1\n", "# ")  # how what has lines begins, which an empty one ends; every other answer ends with its line
+_BEGINS = (f"{_TABLES[0]}# be_id", _NO_BACKEND)  # what `show servers state` answers
 _OWN = ("Permission denied", "Unknown command", "[")  # what HAProxy itself answers that it does not do
 _UP = ("2", "3")  # srv_op_state: running, or about to stop
 _ADMIN_OFF = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x20  # srv_admin_state: maintenance or drain, by whoever
@@ -28,6 +31,19 @@ _ADMIN_OFF = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x20  # srv_admin_state: mainten
 
 class Unanswered(Exception):  # noqa: N818 - a reason, for people
     """A HAProxy did not answer; the same a moment later may succeed."""
+
+
+class _CutOff(Unanswered):
+    """An answer without its end, as of a HAProxy that ends meanwhile."""
+
+    def __init__(self, socket: str, said: str) -> None:
+        super().__init__(f"{socket}: its answer was cut off after {len(said)} characters")
+        self.said = said
+
+    @property
+    def is_of_haproxy(self) -> bool:
+        """Whether it begins as HAProxy answers `show servers state`, as far as it goes."""
+        return any(self.said.startswith(own[: len(self.said)]) for own in (*_BEGINS, *_OWN))
 
 
 class Refused(Exception):  # noqa: N818 - a reason, for people
@@ -38,7 +54,7 @@ class NotRuntime(Refused):
     """What listens there does not speak the Runtime API."""
 
     def __init__(self, socket: str, said: str) -> None:
-        first = said.splitlines()[0].strip()[:_SHOWN]
+        first = said.strip().partition("\n")[0].strip()[:_SHOWN]
         super().__init__(
             f"{socket}: it does not speak HAProxy's Runtime API, for it answers {first!r}: name what HAProxy's "
             "`stats socket` has, such as /run/haproxy/admin.sock"
@@ -66,7 +82,12 @@ class Server:
 
 async def servers(socket: str, backend: str) -> Mapping[str, Server]:
     """Return the servers of a backend. Raises Unanswered or Refused."""
-    said = await _told(socket, f"show servers state {backend}")
+    try:
+        said = await _told(socket, f"show servers state {backend}")
+    except _CutOff as cut:
+        if cut.is_of_haproxy:
+            raise
+        raise NotRuntime(socket, cut.said) from None
     lines = said.splitlines()
     if len(lines) < 2 or not lines[1].startswith("# "):
         if not said:
@@ -126,14 +147,19 @@ async def set_weight(socket: str, backend: str, server: str, weight: int) -> Non
 
 
 async def _told(socket: str, command: str) -> str:
-    """Return the answer to one command. Raises Unanswered."""
+    """Return the answer to one command. Raises Unanswered, also for one that is cut off."""
     try:
         async with asyncio.timeout(_ANSWERS_WITHIN):
-            return await _answer(socket, command)
+            said = await _answer(socket, command)
     except OSError as error:
         late = isinstance(error, TimeoutError) and not error.strerror
         why = f"no answer within {_ANSWERS_WITHIN:g} s" if late else error.strerror or str(error)
         raise Unanswered(f"{socket}: {why}") from None
+    if not said:
+        raise Unanswered(f"{socket}: no answer")
+    if not said.endswith("\n\n" if said.startswith(_TABLES) else "\n"):
+        raise _CutOff(socket, said)
+    return said.strip()
 
 
 async def _answer(socket: str, command: str) -> str:
@@ -145,10 +171,10 @@ async def _answer(socket: str, command: str) -> str:
     try:
         writer.write(f"{command}\n".encode())
         await writer.drain()
-        answer = b""
-        while len(answer) < _LONGEST_ANSWER and (part := await reader.read(_LONGEST_ANSWER)):
+        answer = bytearray()
+        while len(answer) < _LONGEST_ANSWER and (part := await reader.read(_PART)):
             answer += part
-        return answer.decode(errors="replace").strip()
+        return answer.decode(errors="replace")
     finally:
         writer.close()
         with suppress(OSError):

@@ -20,7 +20,7 @@ from healthd_deploy.haproxy.traffic import Traffic
 from healthd_deploy.weighted.platform import WeightedPlatform
 from healthd_gates.actions.contract import Ending
 from tests.integration.gates.actions.ordering import configured, order, tried
-from tests.integration.gates.actions.test_haproxy import answers, ramp, silent
+from tests.integration.gates.actions.test_haproxy import answers, cutting, ramp, silent
 from tests.servers import haproxy, version
 from tests.servers.haproxy import HAProxy
 from tests.servers.ports import free_port
@@ -119,6 +119,14 @@ async def test_no_haproxy_is_waited_for_without_end(
         assert await answers(f"{balancer.url}/", 20) == {"1.0": 20}
         with pytest.raises(NothingSwitched, match=r"silent.sock: no answer within 0.2 s"):
             await deploys.switch("green")
+
+
+async def test_a_way_back_is_tried_again_where_an_answer_was_cut_off(balancer: HAProxy, tmp_path: Path) -> None:
+    """As of a HAProxy that is reloaded in that moment."""
+    await platform(balancer, tmp_path).switch("green")
+    async with cutting(balancer, tmp_path, "show servers state", lambda _: b"1\n") as socket:
+        with pytest.raises(NoAnswer, match="its answer was cut off after 2 characters"):
+            await platform(balancer, tmp_path, sockets=[socket]).take_back("blue")
 
 
 async def test_two_that_differ_have_no_live_target(balancer: HAProxy, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -129,6 +129,59 @@ async def test_no_haproxy_is_waited_for_as_long_as_the_action_has(
         wider = await tried(asked, ramp(0.5))
         assert (wider.ending, wider.detail) == (Ending.RETRY, f"{socket}: no answer within 0.1 s")
         assert "no answer within 0.1 s" in await described(asked, ramp(0.5))
+
+
+@asynccontextmanager
+async def cutting(balancer: HAProxy, folder: Path, command: str, kept: Callable[[bytes], bytes]) -> AsyncIterator[str]:
+    """The socket of a HAProxy that ends while it answers a command: of that answer comes what is kept."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = (await reader.readline()).decode().strip()
+        said = (await asyncio.to_thread(balancer.command, asked)).encode()
+        writer.write(kept(said) if asked.startswith(command) else said)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_unix_server(answer, folder / "cut.sock"):
+        yield str(folder / "cut.sock")
+
+
+@pytest.mark.parametrize(
+    ("command", "kept"),
+    [
+        ("show servers state", lambda _: b"1"),
+        ("show servers state", lambda _: b"1\n"),
+        ("show servers state", lambda said: said[: said.index(b"srv_name")]),
+        ("show servers state", lambda said: said[: said.rindex(b" web ") + 8]),
+        ("show servers state", lambda said: said[: said.index(b"\n", said.index(b" b1 ")) + 1]),
+        ("show cli level", lambda said: said[:3]),
+        ("show cli level", lambda _: b""),
+        ("set server", lambda _: b""),
+    ],
+    ids=["one letter", "one line", "names cut", "row cut", "rows left out", "level cut", "no level", "set and gone"],
+)
+async def test_an_answer_that_is_cut_off_is_asked_for_again(
+    command: str, kept: Callable[[bytes], bytes], balancer: HAProxy, tmp_path: Path
+) -> None:
+    """It says nothing for good, as that a server is not there or that its level is another."""
+    assert (await tried(action(balancer), order())).ending is Ending.DONE
+    async with cutting(balancer, tmp_path, command, kept) as socket:
+        asked = await tried(action(balancer, sockets=[socket]), ramp(0.5))
+    assert asked.ending is Ending.RETRY, asked
+    assert asked.detail.startswith(f"{socket}: "), asked
+    assert "answer" in asked.detail
+
+
+async def test_a_backend_of_very_many_servers_goes_back() -> None:
+    """What HAProxy tells of it is longer than one part that a socket gives."""
+    with version.running("1.0") as old, version.running("2.0") as new:
+        more = "".join(f" server spare-with-a-long-name-{number} 127.0.0.1:1 disabled\n" for number in range(900))
+        servers = f" server b1 127.0.0.1:{old.port} weight 0\n{more} server g1 127.0.0.1:{new.port} weight 100\n"
+        with haproxy.running(BACKEND + servers) as many:
+            assert len(many.command("show servers state web")) > 65_536
+            back = await tried(action(many), order())
+            assert back.ending is Ending.DONE, back
+            assert await answers(many.url, 4) == {"1.0": 4}
 
 
 async def test_mistakes_are_told_with_their_cure(balancer: HAProxy) -> None:
