@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 
@@ -76,13 +77,23 @@ class DividesTraffic(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Strayed:
+    """Traffic that a target has no more, though it was given all of it."""
+
+    what: str
+    """What the proxy does, and the command that puts it right, for people."""
+    in_part: bool
+    """True if the target still has some of it, or may have."""
+
+
 @runtime_checkable
 class SeesTraffic(Protocol):
     """Platform that can see whether a target still has the traffic that it was given."""
 
-    async def strayed(self, target: str) -> str | None:
-        """Return what a proxy does where a target that was given all of the traffic has it no more, for people; None
-        where it has. Changes nothing."""
+    async def strayed(self, target: str) -> Strayed | None:
+        """Return what a proxy does where a target that was given all of the traffic has it no more; None where it has.
+        Changes nothing. Raises StepFailed where that could not be seen."""
         ...
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from healthd_deploy.core.exit import COULD_NOT_ASK, FAILED, INCONCLUSIVE, INTERRUPTED, NOT_UNDONE, PROMOTED
+from healthd_deploy.core.platform import Strayed
 from healthd_gates.schema.gate import GateDocument, RampDocument
 from healthd_gates.schema.standing import CriterionDocument
 
@@ -35,6 +36,7 @@ class Report:
     strayed: str | None = None
     """What the proxy does, where it was seen to have given the traffic to another target by itself."""
     strayed_at: float | None = None
+    """When it was first seen to have none of it, as far as it has none still."""
 
     def exposed(self) -> None:
         """Record that the new version has traffic from now on."""
@@ -49,12 +51,13 @@ class Report:
         if self.exposed_at is not None and self.back_at is None:
             self.back_at = time.monotonic()
 
-    def stray(self, what: str) -> None:
-        """Record that the traffic was seen elsewhere, with what the proxy does; the first call counts for when."""
-        self.strayed, self.strayed_at = what, self.strayed_at or time.monotonic()
+    def stray(self, found: Strayed) -> None:
+        """Record that the traffic was seen elsewhere; the first call by which all of it is counts for when."""
+        self.strayed = found.what
+        self.strayed_at = None if found.in_part else self.strayed_at or time.monotonic()
 
     def returned(self) -> None:
-        """Record that it has the traffic again."""
+        """Record that it has all of the traffic again."""
         self.strayed = self.strayed_at = None
 
     @property

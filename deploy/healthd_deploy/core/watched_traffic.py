@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
 from healthd_deploy.core.exit import StepFailed
-from healthd_deploy.core.platform import Platform, SeesTraffic
+from healthd_deploy.core.platform import Platform, SeesTraffic, Strayed
 from healthd_deploy.core.report import Report
 from healthd_deploy.core.steps import Steps
 
@@ -15,12 +16,19 @@ _EVERY = 3.0  # seconds between two looks
 _AGAIN = 1.0  # seconds after which a second look confirms what the first one found
 
 
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """Look that failed: nothing is known of the traffic."""
+
+    what: str
+
+
 @asynccontextmanager
 async def watching(
     platform: Platform, target: str, is_judged: Callable[[], Awaitable[bool]], steps: Steps, report: Report
 ) -> AsyncIterator[None]:
-    """Say, as soon as it is so, that a target which was given all of the traffic has it no more; once the gate
-    `is_judged` that is healthd's own rollback, and not said."""
+    """Say, as soon as it is so, that a target which was given all of the traffic has it no more, or that this cannot be
+    seen; once the gate `is_judged` that is healthd's own rollback, and not said."""
     if steps.dry_run or not isinstance(platform, SeesTraffic):
         yield
         return
@@ -36,24 +44,30 @@ async def watching(
 async def _watched(
     platform: SeesTraffic, target: str, is_judged: Callable[[], Awaitable[bool]], steps: Steps, report: Report
 ) -> None:
+    said: Strayed | Unseen | None = None
     while True:
-        found = await _strayed(platform, target)
-        if found is not None and report.strayed is None:  # a reload that is under way refuses for a moment
+        found = await _look(platform, target)
+        if found is not None and said is None:  # a reload that is under way refuses for a moment
             await asyncio.sleep(_AGAIN)
-            found = await _strayed(platform, target)
-        if found is None and report.strayed is not None:
-            steps.say(f"{target} has the traffic again")
-            report.returned()
-        elif found is not None and found != report.strayed and not await is_judged():
-            steps.say(found, "✗")
-            report.stray(found)
+            found = await _look(platform, target)
+        if found is None:
+            if report.strayed is not None:
+                steps.say(f"{target} has all of the traffic again")
+                report.returned()
+            elif said is not None:
+                steps.say(f"{target} can be looked at again: it has all of the traffic")
+            said = None
+        elif (isinstance(found, Strayed) or not isinstance(said, Unseen)) and found != said and not await is_judged():
+            steps.say(found.what, "✗")
+            said = found
+            if isinstance(found, Strayed):
+                report.stray(found)
         await asyncio.sleep(_EVERY)
 
 
-async def _strayed(platform: SeesTraffic, target: str) -> str | None:
+async def _look(platform: SeesTraffic, target: str) -> Strayed | Unseen | None:
     try:
         return await platform.strayed(target)
-    except StepFailed as failed:
-        return str(failed)
-    except Exception as fault:  # a look that fails decides nothing
-        return f"whether {target} has the traffic could not be looked at: {type(fault).__name__}: {fault}"
+    except Exception as failed:  # a look that fails decides nothing
+        why = str(failed) if isinstance(failed, StepFailed) else f"{type(failed).__name__}: {failed}"
+        return Unseen(f"whether {target} has the traffic could not be looked at: {why}")

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from healthd_deploy.core.exit import NoAnswer, NothingSwitched, StepFailed, TargetDown
 from healthd_deploy.core.misnamed import Misnamed
+from healthd_deploy.core.platform import Strayed
 from healthd_deploy.core.steps import wait_until
 from healthd_deploy.haproxy.kept_weights import forgets
 from healthd_deploy.haproxy.settings import DeployedBackend
@@ -124,17 +125,25 @@ class Traffic:
         """Check at every HAProxy that a target which has all of the traffic could get it again."""
         await self._look(self._all_at(target), target)
 
-    async def strayed(self, target: str) -> str | None:
-        """Return which HAProxy gives a target that had all of the traffic another share, None where none does."""
-        try:
-            found = await self._divider.found()
-        except NotDivided as failed:
-            raise _as_step(failed) from None
-        for socket, servers in found.items():
-            if (share := self._shares(servers)[target]) < 1.0:
-                gives = f"HAProxy at {socket} gives {target} {100 * share:.3g} % of the traffic"
-                return f"{gives}: was it reloaded without its state? {_RESTORED.format(target)}"
+    async def strayed(self, target: str) -> Strayed | None:
+        """Return which HAProxies give a target that had all of the traffic another share, also where another one does
+        not answer; None where none does."""
+        answered, silent = await self._divider.found_where_answered()
+        shares = {socket: self._share(servers, target) for socket, servers in answered.items()}
+        if gone := {socket: share for socket, share in shares.items() if share < 1.0}:
+            told = " and ".join(
+                f"HAProxy at {socket} gives {target} {100 * each:.3g} %" for socket, each in gone.items()
+            )
+            it = "it" if len(gone) == 1 else "each"
+            what = f"{told} of the traffic: was {it} reloaded without its state? {_RESTORED.format(target)}"
+            return Strayed(what, in_part=bool(silent) or any(shares.values()))
+        if silent:
+            raise _as_step(silent[0])
         return None
+
+    def _share(self, servers: Mapping[str, Server], target: str) -> float:
+        """Return the share of a target at one HAProxy, 0 where that sends traffic nowhere."""
+        return self._shares(servers)[target] if any(server.weight for server in servers.values()) else 0.0
 
     async def is_up(self, target: str, *, within: float) -> None:
         """Wait until every HAProxy sees each server of a target up that is not in maintenance, and one at least."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from healthd_deploy.core import program
 from healthd_deploy.core.exit import COULD_NOT_ASK, NoAnswer, StepFailed, TargetDown
+from healthd_deploy.core.platform import Strayed
 from healthd_deploy.core.shares import has_traffic
 from healthd_deploy.nginx import in_force, loaded
 from healthd_deploy.nginx.loaded import Configuration
@@ -46,14 +47,16 @@ class NginxPlatform:
     async def switch(self, target: str) -> None:
         await self._switch.switch(target)
 
-    async def strayed(self, target: str) -> str | None:
+    async def strayed(self, target: str) -> Strayed | None:
         """Return why a target that had all of the traffic has it no more, by the file and by NGINX's process; None
         where it has, as far as both tell."""
         upstream = self._config.upstream
         if (share := self._file.read().share(target)) < 100.0:
-            return f"{upstream.file} gives {target} {share:.3g} % of the traffic: who wrote it?"
+            gives = f"{upstream.file} gives {target} {share:.3g} % of the traffic: who wrote it?"
+            return Strayed(f"{gives} `healthd-deploy nginx switch {target}` gives all of it back", in_part=share > 0.0)
         self._loaded = self._loaded or await loaded.read(upstream)
-        return in_force.stopped(upstream, self._loaded)
+        stopped = in_force.stopped(upstream, self._loaded)
+        return None if stopped is None else Strayed(stopped, in_part=False)
 
     async def could_take_back(self, target: str) -> str | None:
         return await Rehearsal(self._config.upstream).could_take_back(target)

@@ -8,12 +8,14 @@ from collections.abc import Collection, Mapping
 from healthd.runtime.clock import SystemClock
 from healthd_deploy.core.exit import NoAnswer, StepFailed, TargetDown
 from healthd_deploy.core.misnamed import Misnamed
+from healthd_deploy.core.platform import Strayed
 from healthd_deploy.core.steps import wait_until
 from healthd_gates.actions import traefik_service
 from healthd_gates.actions.traefik_file import NotOurs, Weights, Written, own_name
 from healthd_gates.actions.traefik_service import ALL, Divider, Impossible, NoneUp, NotDivided, WeightedService
 
 _EVERY = 0.5  # seconds between two looks at what Traefik sees of a target
+_RESTORED = "`healthd-deploy traefik switch {}` gives all of it back"
 
 
 class Traffic:
@@ -94,15 +96,19 @@ class Traffic:
         except NotDivided as failed:
             raise _as_step(failed) from None
 
-    async def strayed(self, target: str) -> str | None:
+    async def strayed(self, target: str) -> Strayed | None:
         """Return where a target that had all of the traffic has another share, in the file or at a Traefik, None where
         it has it everywhere."""
-        if (share := (await self.shares())[target]) < 1.0:
-            return f"{self.place} gives {target} {100 * share:.3g} % of the traffic: who wrote the file?"
+        weights = (await self._written()).weights
+        share = weights.get(own_name(self._service.services[target]), 0.0) / (sum(weights.values()) or 1.0)
+        if share < 1.0:
+            gives = f"{self.place} gives {target} {100 * share:.3g} % of the traffic: who wrote the file?"
+            return Strayed(f"{gives} {_RESTORED.format(target)}", in_part=share > 0.0)
         try:
-            return await self._divider.strayed(self._all_at(target))
+            told = await self._divider.strayed(self._all_at(target))
         except NotDivided as failed:
             raise _as_step(failed) from None
+        return None if told is None else Strayed(told, in_part=True)
 
     async def is_up(self, target: str, *, within: float) -> None:
         """Wait until every Traefik sees a server of a target up."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from healthd_deploy.core import program
 from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.core.platform import Strayed
 from healthd_deploy.core.shares import BeforeRamp, has_traffic, no_ramp, whole_or_before
 from healthd_deploy.weighted.settings import WeightedConfig
 from healthd_deploy.weighted.traffic import WeightedTraffic
@@ -55,7 +56,7 @@ class WeightedPlatform:
         again."""
         await self._traffic.give(target, goes_back=True)
 
-    async def strayed(self, target: str) -> str | None:
+    async def strayed(self, target: str) -> Strayed | None:
         return await self._traffic.strayed(target)
 
     async def could_take_back(self, target: str) -> None:

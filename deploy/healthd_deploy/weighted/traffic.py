@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
+from healthd_deploy.core.platform import Strayed
+
 
 class WeightedTraffic(Protocol):
     """Traffic of two targets, named as in healthd's configuration. Methods raise StepFailed with a sentence that says
@@ -47,7 +49,7 @@ class WeightedTraffic(Protocol):
         """Check at every proxy that a target which has all of the traffic could get it again."""
         ...
 
-    async def strayed(self, target: str) -> str | None:
+    async def strayed(self, target: str) -> Strayed | None:
         """Return what a proxy does where a target that was given all of the traffic has it no more, None where every
         proxy gives it all."""
         ...

@@ -155,6 +155,22 @@ class Divider:
         each = await self._at_each(lambda socket: self._found(socket, named))
         return dict(zip(self._options.sockets, each, strict=True))
 
+    async def found_where_answered(self) -> tuple[Mapping[str, Mapping[str, Server]], Sequence[NotDivided]]:
+        """Return the servers of the backend as each HAProxy has them that tells, and why the others do not."""
+        named = [server for target in self._options.servers.values() for server in target]
+        told = await asyncio.gather(
+            *(self._found(socket, named) for socket in self._options.sockets), return_exceptions=True
+        )
+        answered, silent = {}, []
+        for socket, each in zip(self._options.sockets, told, strict=True):
+            if isinstance(each, NotDivided):
+                silent.append(each)
+            elif isinstance(each, BaseException):
+                raise each
+            else:
+                answered[socket] = each
+        return answered, silent
+
     async def known(self) -> Mapping[str, Facts]:
         """Return what else the first HAProxy knows of the servers of both targets. Raises NotDivided."""
         named = {server for target in self._options.servers.values() for server in target}

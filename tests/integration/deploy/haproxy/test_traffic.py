@@ -135,7 +135,8 @@ async def test_two_that_differ_have_no_live_target(balancer: HAProxy, tmp_path: 
         await platform(other, tmp_path).switch("green")
         deploys = platform(balancer, tmp_path, sockets=[str(balancer.stats), str(other.stats)])
         assert (told := await deploys.strayed("green")) is not None
-        assert f"{balancer.stats} gives green 0 % of the traffic: was it reloaded" in told
+        assert told.in_part
+        assert f"{balancer.stats} gives green 0 % of the traffic: was it reloaded" in told.what
         with pytest.raises(
             StepFailed, match="sends 50 % to blue, 50 % to green, and no gate of healthd says"
         ) as differ:
@@ -150,6 +151,21 @@ async def test_two_that_differ_have_no_live_target(balancer: HAProxy, tmp_path: 
         assert await deploys.strayed("green") is None
         assert await deploys.live() == "green"
         assert await answers(f"{balancer.url}/", 20) == {"2.0": 20}
+
+
+async def test_what_one_has_lost_is_seen_beside_one_that_says_nothing(balancer: HAProxy, tmp_path: Path) -> None:
+    """Nobody knows what the silent one gives. All of it is gone only where each one answers and gives nothing."""
+    both = platform(balancer, tmp_path, sockets=[str(tmp_path / "gone.sock"), str(balancer.stats)])
+    with pytest.raises(NoAnswer, match="No such file"):
+        await both.strayed("blue")
+    assert (lost := await both.strayed("green")) is not None
+    assert (lost.what.startswith(f"HAProxy at {balancer.stats} gives green 0 % of the traffic"), lost.in_part) == (
+        True,
+        True,
+    )
+    alone = platform(balancer, tmp_path)
+    assert (lost := await alone.strayed("green")) is not None
+    assert not lost.in_part
 
 
 async def test_what_haproxy_finds_down_gets_nothing(balancer: HAProxy, tmp_path: Path) -> None:

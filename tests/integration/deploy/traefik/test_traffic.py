@@ -91,7 +91,8 @@ async def test_a_switch_moves_all_of_it_and_keeps_who_has_what(balancer: Traefik
     assert await answers(f"{balancer.url}/", 20) == {"2.0": 20}
     assert (await deploys.live(), await deploys.strayed("green")) == ("green", None)
     told = f"web in {balancer.folder}/weights.yml gives blue 0 % of the traffic: who wrote the file"
-    assert (await deploys.strayed("blue") or "").startswith(told)
+    assert (strayed := await deploys.strayed("blue")) is not None
+    assert (strayed.what.startswith(told), strayed.in_part) == (True, False)
     back = await tried(configured(kind="traefik", **options(balancer)), order())
     assert back.ending is Ending.DONE, back
     assert await answers(f"{balancer.url}/", 20) == {"1.0": 20}

@@ -12,6 +12,7 @@ import pytest
 from healthd_deploy.core.blue_green import BlueGreen
 from healthd_deploy.core.exit import NoAnswer
 from healthd_deploy.core.outcome import carried_out
+from healthd_deploy.core.platform import Strayed
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import DeployConfig
 from healthd_deploy.core.steps import Steps
@@ -22,7 +23,9 @@ from tests.unit.deploy.core.test_live_again import Daemon
 from tests.unit.deploy.core.test_put_back import Targets
 from tests.unit.deploy.core.test_report import STANDING
 
-GONE = "HAProxy at admin.sock gives blue 0 % of the traffic: was it reloaded?"
+Look = Strayed | Exception | None
+GONE = Strayed("HAProxy at admin.sock gives blue 0 % of the traffic: was it reloaded?", in_part=False)
+HALF = Strayed("HAProxy at b.sock gives blue 0 % of the traffic: was it reloaded?", in_part=True)
 
 
 class Slow(Daemon):
@@ -41,11 +44,11 @@ class Slow(Daemon):
 class Seen(Targets):
     """Says at each look what comes next, and ends the gate with the last one."""
 
-    def __init__(self, daemon: Slow, *looks: str | Exception | None) -> None:
+    def __init__(self, daemon: Slow, *looks: Look) -> None:
         super().__init__("0.9")
         self._daemon, self._looks = daemon, list(looks)
 
-    async def strayed(self, target: str) -> str | None:
+    async def strayed(self, target: str) -> Strayed | None:
         assert target == "blue"
         if not self._looks:
             self._daemon.may_end.set()
@@ -55,12 +58,12 @@ class Seen(Targets):
             raise look
         return look
 
-    def _ended(self) -> str | Exception | None:
+    def _ended(self) -> Look:
         self._daemon.may_end.set()
         return self._looks[0]
 
 
-async def told(daemon: Slow, *looks: str | Exception | None) -> str:
+async def told(daemon: Slow, *looks: Look) -> str:
     config = DeployConfig.model_validate({"service": "shop", "gates": {"before": []}, "rollback_patience": "0s"})
     steps = Steps(undo_within=0)
     session = GateSession(cast("GateClient", daemon), config, "run-1", steps)
@@ -81,24 +84,43 @@ async def test_where_the_traffic_is_elsewhere_is_said_at_once(capsys: pytest.Cap
     """Once, however often it is seen, and again in the last line, with how long it had the traffic at most."""
     sentence = await told(Slow(Verdict.INCONCLUSIVE), GONE, GONE, GONE, GONE)
     lines = capsys.readouterr().err.splitlines()
-    (said,) = (number for number, line in enumerate(lines) if line.endswith(f"✗ {GONE}"))
+    (said,) = (number for number, line in enumerate(lines) if line.endswith(f"✗ {GONE.what}"))
     assert said < next(number for number, line in enumerate(lines) if "put the traffic back" in line)
-    assert f"({GONE})" in sentence
+    assert f"({GONE.what})" in sentence
     assert "; it had the traffic for at most 0 s" in sentence
 
 
-async def test_a_proxy_that_says_nothing_is_said_too(capsys: pytest.CaptureFixture[str]) -> None:
-    """Where a second look finds the same, and what is over is over."""
-    sentence = await told(Slow(Verdict.PASS), NoAnswer("a.sock: Connection refused"), NoAnswer("it: refused"), None)
-    assert "✗ it: refused" in (err := capsys.readouterr().err)
+async def test_a_part_that_is_elsewhere_does_not_end_the_exposure() -> None:
+    """The other proxy gives the version everything until the way back."""
+    sentence = await told(Slow(Verdict.INCONCLUSIVE), HALF, HALF, HALF, HALF)
+    assert f"({HALF.what})" in sentence
+    assert "; it had the traffic for 0 s" in sentence
+
+
+@pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.INCONCLUSIVE])
+async def test_a_proxy_that_says_nothing_is_said_too(verdict: Verdict, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where a second look fails too, once and by what it is: nothing is known to have gone, and nothing came back."""
+    refused = NoAnswer("a.sock: Connection refused"), NoAnswer("it: refused"), PermissionError("no"), None
+    sentence = await told(Slow(verdict), *refused)
+    err = capsys.readouterr().err
+    assert err.count("✗ whether blue has the traffic could not be looked at: it: refused") == 1
     assert "a.sock" not in err
-    assert "blue has the traffic again" in err
-    assert sentence.startswith("2.0: promoted")
+    assert "PermissionError" not in err
+    assert "· blue can be looked at again: it has all of the traffic" in err
+    assert "again\n" not in err
+    assert "at most" not in sentence
+
+
+async def test_what_cannot_be_looked_at_any_more_is_no_loss() -> None:
+    """A failed deploy whose proxy was silent had the traffic until the way back, as far as is known."""
+    sentence = await told(Slow(Verdict.INCONCLUSIVE), *[NoAnswer("it: refused")] * 4)
+    assert "; it had the traffic for 0 s" in sentence
+    assert "refused" not in sentence
 
 
 @pytest.mark.parametrize("looks", [(GONE, None, None), (None, None)], ids=["for a moment", "it has it"])
 async def test_a_reload_that_is_under_way_is_not_said(
-    looks: tuple[str | None, ...], capsys: pytest.CaptureFixture[str]
+    looks: tuple[Look, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It refuses for a moment."""
     assert (await told(Slow(Verdict.PASS), *looks)).startswith("2.0: promoted")
