@@ -22,7 +22,8 @@ class Rehearsal:
         self._config, self._file = config, UpstreamFile(config)
 
     async def look(self, target: str, weight: float = 100.0) -> str:
-        """Return what a switch would do now. Changes nothing; raises as the switch would."""
+        """Return what a switch would do now, and what could not be looked at. Changes nothing; raises as the switch
+        would."""
         await refuse_unable(self._config, target, weight)
         is_there = self._config.file.exists()
         before = self._file.replaceable() if is_there else None
@@ -31,8 +32,13 @@ class Rehearsal:
             raise StepFailed(f"{self._config.file.parent} cannot be written to as this user")
         program.find(self._config.reload[0])
         configuration = await self._tested_before(before)
+        left = None
         if before is not None:
-            await self._tried(configuration, directives.with_share(self._config, before, target, weight))
+            left = await self._tried(configuration, directives.with_share(self._config, before, target, weight))
+        return "; ".join(filter(None, (self._what(before, live, target, weight), left)))
+
+    def _what(self, before: State | None, live: str, target: str, weight: float) -> str:
+        """Return what a switch would do, for people."""
         if weight not in (0.0, 100.0) or (before is not None and before.other):
             now = f", which has {before.share(target):g} %" if before is not None else ""
             return f"{weight:g} % of the traffic would go to {target}{now}"

@@ -37,10 +37,11 @@ async def refuse_unacceptable(config: Upstream, configuration: Configuration, co
     except OSError as error:
         raise StepFailed(f"{config.file.parent} cannot be written to: {error.strerror}") from None
     except StepFailed as failed:
-        place = re.search(rf" in {re.escape(str(seen))}:(\d+)", str(failed))
-        if place is None or int(place[1]) <= before.count("\n"):  # what is wrong is the trial, not the upstream
+        place = rf" in {re.escape(str(seen))}:(\d+)"
+        refused = re.search(rf"\[emerg\].*?{place}", str(failed), re.DOTALL)  # a [warn] before it has a place too
+        if refused is None or int(refused[1]) <= before.count("\n"):  # what is wrong is the trial, not the upstream
             return f"NGINX was not asked whether it takes the file: {failed}"
-        said = str(failed).replace(place[0], "").replace(str(seen), str(config.file))
+        said = re.sub(place, "", str(failed)).replace(str(seen), str(config.file))
         raise NothingSwitched(said) from None
     return None
 

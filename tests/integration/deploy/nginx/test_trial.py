@@ -5,11 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.core.exit import NothingSwitched, StepFailed
+from healthd_deploy.nginx import directives
+from healthd_deploy.nginx.loaded import Configuration
 from healthd_deploy.nginx.rehearsal import Rehearsal
 from healthd_deploy.nginx.settings import Upstream
+from healthd_deploy.nginx.state import State
+from healthd_deploy.nginx.trial import refuse_unacceptable
 from tests.integration.deploy.nginx.test_loaded import said
 from tests.servers import nginx
+from tests.servers.process import as_user, own_folder
 from tests.servers.version import running as version_running
 
 _SERVER = "server { listen @LISTEN@; location / { proxy_pass http://api; } }"
@@ -51,9 +56,24 @@ async def test_what_is_wrong_with_the_trial_alone_refuses_nothing(tmp_path: Path
         api.write_text(f'# healthd-deploy {{"live": "blue"}}\nupstream api {{ server {place}; }}\n')
         header = "map $uri $who { user 1; default 2; } proxy_set_header user $who;"
         with nginx.running(f"include {api}; {header} {_SERVER}") as balancer:
-            left = await Rehearsal(changed(balancer, tmp_path, place, options=["keepalive 8"])).could_take_back("blue")
+            rehearsal = Rehearsal(changed(balancer, tmp_path, place, options=["keepalive 8"]))
+            left = await rehearsal.could_take_back("blue")
             assert left is not None
             assert left.startswith("NGINX was not asked whether it takes the file: nginx ended with 1:")
+            told = await rehearsal.look("blue")
+            assert told.startswith("blue has the traffic; NGINX was not asked whether it takes the file: nginx ended")
+
+
+async def test_a_warning_of_the_trial_does_not_hide_what_is_refused() -> None:
+    """Such as that of the `user` of a configuration which another user than root tests."""
+    user = as_user("nobody")
+    with own_folder() as folder:
+        test = [*(["setpriv", *user] if user else []), "nginx", "-t", "-q", "-p", str(folder), "-e", "stderr"]
+        told = {"file": str(folder / "api.conf"), "name": "api", "options": ["keepaliv 8"], "test": test}
+        targets = {"blue": ["127.0.0.1:1"], "green": ["127.0.0.1:2"]}
+        config = Upstream.model_validate_json(json.dumps({**told, "targets": targets}))
+        with pytest.raises(NothingSwitched, match=r'\[warn\] .*the "user" directive .* unknown directive "keepaliv"'):
+            await refuse_unacceptable(config, Configuration("user nobody;"), directives.written(config, State("blue")))
 
 
 _INSIDE = """#!/bin/bash
