@@ -113,8 +113,14 @@ def _alarms_of(answer: Answer) -> list[str] | Result:
         return []
     alarms = document.get("alarms")
     if isinstance(alarms, list) and alarms:
-        return [f"{each['resource']} on {each['node']}" for each in alarms if {"resource", "node"} <= set(each)]
+        return [_alarm(each) for each in alarms]
     return _foreign(answer)
+
+
+def _alarm(entry: Any) -> str:
+    if isinstance(entry, dict) and {"resource", "node"} <= entry.keys():
+        return f"{entry['resource']} on {entry['node']}"
+    return str(entry)[:100]
 
 
 def _foreign(answer: Answer) -> Result:

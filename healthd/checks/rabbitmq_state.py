@@ -19,6 +19,8 @@ from healthd.units import Duration
 
 _WORKING = ("running", "idle", "flow")
 _AMQP_PORTS = (5671, 5672)
+_FIRST = 1e9  # 2001, in Unix seconds: as milliseconds that is no time that a message has
+_WRONG_CLOCK = 60.0  # seconds by which the clock of a publisher may be ahead
 
 
 def _of_the_management(address: SecretStr) -> SecretStr:
@@ -86,9 +88,17 @@ def queue_of(document: dict[str, Any], now: float) -> Queue | None:
     except (KeyError, TypeError, ValueError):
         return None
     stamped = document.get("head_message_timestamp")
-    oldest = max(0.0, now - stamped) if waiting and isinstance(stamped, int) else None
+    oldest = _age(stamped, now) if waiting and isinstance(stamped, int) else None
     members, online = document.get("members") or (), document.get("online") or ()
     return Queue(str(document.get("name")), state, waiting, unacknowledged, consumers, oldest, members, online)
+
+
+def _age(stamped: float, now: float) -> float | None:
+    """Return the age of a message in seconds; None where its publisher's `timestamp` is of the future. AMQP has seconds
+    there, and many a publisher writes milliseconds."""
+    if stamped > 1000 * _FIRST:
+        stamped /= 1000
+    return max(0.0, now - stamped) if stamped <= now + _WRONG_CLOCK else None
 
 
 def judge(broker: Broker, config: RabbitMQConfig, latency: float) -> Result:

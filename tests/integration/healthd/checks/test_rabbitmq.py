@@ -82,6 +82,21 @@ async def test_the_next_message_is_old(peer: Peer, age: int, status: Status) -> 
     assert (await look(peer, rabbitmq.queue(0, stamped=stamped))).status is Status.HEALTHY
 
 
+async def test_a_stamp_in_milliseconds(peer: Peer) -> None:
+    """`Date.now()` is read as what it is, and a stamp of the future says nothing."""
+    old, ahead = int((time.time() - 4000) * 1000), int(time.time()) + 4000
+    assert (await look(peer, rabbitmq.queue(1, stamped=old))).status is Status.UNHEALTHY
+    result = await look(peer, rabbitmq.queue(1, stamped=ahead))
+    assert (result.status, result.observed["oldestSeconds"]) == (Status.HEALTHY, None)
+
+
+@pytest.mark.parametrize("entry", [{"node": "rabbit@a", "name": "memory"}, "memory", 5])
+async def test_an_alarm_in_other_words_is_an_alarm(peer: Peer, entry: object) -> None:
+    """What an alarm says is not understood, that there is one is."""
+    result = await look(peer, None, Answer(503, json={"status": "failed", "alarms": [entry]}))
+    assert (result.status, result.kind) == (Status.UNHEALTHY, FailureKind.EXHAUSTED)
+
+
 async def test_an_alarm_blocks_publishers(peer: Peer) -> None:
     """An alarm is told with its node, beside what is wrong with the queue."""
     result = await look(peer, rabbitmq.queue(1, 0, 0), rabbitmq.alarm("memory"))
