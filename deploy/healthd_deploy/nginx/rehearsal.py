@@ -25,7 +25,7 @@ class Rehearsal:
         """Return what a switch would do now, and what could not be looked at. Changes nothing; raises as the switch
         would."""
         await refuse_unable(self._config, target, weight)
-        is_there = self._config.file.exists()
+        is_there = self._file.content() is not None
         before = self._file.replaceable() if is_there else None
         live = before.live if before is not None else "no target" if is_there else "nothing"
         if not os.access(self._config.file.parent, os.W_OK):

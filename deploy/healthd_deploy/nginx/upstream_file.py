@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,9 @@ from pathlib import Path
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.nginx import by_hand
 from healthd_deploy.nginx.settings import Upstream
-from healthd_deploy.nginx.state import MARK, State, mark, mark_of
+from healthd_deploy.nginx.state import State, mark, mark_of, state_of
+
+_KEPT = "surrogateescape"  # each byte that is no UTF-8 is written as it was read
 
 
 class _Foreign(StepFailed):
@@ -29,15 +30,11 @@ class UpstreamFile:
     def read(self) -> State:
         """Read the state; of a file that a person wrote, by its servers. Raises StepFailed when there is no such file,
         or it does not tell which target is live."""
-        try:
-            text = self._config.file.read_text(encoding="utf-8")
-        except OSError as error:
-            first = "`healthd-deploy nginx switch` writes the first one"
-            raise StepFailed(f"{self._config.file} cannot be read: {error.strerror}; {first}") from None
-        if line := mark_of(text):
-            state = State(**json.loads(line.removeprefix(MARK)))
-            if state.live in self._config.targets:
-                return state
+        if (content := self.content()) is None:
+            raise StepFailed(f"there is no {self._config.file}: `healthd-deploy nginx switch` writes the first one")
+        text = _shown(content)
+        if (state := state_of(mark_of(text))) is not None and state.live in self._config.targets:
+            return state
         found = by_hand.servers(text, self._config.name)
         if found and (live := by_hand.target(found, self._config.targets)) is not None:
             return State(live)
@@ -60,19 +57,26 @@ class UpstreamFile:
         """Record the version on a target. The directives stay those that NGINX has accepted."""
         with self.locked():
             state = self.read()
-            text = self._config.file.read_text(encoding="utf-8")
+            text = (self.content() or b"").decode(errors=_KEPT)
             after = mark(replace(state, versions={**state.versions, target: version}))
-            self.replace((text.replace(line, after, 1) if (line := mark_of(text)) else f"{after}\n{text}").encode())
+            noted = text.replace(line, after, 1) if (line := mark_of(text)) else f"{after}\n{text}"
+            self.replace(noted.encode(errors=_KEPT))
 
     def content(self) -> bytes | None:
-        """Return what the file has, None where it is not there."""
-        return self._config.file.read_bytes() if self._config.file.exists() else None
+        """Return what the file has, None where it is not there. Raises StepFailed."""
+        try:
+            return self._config.file.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StepFailed(f"{self._config.file} cannot be read: {error.strerror}") from None
 
     def line(self) -> str | None:
-        """Return the line of the file with its state, or the first one of a person's; None where it is not there."""
-        if not self._config.file.exists():
+        """Return the line of the file with its state, or the first one of a person's; None where it is not there.
+        Raises StepFailed."""
+        if (content := self.content()) is None:
             return None
-        text = self._config.file.read_text(encoding="utf-8")
+        text = _shown(content)
         return mark_of(text) or next((line for line in text.splitlines() if line.strip()), "")
 
     @property
@@ -96,17 +100,32 @@ class UpstreamFile:
             yield
 
     def put_back(self, before: bytes | None) -> None:
-        """Put the file back to what it had before, or take it away where it was not there."""
-        if before is None:
-            self._config.file.unlink(missing_ok=True)
-        else:
-            self.replace(before)
+        """Put the file back to what it had before, or take it away where it was not there. Raises StepFailed."""
+        try:
+            if before is None:
+                self._config.file.unlink(missing_ok=True)
+            else:
+                self._write(before)
+        except OSError as error:
+            raise StepFailed(f"{self._config.file} cannot be put back to what it was: {error.strerror}") from None
 
     def replace(self, content: bytes) -> None:
-        """Replace the file in one step; it is on the disk when this returns."""
+        """Replace the file in one step; it is on the disk when this returns. Raises StepFailed, with the file as it
+        was, such as on a full disk."""
+        try:
+            self._write(content)
+        except OSError as error:
+            raise StepFailed(f"{self._config.file} cannot be written: {error.strerror}") from None
+
+    def _write(self, content: bytes) -> None:
         written = self._config.file.with_suffix(".new")
         with written.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         written.replace(self._config.file)
+
+
+def _shown(content: bytes) -> str:
+    """Return the content as text, for people and as that of a program is read: a comment may have any encoding."""
+    return content.decode(errors="replace")

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from pydantic import ValidationError
 
 from healthd_deploy.cli import main
-from healthd_deploy.core.exit import StepFailed, TargetDown
+from healthd_deploy.core.exit import NoAnswer, StepFailed, TargetDown
 from healthd_deploy.core.steps import Steps
 from healthd_deploy.nginx import able
 from healthd_deploy.nginx.platform import NginxPlatform
@@ -128,6 +128,39 @@ async def test_the_way_back_is_tried_again(
     left = await steps.unwind()
     assert list(left) == ([] if failures == 2 else ["put back: sh ended with 1: no brace"])
     assert "put back: tried again in 0.02 s" in capsys.readouterr().err
+
+
+async def test_a_file_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
+    """A disk that is full for a moment ends no way back; each command says it in a sentence."""
+    said = upstream(tmp_path)
+    await UpstreamSwitch(said).switch("blue", even_if_dead=True)
+    await UpstreamSwitch(said).switch("green", 25, even_if_dead=True)
+    before = (tmp_path / "api.conf").read_text()
+    (tmp_path / "api.new").symlink_to("/dev/full")
+    why = re.escape(f"{tmp_path}/api.conf cannot be written: No space left on device")
+    async with await asyncio.start_server(answering, "127.0.0.1") as server:
+        place = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        answers = upstream(tmp_path, targets={**TARGETS, "blue": [place]}).model_dump()
+        platform = NginxPlatform(
+            NginxConfig.model_validate({"service": "a", "release": {"argv": ["true"]}, "upstream": answers})
+        )
+        with pytest.raises(NoAnswer, match=why):
+            await platform.take_back("blue")
+        assert (tmp_path / "api.conf").read_text() == before
+        (tmp_path / "api.new").unlink()
+        await platform.take_back("blue")
+    assert UpstreamFile(said).read() == State("blue")
+
+
+@pytest.mark.parametrize(("name", "does"), [("api.conf", "read"), ("api.lock", "written"), ("api.new", "written")])
+def test_a_place_that_is_no_file(tmp_path: Path, name: str, does: str) -> None:
+    """Is told in a sentence."""
+    (tmp_path / name).mkdir()
+    (tmp_path / "deploy.yaml").write_text("upstream: " + upstream(tmp_path).model_dump_json())
+    told = CliRunner().invoke(main, ["nginx", "switch", "blue", "-c", str(tmp_path / "deploy.yaml"), "--force"])
+    place = "api.lock" if name == "api.lock" else "api.conf"
+    assert told.exit_code == 1
+    assert told.output.startswith(f"{tmp_path}/{place} cannot be {does}: Is a directory"), told.output
 
 
 async def test_a_version_is_noted_beside_the_servers_that_nginx_has(tmp_path: Path) -> None:
@@ -321,6 +354,36 @@ async def test_a_file_of_somebody_else(tmp_path: Path) -> None:
         with pytest.raises(StepFailed, match=r"must have the upstream api alone, .* Move what it has"):
             await switch("green", even_if_dead=True)
         assert api.read_text() == more
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b"# healthd-deploy writes this file",
+        b"# healthd-deploy [1]",
+        b"# healthd-deploy []",
+        b"# healthd-deploy null",
+        b'# healthd-deploy {"versions": {}}',
+        b'# healthd-deploy {"live": "green", "versions": null}',
+        b'# healthd-deploy {"live": "green", "versions": {"green": 2}}',
+        b'# healthd-deploy {"live": "green", "other": "5"}',
+        b'# healthd-deploy {"live": ["green"]}',
+        b"# gr\xfcn und blau, in Latin-1",
+    ],
+)
+async def test_a_first_line_that_is_no_state(tmp_path: Path, first: bytes) -> None:
+    """The file is a person's: its servers tell who is live, and a version is noted without a change of what they
+    wrote."""
+    written = first + b"\nupstream api { server 127.0.0.1:1; }\n"
+    (tmp_path / "api.conf").write_bytes(written)
+    file = UpstreamFile(upstream(tmp_path))
+    assert (file.read(), file.line()) == (State("blue"), first.decode(errors="replace"))
+    file.noted("green", "2.0")
+    assert file.read() == State("blue", {"green": "2.0"})
+    file.noted("green", "2.1")
+    assert (tmp_path / "api.conf").read_bytes().partition(b"\n")[2] == written
+    await UpstreamSwitch(upstream(tmp_path)).switch("green", even_if_dead=True)
+    assert file.read() == State("green", {"green": "2.1"})
 
 
 @pytest.mark.parametrize(
