@@ -65,11 +65,8 @@ class LayeredList(CommentedSeq):
 
 def mark(node: CommentedMap | CommentedSeq, key: str | int) -> int | None:
     """Return the line of one key or item; None for a key that a merge (`<<: *other`) added."""
-    try:
-        row: int = (node.lc.key(key) if isinstance(node, CommentedMap) else node.lc.item(key))[0]
-    except KeyError:
-        return None
-    return row + 1
+    place = (node.lc.data or {}).get(key)  # None as data: of a mapping that has nothing but a merge
+    return None if place is None else int(place[0]) + 1
 
 
 def entries(node: CommentedMap, file: str) -> Iterator[tuple[Any, Any, Place]]:

@@ -8,6 +8,7 @@ from healthd.checks.contract import Scope
 from healthd.checks.misconfigured import MisconfiguredConfig
 from healthd.config.file import ConfigError, load, parse
 from healthd.config.settings import Settings
+from healthd_gates.config.settings import Config
 
 
 def read(text: str, **environ: str) -> Settings:
@@ -93,6 +94,32 @@ class TestUnset:
         """A key that an alias brought in has no line of its own."""
         text = "checks:\n  a: &a {kind: process, runbook_url: '${LINK}'}\n  b: {<<: *a, interval: 5s}\n"
         assert {type(check) for check in read(text).checks.values()} == {MisconfiguredConfig}
+
+
+class TestMerge:
+    """What an alias brings in is as if it was written there."""
+
+    @pytest.mark.parametrize("merge", ["*a", "[*a]", "[*a, *a]"])
+    def test_of_all_that_an_entry_has(self, merge: str) -> None:
+        """An entry may have nothing of its own."""
+        text = f"checks:\n  a: &a {{kind: process, interval: 7s}}\n  b:\n    <<: {merge}\n"
+        assert read(text).checks["b"].interval == 7.0
+
+    def test_of_a_mistake(self) -> None:
+        """A mistake is told with the entry's line where the merged key has none."""
+        text = "checks:\n  a: &a {kind: process, interval: 7}\n  b:\n    <<: *a\n"
+        assert [each.partition(" 7 is ")[0] for each in refused(text)] == [
+            "test.yaml:2: checks.a.interval:",
+            "test.yaml:3: checks.b.interval:",
+        ]
+
+    @pytest.mark.parametrize(
+        "section",
+        ["policies: {a: &a {criteria: [{kind: error_rate, limit: 5%}]}, b: {<<: *a}}", "defaults: {<<: &a {fall: 5}}"],
+    )
+    def test_of_all_that_a_section_has(self, section: str) -> None:
+        """The same holds of policies, and of a section itself."""
+        parse(section, "test.yaml", Config, {})
 
 
 class TestDefaults:
