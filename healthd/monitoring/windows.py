@@ -45,8 +45,8 @@ class Windows:
         self._reads = self._newest = 0  # number of reads that began, and of the one whose windows are known
         self._is_read = False
         self._known_since: dict[str, float] = {}  # steady time, of acknowledgements
-        self.fails_elsewhere: Callable[[str], bool] = lambda _: False
-        """Tells whether another replica sees a check fail."""
+        self.fails_elsewhere: Callable[[str], bool | None] = lambda _: False
+        """Tells whether another replica sees a check fail; None where that is not known."""
         self._saving = asyncio.Lock()
         self._news = asyncio.Event()
 
@@ -130,13 +130,13 @@ class Windows:
             self._end_if_over(it for key, it in known.items() if now - self._known_since[key] >= _SETTLED)
 
     def _end_if_over(self, acknowledgements: Iterable[Window], recovered: str | None = None) -> None:
-        """End those of which no check fails any more, for any replica; `recovered` is one that does not, of which the
-        board may not know yet."""
+        """End those of which no check fails any more, for any replica; what others see must be known. `recovered` is a
+        check that does not fail, of which the board may not know yet."""
         over = []
         for window in acknowledgements:
             covered = [it for it in self._board.checks() if any(cover.id == window.id for cover in it.covers)]
             failing = (it for it in covered if it.status is not Status.HEALTHY and it.name != recovered)
-            if covered and not any(failing) and not any(self.fails_elsewhere(it.name) for it in covered):
+            if covered and not any(failing) and not any(self.fails_elsewhere(it.name) is not False for it in covered):
                 over.append(window)
         for window in over:
             self._put(window.id, None, AuditEntry("healthd", "window.end", window.id, {"because": "recovered"}))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -31,6 +31,7 @@ T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 _TOGETHER = 0.2  # seconds in which changes of the view are collected
 _PATIENCE, _LITTLE_PATIENCE = 1.5, 0.3  # seconds for which a notice waits for the journal; less while it is troubled
+_CUT_OFF = 60.0  # seconds for which a replica that fell silent may be one that cannot reach the journal
 _EXCHANGE = 5.0  # seconds that an exchange may take
 
 
@@ -53,6 +54,7 @@ class Replicas:
         self._memory, self._clock, self._store = memory, clock, store
         self._view, self._shown = View(host), View(host)
         self._others: tuple[View, ...] = ()
+        self._silent: dict[str, tuple[float, list[View]]] = {}  # by address, what was heard last, and until when
         self._read_at: float | None = None
         self._lapses_at = math.inf  # steady time at which one of the others counts as dead, unless it was heard of
         self._works = True
@@ -69,9 +71,7 @@ class Replicas:
     @property
     def others(self) -> tuple[View, ...]:
         """Views of the other replicas, unless they are too old to be believed."""
-        if self._read_at is None or self._clock.steady() - self._read_at > LEASE:
-            return ()
-        return self._others
+        return self._others if self._is_recent else ()
 
     @property
     def count(self) -> int:
@@ -83,18 +83,26 @@ class Replicas:
         """Hosts of the other living replicas, by address."""
         return {view.address: view.host for view in self.others if not view.former}
 
-    def see_failing(self, check: str) -> bool:
-        """True if another replica sees this check fail, on whichever host."""
-        subject = f"check:{check}"
-        keys = (key for view in self.others if not view.own for key in view.firing)
-        return any(key == subject or key.startswith(f"{subject}@") for key in keys)
+    def see_failing(self, check: str) -> bool | None:
+        """True if another replica sees this check fail, on whichever host. None if that is not known: the journal does
+        not tell of the others now, or one that saw it fail fell silent a moment ago."""
+        if self._store is not None and not (self._works and self._is_recent):
+            return None if self._others or not self._store.is_sqlite else False
+        if _see_failing(self._others, check):
+            return True
+        soon = self._clock.steady() - _CUT_OFF
+        return None if any(at > soon and _see_failing(views, check) for at, views in self._silent.values()) else False
+
+    @property
+    def _is_recent(self) -> bool:
+        return self._read_at is not None and self._clock.steady() - self._read_at <= LEASE
 
     @property
     def may_repeat(self) -> bool:
         """True if another replica may tell what this one tells without asking."""
         if self._store is None or self._apart:
             return False
-        if self._read_at is None or self._clock.steady() - self._read_at > LEASE:  # others may have started since
+        if not self._is_recent:  # others may have started since
             return not self._store.is_sqlite or bool(self._others)
         return bool(self._others)
 
@@ -184,6 +192,7 @@ class Replicas:
         found = await store.exchange(view, known, LEASE)
         if found.others and not self._others:
             _log.info("other replicas share the journal", hosts=sorted({view.host for view in found.others}))
+        self._listen(found.others)
         self._shown, self._others, self._read_at = view, found.others, self._clock.steady()
         self._lapses_at = asked + found.lapses
         if bool(found.foreign) is not self._apart:
@@ -197,6 +206,21 @@ class Replicas:
             self._memory.learn(found.changed, found.kept, known)
             self.doubted(found.doubtful)
         self._first.set()
+
+    def _listen(self, others: tuple[View, ...]) -> None:
+        """Note who is not heard any more, dead or cut off from the journal."""
+        now, heard = self._clock.steady(), {view.address for view in others}
+        for view in self._others:
+            if view.firing and view.address not in heard and not view.own:
+                at, views = self._silent.get(view.address, (now, []))
+                self._silent[view.address] = at, [*views, view]
+        self._silent = {key: it for key, it in self._silent.items() if key not in heard and now - it[0] < _CUT_OFF}
+
+
+def _see_failing(views: Iterable[View], check: str) -> bool:
+    subject = f"check:{check}"
+    keys = (key for view in views if not view.own for key in view.firing)
+    return any(key == subject or key.startswith(f"{subject}@") for key in keys)
 
 
 def _differ(before: Mapping[str, Seen], now: Mapping[str, Seen]) -> bool:

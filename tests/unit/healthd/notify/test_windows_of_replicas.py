@@ -215,6 +215,30 @@ async def test_an_acknowledgement_ends_with_a_failure_that_was_over_before_the_s
         assert [it.windows.all() for it in replicas] == [[], []]
 
 
+@pytest.mark.parametrize("away", ["from all", "from who sees none", "from who sees it"])
+async def test_an_acknowledgement_outlives_a_journal_that_is_away(receiver: Receiver, away: str) -> None:
+    """What the other replica sees is not known then: that is no recovery. Nothing is told anew when it is back, nor
+    meanwhile what was acknowledged."""
+    async with running(settings(after="1m")) as (one, two):
+        one.put("db", UP)
+        two.put("db", DOWN)
+        await asyncio.sleep(5)
+        await add(two, "acknowledgement")
+        await asyncio.sleep(20)
+        cut = {"from all": [one, two], "from who sees none": [one], "from who sees it": [two]}[away]
+        for replica in cut:
+            replica.seat.reachable = False
+        await asyncio.sleep(20)
+        for replica in cut:
+            replica.seat.reachable = True
+        await asyncio.sleep(100)
+        assert [[it.id for it in replica.windows.all()] for replica in (one, two)] == [["w"], ["w"]]
+        assert receiver.words == []
+        two.put("db", UP)
+        await asyncio.sleep(30)
+        assert (one.windows.all(), two.windows.all()) == ([], [])
+
+
 async def test_slow_windows_leave_the_claim_its_time(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     """A journal that reads the windows too slowly is still asked who tells: one replica does."""
     async with running() as (one, two):
