@@ -181,6 +181,12 @@ class Gate:
         since."""
         return self.decision is not None and self.decision.counts_as is Verdict.PASS and self.rollback is None
 
+    @property
+    def is_watch_cut_short(self) -> bool:
+        """True if the watch after its pass was ended before its time, so that the pass says nothing of the present."""
+        ends = (self.finished_at, self.watch_until)
+        return self.may_stay and ends[0] is not None and ends[1] is not None and ends[0] < ends[1]
+
 
 class EventKind(StrEnum):
     """Kinds of events in a gate's log."""

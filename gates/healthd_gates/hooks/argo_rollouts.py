@@ -93,7 +93,7 @@ class ArgoRollouts:
 
     async def _gate(self, run: Run, body: Measurement) -> Gate:
         begun = await self._runs.recall(run)
-        if begun is None or (begun.run.over is RunOver.SILENT and begun.word in (Word.RUNNING, Word.CANCELLED)):
+        if begun is None or (begun.run.over is RunOver.SILENT and _is_unwatched(begun)):
             return await self._runs.start(run, body.version, after=begun)
         if body.run is None and await self._is_another(begun):
             return await self._runs.start(run, body.version, after=begun)
@@ -106,3 +106,9 @@ class ArgoRollouts:
             return False
         spent = decided_for(begun.gate, self._runs.clock.now()) > _REPEATED
         return spent or await self._runs.is_released(begun.gate)
+
+
+def _is_unwatched(begun: Begun) -> bool:
+    """True if a gate whose run fell silent and then asks again has no answer for it: nothing was decided, or the watch
+    behind the pass has ended with the silence."""
+    return begun.word in (Word.RUNNING, Word.CANCELLED) or begun.gate.is_watch_cut_short

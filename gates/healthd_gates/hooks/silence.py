@@ -59,7 +59,8 @@ class SilenceWatch:
         return not all(source.follows_version for source in (service.source, *service.sources.values()) if source)
 
     async def _look_after(self, gate: Gate) -> None:
-        runs = [run for run in await self._kept.of_gate(gate.id) if run.over is None]
+        # A run that asked again after a silence may fall silent once more.
+        runs = [run for run in await self._kept.of_gate(gate.id) if run.over in (None, RunOver.SILENT)]
         if not runs:  # its tool gets a callback, or has said that it is done
             return
         now = await self._kept.moment()

@@ -59,11 +59,12 @@ class HookRuns:
             await connection.execute(sa.insert(hook_runs).values(**_columns(run), asked_at=moment))
 
     async def note(self, run: HookRun, *, since: datetime, advanced: bool, told: bool) -> HookRun:
-        """Note a call of its tool. A pause that began before `since` says nothing about the tool: healthd was away."""
+        """Note a call of its tool. A pause that began before `since` says nothing about the tool, as healthd was away;
+        nor does one that was a silence."""
         async with self._database.write() as connection:
             moment = await self._database.moment(connection)
             gap = (moment - run.asked_at).total_seconds()
-            paced = gap >= _SAME_CALL and run.asked_at >= since
+            paced = gap >= _SAME_CALL and run.asked_at >= since and run.over is None
             noted = replace(
                 run,
                 asked_at=moment,

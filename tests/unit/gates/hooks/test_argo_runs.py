@@ -122,6 +122,36 @@ async def test_a_watch_does_not_take_the_next_rollouts_pods_for_its_version(
         )  # fmt: skip
 
 
+async def test_an_analysis_that_asks_again_after_a_silence_is_judged_again(file: Path) -> None:
+    """In the background it goes on after the pass; its controller restarts, and meanwhile the watch has ended."""
+    settings = quick(service={"source": {"kind": "scripted", "selector": 'role="$role"'}}, policy={"watch": "1h"})
+    async with replica(file, settings) as running:
+        argo = ArgoCalls(running)
+        first = await analysed(argo, "aaa", "1001")
+        assert first.verdict == "pass"
+        await asyncio.sleep(90)
+        assert (await argo("aaa", run="1001")).verdict == "running"
+        Script.act = broken
+        again = await analysed(argo, "aaa", "1001")
+        assert (again.verdict, again.gate != first.gate) == ("fail", True)
+
+
+async def test_a_watch_that_goes_on_after_a_late_call_ends_with_the_next_silence(file: Path) -> None:
+    """The call came after the silence was over, but before the watch had ended of it."""
+    settings = quick(service={"source": {"kind": "scripted", "selector": 'role="$role"'}}, policy={"watch": "1h"})
+    async with replica(file, settings) as running:
+        argo = ArgoCalls(running)
+        said = await analysed(argo, "aaa", "1001")
+        run = next(iter(await running.gates.runs._kept.of_gate(said.gate)))
+        await asyncio.sleep(run.silence + 0.5)
+        states = []
+        late = await argo("aaa", run="1001")
+        for pause in (50, 40):
+            await asyncio.sleep(pause)
+            states.append((await running.keeper.get(said.gate)).state)
+        assert (late, states) == (said, [GateState.WATCHING, GateState.FINISHED])
+
+
 async def test_two_analyses_at_once_are_judged_by_one_gate(file: Path) -> None:
     """One in the background and one of a step: neither ends the other's."""
     async with replica(file, quick(**PATIENT)) as running:
