@@ -5,14 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from healthd_deploy.core.exit import NoAnswer, NothingSwitched, NoWayBack, StepFailed
+from healthd_deploy.core.exit import LeftInPlace, NoAnswer, NothingSwitched, NoWayBack, StepFailed
 from healthd_deploy.core.gate_request import Arm, arm
 from healthd_deploy.core.misnamed import Misnamed
-from healthd_deploy.core.platform import DividesTraffic, LooksBack, Platform, PutsBack, RunsPrograms, TakesBack
+from healthd_deploy.core.platform import (
+    DividesTraffic,
+    LooksBack,
+    Platform,
+    PutsBack,
+    RunsPrograms,
+    Strayed,
+    TakesBack,
+)
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import GatePlan
 from healthd_deploy.core.steps import Act, Steps, wait_until
-from healthd_deploy.core.watched_traffic import watching
+from healthd_deploy.core.watched_traffic import has_all, watching
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,7 @@ class BlueGreen:
             if not await self.gate_session.earlier.switched(self.policy, arm(version, live)):
                 await self.gate_session.earlier.not_quarantined(version)
                 await self.gate_session.stays(self.plan.after, arm(version, live), ramp=self.ramp)
+                await self._has_all(live)
                 return
             live, idle, resumed = idle, live, True
         standing = await platform.version(live)
@@ -84,8 +93,9 @@ class BlueGreen:
         back = (f"put the traffic back to {live}", lambda: self._back(live))
         if ramps:
             await steps.do(f"let healthd move the traffic from {live} to {idle}", self._hand_over, undo=back)
-            await self._follow(idle)
+            whole = await self._follow(idle)
         else:
+            whole = True
             await self.gate_session.lock.hold()
             switch = f"see that {idle} has the traffic" if resumed else f"switch the traffic from {live} to {idle}"
             await steps.do(switch, lambda: self._switch(idle, resumed=resumed), undo=back)
@@ -94,8 +104,25 @@ class BlueGreen:
             async with watching(platform, idle, session.followed.is_judged, steps, session.report):
                 await session.verdict()
         steps.settled()
+        if whole:
+            await self._has_all(idle)
         if self.retire_after is not None:
             await steps.afterwards(f"retire {live}", lambda: self._retire(live), wait=self.retire_after)
+            await self._has_all(idle)
+
+    async def _has_all(self, target: str) -> None:
+        """Raise LeftInPlace where a proxy does not give a version that passed all of the traffic: a person must look,
+        for nobody knows which of both is meant. Raises OrderedBack where healthd has rolled it back since."""
+        session = self.gate_session
+        if self.steps.dry_run or (found := await has_all(self.platform, target, session.report)) is None:
+            return
+        if isinstance(found, Strayed):
+            await session.followed.still_stands()
+            session.report.stray(found)
+        if (strayed := session.report.strayed) is not None:  # also where it was the last that was seen
+            raise LeftInPlace(f"its gate passed, but {strayed}")
+        self.steps.say(found.what, "✗")
+        session.report.remark = found.what
 
     async def _can_go_back(self, live: str) -> None:
         """Raise NoWayBack where a deploy that fails could not give the traffic back: better now than with a bad version
@@ -152,12 +179,12 @@ class BlueGreen:
         """Nothing but noted: the gate has begun, and widens by itself, even if this tool is killed."""
         self.gate_session.report.exposed()
 
-    async def _follow(self, idle: str) -> None:
+    async def _follow(self, idle: str) -> bool:
         """Follow a ramp to its verdict, and a pass until the target has all the traffic, which a lenient policy gives
-        to it only then."""
+        to it only then. Return False where healthd goes on giving it that."""
         await self.gate_session.verdict()
         if self.steps.dry_run:
-            return
+            return True
 
         async def complete() -> bool:
             return await self.platform.live() == idle
@@ -165,7 +192,12 @@ class BlueGreen:
         try:
             await wait_until(complete, within=self.gate_session.patience, every=0.5, what=f"all the traffic to {idle}")
         except StepFailed:
-            self.steps.say(f"healthd has passed it, and goes on giving {idle} the rest of the traffic", "✗")
+            self.gate_session.report.remark = (
+                f"healthd has passed it, and goes on giving {idle} the rest of the traffic"
+            )
+            self.steps.say(self.gate_session.report.remark, "✗")
+            return False
+        return True
 
     async def _back(self, target: str) -> None:
         platform = self.platform

@@ -33,6 +33,8 @@ class Report:
     ramp: RampDocument | None = None
     exposed_at: float | None = None
     back_at: float | None = None
+    remark: str | None = None
+    """What is not known of the traffic of a promoted version, or not done yet."""
     strayed: str | None = None
     """What the proxy does, where it was seen to have given the traffic to another target by itself."""
     strayed_at: float | None = None
@@ -78,6 +80,8 @@ class Report:
             "failed_requests": errors.bad if errors else None,
             "exposed_seconds": self.exposed_seconds,
             "weight": self.weight,
+            "strayed": self.strayed,
+            "remark": self.remark,
             "gates": [gate.model_dump(mode="json") for gate in self.gates],
         }
 
@@ -89,6 +93,8 @@ class Report:
             text += f" ({self.strayed.rstrip('.')})" if self.strayed and self.strayed not in self.reason else ""
         elif code == PROMOTED and (proof := self._proof()):
             text += f": {proof[0].lower()}{proof[1:].rstrip('.')}"
+        if code == PROMOTED and self.remark:
+            text += f"; {self.remark.rstrip('.')}"
         if (errors := self._errors()) is not None:
             text += f"; {errors.bad:,.0f} of its {errors.requests:,.0f} requests that healthd saw failed"
         if (seconds := self.exposed_seconds) is not None:

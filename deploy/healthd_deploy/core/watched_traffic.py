@@ -1,4 +1,5 @@
-"""Looks at the proxy while a gate judges: the traffic may leave the version without the gate, as by a reload."""
+"""Looks at the proxy while a gate judges, and after its pass: the traffic may leave the version without the gate, as by
+a reload."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from healthd_deploy.core.steps import Steps
 
 _EVERY = 3.0  # seconds between two looks
 _AGAIN = 1.0  # seconds after which a second look confirms what the first one found
+_LAST = 4  # looks after a pass until what they found counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,26 @@ async def watching(
         looking.cancel()
         with suppress(asyncio.CancelledError):
             await looking
+
+
+async def has_all(platform: Platform, target: str, report: Report) -> Strayed | Unseen | None:
+    """Return None as soon as a target is seen to have all of the traffic, and else, after some looks, what was found.
+    An interrupt ends the looks: the verdict stands."""
+    if not isinstance(platform, SeesTraffic):
+        return None
+    found: Strayed | Unseen | None = None
+    try:
+        for again in range(_LAST):
+            if again:
+                await asyncio.sleep(_AGAIN)
+            seen = await _look(platform, target)
+            if seen is None:
+                report.returned()
+                return None
+            found = found if isinstance(seen, Unseen) and isinstance(found, Strayed) else seen
+    except asyncio.CancelledError:
+        found = found or Unseen(_unseen(target, "interrupted"))
+    return found
 
 
 async def _watched(
@@ -70,4 +92,8 @@ async def _look(platform: SeesTraffic, target: str) -> Strayed | Unseen | None:
         return await platform.strayed(target)
     except Exception as failed:  # a look that fails decides nothing
         why = str(failed) if isinstance(failed, StepFailed) else f"{type(failed).__name__}: {failed}"
-        return Unseen(f"whether {target} has the traffic could not be looked at: {why}")
+        return Unseen(_unseen(target, why))
+
+
+def _unseen(target: str, why: str) -> str:
+    return f"whether {target} has the traffic could not be looked at: {why}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import cast
@@ -12,16 +14,18 @@ import pytest
 from healthd_deploy.core.blue_green import BlueGreen
 from healthd_deploy.core.exit import NoAnswer
 from healthd_deploy.core.outcome import carried_out
-from healthd_deploy.core.platform import Strayed
+from healthd_deploy.core.platform import Platform, Strayed
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import DeployConfig
 from healthd_deploy.core.steps import Steps
 from healthd_gates.client.client import GateClient
+from healthd_gates.domain.gate import RollbackState
 from healthd_gates.domain.standing import Reason, Verdict
 from healthd_gates.schema.gate import GateDocument
 from tests.unit.deploy.core.test_live_again import Daemon
 from tests.unit.deploy.core.test_put_back import Targets
 from tests.unit.deploy.core.test_report import STANDING
+from tests.unit.deploy.core.test_rolled_back import Ordered
 
 Look = Strayed | Exception | None
 GONE = Strayed("HAProxy at admin.sock gives blue 0 % of the traffic: was it reloaded?", in_part=False)
@@ -64,14 +68,19 @@ class Seen(Targets):
 
 
 async def told(daemon: Slow, *looks: Look) -> str:
+    """The last line of a deploy."""
+    code, session = await ended(Seen(daemon, *looks), daemon)
+    return session.report.sentence(code)
+
+
+async def ended(platform: Platform, daemon: Daemon, retire_after: float | None = None) -> tuple[int, GateSession]:
     config = DeployConfig.model_validate({"service": "shop", "gates": {"before": []}, "rollback_patience": "0s"})
     steps = Steps(undo_within=0)
     session = GateSession(cast("GateClient", daemon), config, "run-1", steps)
     session.report.version = "2.0"
-    deploy = BlueGreen(Seen(daemon, *looks), session, steps, config.gates, None)
+    deploy = BlueGreen(platform, session, steps, config.gates, retire_after)
     async with asyncio.timeout(20):
-        code = await carried_out(lambda: deploy.deploy("2.0"), session, steps)
-    return session.report.sentence(code)
+        return await carried_out(lambda: deploy.deploy("2.0"), session, steps), session
 
 
 @pytest.fixture(autouse=True)
@@ -147,3 +156,86 @@ async def test_a_switch_of_which_nothing_was_seen_gave_no_traffic(reason: Reason
     sentence = await told(daemon, None)
     assert "it had the traffic" not in sentence
     assert "the switch to it stood for 0 s, and healthd saw none of the traffic there" in sentence
+
+
+class AtTheEnd(Targets):
+    """Has all of the traffic while the gate judges; from then on the last of its looks stands."""
+
+    def __init__(self, judged: asyncio.Event, *looks: Look) -> None:
+        super().__init__("0.9")
+        self._judged, self._looks = judged, list(looks)
+
+    async def strayed(self, target: str) -> Strayed | None:
+        if not self._judged.is_set():
+            self._judged.set()
+            return None
+        look = self._looks.pop(0) if len(self._looks) > 1 else self._looks[0]
+        if isinstance(look, Exception):
+            raise look
+        return look
+
+
+@pytest.mark.parametrize("looks", [(HALF,), (HALF, NoAnswer("b.sock: refused"))], ids=["seen", "seen, then silent"])
+async def test_a_pass_without_all_of_the_traffic_is_no_promotion(looks: tuple[Look, ...]) -> None:
+    """A person must look: nothing is undone, and what had the traffic before is not retired."""
+    platform = AtTheEnd((daemon := Slow(Verdict.PASS)).may_end, *looks)
+    code, session = await ended(platform, daemon, retire_after=0.0)
+    told = session.report.sentence(code)
+    assert (code, told) == (4, f"2.0: not undone: its gate passed, but {HALF.what}")
+    document = session.report.document(code)
+    assert (document["ending"], document["strayed"]) == ("not undone", HALF.what)
+    assert platform.changed == ["release 2.0 to blue", "switch to blue"]
+
+
+async def test_the_traffic_is_looked_at_again_once_the_old_target_is_retired() -> None:
+    platform = AtTheEnd((daemon := Slow(Verdict.PASS)).may_end, None, GONE)
+    code, session = await ended(platform, daemon, retire_after=0.0)
+    assert (code, platform.changed[-1]) == (4, "retire green")
+    assert session.report.sentence(code).endswith(GONE.what)
+
+
+async def test_a_moment_after_a_pass_is_no_loss() -> None:
+    platform = AtTheEnd((daemon := Slow(Verdict.PASS)).may_end, GONE, NoAnswer("refused"), None)
+    code, session = await ended(platform, daemon)
+    assert code == 0
+    assert session.report.document(code)["strayed"] is None
+
+
+async def test_a_pass_that_nobody_can_look_behind_is_said_beside_promoted() -> None:
+    """A look that fails is no finding."""
+    platform = AtTheEnd((daemon := Slow(Verdict.PASS)).may_end, NoAnswer("b.sock: refused"))
+    code, session = await ended(platform, daemon)
+    remark = "whether blue has the traffic could not be looked at: b.sock: refused"
+    assert code == 0
+    assert session.report.sentence(code).startswith("2.0: promoted")
+    assert f"; {remark}" in session.report.sentence(code)
+    assert session.report.document(code)["remark"] == remark
+
+
+async def test_what_healthd_has_rolled_back_since_its_pass_is_told_as_that() -> None:
+    """Its weights are not a reload."""
+    daemon = Ordered(RollbackState.ROLLED_BACK, passed=True)
+    (judged := asyncio.Event()).set()
+    code, session = await ended(AtTheEnd(judged, GONE), daemon)
+    assert (code, session.report.strayed) == (1, None)
+    assert "ana called for it" in session.report.sentence(code)
+
+
+async def test_the_looks_after_a_pass_end_at_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verdict stands: nothing is undone."""
+    monkeypatch.setattr("healthd_deploy.core.watched_traffic._AGAIN", 3600.0)
+    looking = asyncio.Event()
+
+    class Silent(AtTheEnd):
+        async def strayed(self, target: str) -> Strayed | None:
+            if self._judged.is_set():
+                looking.set()
+            return await super().strayed(target)
+
+    platform = Silent((daemon := Slow(Verdict.PASS)).may_end, NoAnswer("b.sock: refused"))
+    deploying = asyncio.ensure_future(ended(platform, daemon))
+    await looking.wait()
+    os.kill(os.getpid(), signal.SIGINT)
+    code, session = await deploying
+    assert (code, session.report.remark) == (0, "whether blue has the traffic could not be looked at: b.sock: refused")
+    assert platform.changed[-1] == "switch to blue"
