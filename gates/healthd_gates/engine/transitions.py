@@ -201,9 +201,10 @@ def manual_rollback(
         gate = replace(gate, decision=decision, decides_by=min(gate.decides_by, moment))
         told = ((EventKind.DECISION, decision_document(decision)),)
     step = start_rollback(gate, Occasion.PERSON, "person", reason, spec, moment, by=caller, key=key).after(*told)
+    why = f"{caller} called for its rollback: {reason}"
     return replace(
         step,
-        quarantine=_quarantined(gate, f"{caller} rolled it back: {reason}", moment) if spec.policy.quarantine else None,
+        quarantine=_quarantined(gate, why, moment) if spec.policy.quarantine else None,
         audit=AuditEntry(caller, "gate.rollback", gate.id, {"reason": reason}),
     )
 

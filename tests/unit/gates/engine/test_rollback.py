@@ -363,7 +363,8 @@ async def test_a_person_who_rolls_back_after_a_fail_does_not_replace_why_it_fail
     async with replica(file) as running:
         failed = await finished(running)
         assert failed.decision is not None
-        for why, kept in (("customers call", failed.decision.sentence), ("once more", "ann rolled it back: once more")):
+        asked = "ann called for its rollback: once more"  # which failed
+        for why, kept in (("customers call", failed.decision.sentence), ("once more", asked)):
             await running.keeper.interventions.rollback(failed.id, caller="ann", reason=why)
             await over(running, failed)
             assert [version.reason for version in await running.keeper.locks.quarantined()] == [kept]
