@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -98,8 +99,21 @@ def texts_of(path: Path, model: type[BaseModel], environ: Mapping[str, str]) -> 
     ConfigError."""
     texts = {str(path): _read(path)}
     if is_layered(model):
-        texts |= {str(file): _read(file) for file in included(texts[str(path)], path, environ)}
+        with _outliving_bugs(str(path)):
+            texts |= {str(file): _read(file) for file in included(texts[str(path)], path, environ)}
     return texts
+
+
+@contextmanager
+def _outliving_bugs(file: str) -> Iterator[None]:
+    """Raise ConfigError for a bug of a library or of ours: a running daemon must survive it all the same."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        message = f"cannot be read, and nobody foresaw why: {type(error).__name__}"
+        raise ConfigError([Problem(file, None, "", message)]) from error
 
 
 def _read(path: Path) -> str:
@@ -116,13 +130,8 @@ def _settings(
     only: Collection[str] | None,
     without: Collection[KeyPath] = (),
 ) -> ModelT:
-    try:
+    with _outliving_bugs(next(iter(texts))):
         return _parse(texts, model, environ, only, without)
-    except ConfigError:
-        raise
-    except Exception as error:  # a bug of a library or of ours: a running daemon must survive it all the same
-        message = f"cannot be read, and nobody foresaw why: {type(error).__name__}"
-        raise ConfigError([Problem(next(iter(texts)), None, "", message)]) from error
 
 
 def _parse(

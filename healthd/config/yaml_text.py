@@ -134,7 +134,7 @@ def read_yaml(text: str) -> Any:
         raise YAMLTextError(*_odd_character(text, error)) from None
     except RecursionError:
         raise YAMLTextError(too_deep()) from None
-    except ValueError:  # such as a character beyond the last one
+    except (ValueError, OverflowError):  # such as a character beyond the last one
         raise YAMLTextError("an escape in double quotes names no character: use single quotes") from None
     except Exception as error:
         raise YAMLTextError(f"is not valid YAML ({type(error).__name__})") from None
@@ -156,11 +156,14 @@ def _odd_character(text: str, error: ReaderError) -> tuple[str, int]:
 
 def _place(text: str, mark: StreamMark | None, collections: bool) -> tuple[int | None, str]:
     """Return the line of a value, and its key; `collections` are values too, and what begins like one is its first
-    key."""
+    key. The key is empty where the text behind the value is no YAML."""
     if mark is None:
         return None, ""
-    steps = _steps(YAML(typ="rt").compose(StringIO(text)), mark.index, collections)
-    return mark.line + 1, ".".join(steps or ())
+    try:
+        document = next(iter(YAML(typ="rt").compose_all(StringIO(text))))
+    except YAMLError:
+        return mark.line + 1, ""
+    return mark.line + 1, ".".join(_steps(document, mark.index, collections) or ())
 
 
 def _steps(node: Node, index: int, collections: bool) -> list[str] | None:

@@ -110,6 +110,20 @@ class TestRefusals:
         assert first.startswith("healthd.d/ops.yaml:6: checks.b.url: ")
         assert second.startswith("healthd.d/shop.yaml:2: checks.a.intervall: no such option; did you mean interval?")
 
+    @pytest.mark.parametrize("text", ["x: !vault a\n---\ny: 1\n", "!x:\n  y: 1\n"])
+    def test_a_main_file_that_goes_on_as_no_yaml(self, folder: Path, text: str) -> None:
+        """It is refused by its line, at a reload as well, before anything that it includes is looked for."""
+        (folder / "healthd.yaml").write_text(f"{text}\n# include\n")
+        for reading in (load, load_again):
+            with pytest.raises(ConfigError, match=r"healthd\.yaml:1: .*the tag !\S+ means nothing here"):
+                reading(folder / "healthd.yaml", Config, {})
+
+    def test_a_bug_of_a_library(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whatever is raised for what the main file includes is a refusal of the file, and no more."""
+        monkeypatch.setattr("healthd.config.include.glob", lambda *_, **__: 1 / 0)
+        with pytest.raises(ConfigError, match="nobody foresaw why: ZeroDivisionError"):
+            read(folder)
+
     def test_texts_that_are_no_yaml(self, folder: Path) -> None:
         write(folder, "shop", "checks: {")
         write(folder, "ops", "checks:\n\t- a")
