@@ -28,7 +28,7 @@ from tests.servers.waiting import until
 RUNBOOK = Path(__file__).parents[2] / "docs" / "runbooks" / "night-shift.md"
 _ONCE_MORE = """$ healthd gate rollback --last shop --yes --reason "once more" 2>&1
 nothing was ordered: gate … stands at 'rolled back', and 'once more' is not stored
-…Rolled back: checkout fails since 1.1…
+…Rolled back: ada called for it: checkout fails since 1.1…
 """
 _QUIET = 4.0  # seconds: twice what a notifier waits, and what another replica needs to see it
 

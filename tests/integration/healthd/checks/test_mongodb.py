@@ -158,7 +158,7 @@ async def test_paused_server(guarded: mongodb.MongoDB, checked: Checked) -> None
 async def test_stopped_and_started_again(checked: Checked) -> None:
     """A server that ends says connect; when it is back, so is the check, without a restart."""
     with mongodb.standalone() as server:
-        async with checked(uri=server.uri, timeout="1200ms") as check:
+        async with checked(uri=server.uri, timeout="3s") as check:
             await check.finds(Status.HEALTHY)
             server.stop()
             await check.finds(Status.UNHEALTHY, FailureKind.CONNECT)

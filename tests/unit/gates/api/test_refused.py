@@ -68,7 +68,7 @@ def test_an_unknown_name_is_an_error_of_its_field(name: str, told: str) -> None:
 def test_a_reason_with_its_own_full_stop(reason: str, told: str) -> None:
     """It ends the sentence once, whoever wrote it."""
     kept = refusals.Quarantined(version="2.0", service="api", gate_id="g1", since=UNTIL, reason=reason)
-    assert f"UTC: {told} Let it out with" in str(kept)
+    assert f"by gate g1: {told} Let it out with" in str(kept)
     assert kept.fields["reason"] == reason
 
 
