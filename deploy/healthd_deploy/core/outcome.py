@@ -52,6 +52,7 @@ async def carried_out(work: Callable[[], Awaitable[None]], gate_session: GateSes
                 abandoned = await gate_session.undoing.abandon()
                 left = await steps.unwind()
                 if left:
+                    gate_session.report.left = left
                     steps.say(f"NOT EVERYTHING COULD BE UNDONE, a person is needed: {'; '.join(left)}", "✗")
                 telling = asyncio.ensure_future(gate_session.undoing.tell_end(abandoned=abandoned, undone=not left))
                 await asyncio.wait({telling})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +34,8 @@ class Report:
     ramp: RampDocument | None = None
     exposed_at: float | None = None
     back_at: float | None = None
+    left: Sequence[str] = ()
+    """What could not be undone, each with why."""
     remark: str | None = None
     """What is not known of the traffic of a promoted version, or not done yet."""
     strayed: str | None = None
@@ -80,6 +83,7 @@ class Report:
             "failed_requests": errors.bad if errors else None,
             "exposed_seconds": self.exposed_seconds,
             "weight": self.weight,
+            "left": list(self.left),
             "strayed": self.strayed,
             "remark": self.remark,
             "gates": [gate.model_dump(mode="json") for gate in self.gates],
@@ -95,6 +99,8 @@ class Report:
             text += f": {proof[0].lower()}{proof[1:].rstrip('.')}"
         if code == PROMOTED and self.remark:
             text += f"; {self.remark.rstrip('.')}"
+        if self.left:
+            text += f"; could not be undone: {'; '.join(each.rstrip('.') for each in self.left)}"
         if (errors := self._errors()) is not None:
             text += f"; {errors.bad:,.0f} of its {errors.requests:,.0f} requests that healthd saw failed"
         if (seconds := self.exposed_seconds) is not None:

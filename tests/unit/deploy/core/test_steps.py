@@ -86,8 +86,11 @@ async def test_one_undo_that_fails_keeps_no_other_from_being_tried() -> None:
         await world.do(steps, "a")
         await world.do(steps, "b")
 
-    assert (await ended(work, steps))[0] == 4
+    assert (await ended(work, steps, referee := Lenient()))[0] == 4
     assert world.log == ["a", "b", "undo b", "undo a"]
+    told = "undo b: undo b broke"
+    assert referee.report.sentence(4) == f"1.1: not undone: b broke; could not be undone: {told}"
+    assert referee.report.document(4)["left"] == [told]
 
 
 @pytest.mark.parametrize(("patience", "code"), [(60.0, 1), (0.0, 4)])
