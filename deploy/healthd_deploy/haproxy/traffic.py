@@ -88,7 +88,7 @@ class Traffic:
         try:
             strangers, found = await self._divider.strangers(), await self._divider.found()
         except NotDivided as failed:
-            raise _as_step(failed) from None
+            raise _as_answer(failed) from None
         if strangers:
             among = " and ".join(self._backend.servers)
             raise StepFailed(f"{self.place} sends traffic to {', '.join(sorted(strangers))}, and not between {among}")
@@ -100,7 +100,7 @@ class Traffic:
         try:
             each = {socket: self._shares(servers) for socket, servers in (await self._divider.found()).items()}
         except NotDivided as failed:
-            raise _as_step(failed) from None
+            raise _as_answer(failed) from None
         if len({tuple(shares.values()) for shares in each.values()}) == 1:
             return None
         told = "; ".join(f"{socket} gives {_shown(shares)}" for socket, shares in each.items())
@@ -112,18 +112,20 @@ class Traffic:
         changed, where one does not answer or none of its servers is up. What `goes_back` is done at each HAProxy that
         answers, before it raises NoAnswer for another one."""
         division = self._all_at(target)
-        if not (even_if_down or goes_back):
-            await self._look(division, target)
+        if not goes_back:
+            await self._look(division, even_if_down=even_if_down)
         try:
             await self._divider.divide(division, even_if_down=even_if_down, goes_back=goes_back)
         except NotDivided as failed:
             if isinstance(failed, NoneUp) and goes_back and (await self.shares())[target] == 1.0:
                 return  # healthd's own action was faster
+            if isinstance(failed, NoneUp) and not goes_back:  # since the look: some may have the weights already
+                raise StepFailed(str(failed)) from None
             raise _as_step(failed) from None
 
     async def could_take_back(self, target: str) -> None:
         """Check at every HAProxy that a target which has all of the traffic could get it again."""
-        await self._look(self._all_at(target), target)
+        await self._look(self._all_at(target))
 
     async def strayed(self, target: str) -> Strayed | None:
         """Return which HAProxies give a target that had all of the traffic another share, also where another one does
@@ -182,9 +184,9 @@ class Traffic:
             raise StepFailed(f"{self.place} sends traffic nowhere: `healthd-deploy haproxy switch` gives it")
         return {target: weight / total for target, weight in weights.items()}
 
-    async def _look(self, division: Division, target: str) -> None:
+    async def _look(self, division: Division, *, even_if_down: bool = False) -> None:
         try:
-            await self._divider.look(division)
+            await self._divider.look(division, even_if_down=even_if_down)
         except NotDivided as failed:
             raise _as_step(failed, nothing_done=True) from None
 
@@ -197,12 +199,18 @@ def _shown(shares: Mapping[str, float]) -> str:
     return ", ".join(f"{target} {100 * share:.4g} %" for target, share in shares.items())
 
 
+def _as_answer(failed: NotDivided) -> StepFailed:
+    """Return why a question has no answer: one that the configuration spells wrong has its place there."""
+    return _as_step(failed, nothing_done=isinstance(failed, haproxy_backend.Misnamed))
+
+
 def _as_step(failed: NotDivided, *, nothing_done: bool = False) -> StepFailed:
     match failed:
         case haproxy_backend.Misnamed():
-            return Misnamed(("traffic", *failed.key), str(failed))
-        case Silent() if failed.beside:
-            return (Unreached if nothing_done else NoAnswer)(f"{failed}. {_OUT_OF_SERVICE}")
+            key = ("traffic", *failed.key)
+            return Misnamed(key, str(failed)) if nothing_done else StepFailed(f"{'.'.join(map(str, key))}: {failed}")
+        case Silent() if failed.beside and nothing_done:
+            return Unreached(f"{failed}. {_OUT_OF_SERVICE}")
         case NoneUp():
             return TargetDown(str(failed))
         case Impossible():

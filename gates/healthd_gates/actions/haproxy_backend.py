@@ -177,9 +177,9 @@ class Divider:
         told = await self._answered(self._options.sockets[0], facts(self._options.sockets[0], self._options.backend))
         return {name: each for name, each in told.items() if name in named}
 
-    async def look(self, division: Division) -> None:
+    async def look(self, division: Division, *, even_if_down: bool = False) -> None:
         """Check at every HAProxy that the traffic could be divided so. Raises NotDivided."""
-        await self._at_each(lambda socket: self._settable(socket, division))
+        await self._at_each(lambda socket: self._settable(socket, division, even_if_down=even_if_down))
 
     async def strangers(self) -> Collection[str]:
         """Return the servers of the backend that get traffic and are of no target. Raises NotDivided."""
