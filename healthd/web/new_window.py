@@ -103,12 +103,13 @@ class NewWindow(Whole, Model):
                     yield Fault(f"names {not_under(section, name, names)}", (section,))
 
     def _faults_of_times(self, now: datetime) -> Iterator[Fault]:
+        if self.start is not None and self.start - now > LONGEST:  # an end after it may be beyond all times
+            yield Fault("from must be within a year from now", ("from",))
+            return
         start, end = self.times(now)
         if self.end is not None and self.lasts is not None:
             yield Fault("write to or for, not both", ("to", "for"))
             return
-        if start - now > LONGEST:
-            yield Fault("from must be within a year from now", ("from",))
         if self.lasts is not None and self.lasts > LONGEST.total_seconds():
             yield Fault(f"for must not be longer than a year: write at most {LONGEST.days}d", ("for",))
         elif end is None:

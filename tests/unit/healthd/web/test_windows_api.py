@@ -84,6 +84,12 @@ async def test_what_does_not_count(open_site: Open, kind: str, member: str) -> N
         ({"services": ["checkout"]}, "has nothing to do with services: leave that out"),
         ({"checks": []}, "names nothing: write checks, groups or labels; `checks: '*'` are all"),
         ({"for": None}, "it needs an end: write for, such as 1h, or to"),
+        ({"from": "9999-06-01T00:00:00Z"}, "from must be within a year from now"),
+        ({"from": "9999-12-31T23:30:00Z"}, "from must be within a year from now"),
+        (
+            {"kind": "acknowledgement", "from": "9999-06-01T00:00:00Z", "for": None},
+            "from must be within a year from now",
+        ),
         ({"for": "1"}, "for: '1' is not a duration"),
         ({"for": "400d"}, "for must not be longer than a year: write at most 366d"),
         ({"to": "2099-01-01T00:00:00Z"}, "write to or for, not both"),
