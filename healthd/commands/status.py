@@ -145,7 +145,7 @@ def _covers(check: dict[str, Any]) -> list[str]:
         cover = check.get(member)
         if isinstance(cover, dict):
             by = f" by {cover['by']}" if "by" in cover else ""
-            until = str(cover["until"]).replace("T", " ")[:16] + " UTC" if "until" in cover else "healthy"
+            until = "healthy" if "until_healthy" in cover else str(cover["until"]).replace("T", " ")[:16] + " UTC"
             told.append(f"{words} until {until}{by}: {cover.get('reason', '')}")
         elif cover:
             told.append(f"{words}: {cover}" if isinstance(cover, str) else words)

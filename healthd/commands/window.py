@@ -106,5 +106,5 @@ def _labels(given: tuple[str, ...]) -> dict[str, list[str]]:
 def _line(it: dict[str, Any]) -> str:
     named = [f"{', '.join(it[key])}" for key in _SUBJECTS if key in it]
     named += [f"{name}={'|'.join(values)}" for name, values in it.get("labels", {}).items()]
-    times = f"{it['from']} to {it['to']}" if "to" in it else f"{it['from']} until healthy"
+    times = f"{it['from']} until healthy" if "until_healthy" in it else f"{it['from']} to {it['to']}"
     return plain(f"{it['id']}  {it['kind']} of {' '.join(named)}, {times}, by {it['author']}: {it['reason']}")

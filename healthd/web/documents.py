@@ -63,7 +63,7 @@ def _pending_document(it: Pending) -> dict[str, Any]:
 
 def _cover_document(cover: Cover) -> dict[str, Any]:
     by = {"by": cover.author} if cover.author else {}
-    until = {} if cover.is_until_healthy else {"until": stamp(cover.until)}
+    until = {"until": stamp(cover.until)} | ({"until_healthy": True} if cover.is_until_healthy else {})
     return {"reason": cover.reason, **until, **by, **({"id": cover.id} if cover.id else {})}
 
 

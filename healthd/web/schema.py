@@ -25,8 +25,10 @@ class CoverAnswer(_Answered):
     """Window that covers a check now."""
 
     reason: str
-    until: _Moment | None = None
-    """End of the window; an acknowledgement without one ends with the failure."""
+    until: _Moment
+    """End of the window at the latest."""
+    until_healthy: Literal[True] | None = None
+    """`true` of an acknowledgement that ends with the failure."""
     by: str | None = None
     """Name of the caller who added it."""
     id: str | None = None
@@ -96,8 +98,10 @@ class WindowAnswer(_Answered):
     services: list[str] | None = None
     labels: dict[str, list[str]] | None = None
     start: Annotated[_Moment, Field(alias="from")]
-    end: Annotated[_Moment | None, Field(alias="to")] = None
-    """End of the window; an acknowledgement without one ends with the failure."""
+    end: Annotated[_Moment, Field(alias="to")]
+    """End of the window at the latest."""
+    until_healthy: Literal[True] | None = None
+    """`true` of an acknowledgement that ends with the failure."""
     reason: str
     author: str
     """Name of the caller who added it."""

@@ -181,11 +181,14 @@ async def test_an_acknowledgement_ends_with_the_failure(open_site: Open) -> None
     site.put("db", DOWN)
     site.put("mail", DOWN)
     status, made = await post(client, {"kind": "acknowledgement", "checks": ["db", "mail"], "reason": "on it"})
-    assert (status, "to" in made) == (201, False)
+    assert (status, made["until_healthy"]) == (201, True)
+    assert made["to"] == stamp(site.clock.now() + timedelta(days=366))  # which earlier commands need
     site.clock.seconds += 60 * 86400  # which is no reason to end it
     assert made["id"] in [it.id for it in site.windows.all()]
     health = await (await client.get("/health", headers=bearer("reader"))).json()
-    assert health["checks"]["db"]["acknowledged"] == {"reason": "on it", "by": "ada", "id": made["id"]}
+    assert health["checks"]["db"]["acknowledged"] == {
+        "reason": "on it", "until": made["to"], "until_healthy": True, "by": "ada", "id": made["id"]
+    }  # fmt: skip
     assert (
         "Acknowledged by ada until it is healthy: on it"
         in await (await client.get("/checks/db", headers=bearer("reader"))).text()
@@ -319,12 +322,17 @@ async def test_status_shows_what_is_covered(open_site: Open, monkeypatch: pytest
     site.put("db", DOWN)
     _, made = await post(client, {**SILENCE, "kind": "pause", "reason": "moving"})
     await post(client, {**SILENCE, "checks": ["mail"]})
+    await post(client, {"kind": "acknowledgement", "checks": ["backup"], "reason": "on it"})
     monkeypatch.setenv("HEALTHD_URL", str(client.make_url("")))
     monkeypatch.setenv("HEALTHD_TOKEN", "root-token")
     shown = (await asyncio.to_thread(CliRunner().invoke, main, ["status"])).output
     until = made["to"].replace("T", " ")[:16]
     assert f"paused until {until} UTC by ada: moving; refused" in shown
     assert f"silenced until {until} UTC by ada: restoring" in shown
+    assert "acknowledged until healthy by ada: on it" in shown
+    listed = (await asyncio.to_thread(CliRunner().invoke, main, ["window", "list"])).output
+    assert " until healthy, by ada: on it" in listed
+    assert listed.count(f" to {made['to']}, by ada") == 2
     monkeypatch.delenv("HEALTHD_TOKEN")
     shown = (await asyncio.to_thread(CliRunner().invoke, main, ["status"])).output
     assert ("paused" in shown, "moving" in shown, "maintenance" in shown) == (True, False, False)
