@@ -20,6 +20,7 @@ async def carried_out(work: Callable[[], Awaitable[None]], gate_session: GateSes
     """
     working: asyncio.Task[None] | None = None
     telling: asyncio.Task[None] | None = None
+    undoes = False
     waiting_for_lock = asyncio.current_task()
     assert waiting_for_lock is not None
 
@@ -28,8 +29,10 @@ async def carried_out(work: Callable[[], Awaitable[None]], gate_session: GateSes
             waiting_for_lock.cancel()
         elif telling is not None:
             telling.cancel()
-        elif working.done() or working.cancelling():
+        elif undoes:
             steps.say("what was done is being undone: let it end")
+        elif working.done() or working.cancelling():
+            steps.say("the deploy is ending: let it end")
         else:
             working.cancel()
 
@@ -49,6 +52,7 @@ async def carried_out(work: Callable[[], Awaitable[None]], gate_session: GateSes
                     await steps.leave()
                     steps.say("healthd has rolled it back: nothing more is undone", "✗")
                     return code
+                undoes = True
                 abandoned = await gate_session.undoing.abandon()
                 left = await steps.unwind()
                 if left:

@@ -23,6 +23,15 @@ class FreeLock:
         yield
 
 
+class Interrupted(FreeLock):
+    """A lock that is given back while the tool gets SIGTERM."""
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        yield
+        await terminated()
+
+
 class Lenient:
     """A referee that only lends its lock, and its own follower and teller."""
 
@@ -219,3 +228,29 @@ async def test_waiting_ends() -> None:
 
     with pytest.raises(StepFailed, match="the targets are healthy: not within"):
         await wait_until(never, within=0.05, every=0.01, what="the targets are healthy")
+
+
+async def terminated() -> None:
+    """Return once this process has had a SIGTERM."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_signal_is_told_that_something_is_undone_only_where_it_is(
+    capsys: pytest.CaptureFixture[str], *, fails: bool
+) -> None:
+    """A promoted version stays, also while the lock is given back."""
+    referee, steps, said = Lenient(), Steps(), "what was done is being undone: let it end"
+    if not fails:
+        referee.lock = Interrupted()
+
+    async def work() -> None:
+        await steps.do("a", World().act("a"), undo=("undo a", terminated))
+        if fails:
+            raise StepFailed("the gate said no")
+
+    assert (await ended(work, steps, referee))[0] == int(fails)
+    err = capsys.readouterr().err
+    assert (said in err, "the deploy is ending: let it end" in err) == (fails, not fails)
