@@ -6,6 +6,7 @@ The Runtime API does not tell it. Source: docs.haproxy.org/2.8/configuration.htm
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -65,9 +66,23 @@ def _why(state: _State, socket: str, backend: str) -> str | None:
     writes = f'`echo "show servers state" | socat stdio {socket} >{file}` before each reload'
     if missing:
         return f"{_FORGETS}: add {' and '.join(missing)}, and run {writes}"
-    if state.file is not None and not state.file.exists():
+    if state.file is not None and _is_known(state.file) and not state.file.exists():
         return f"{_FORGETS}, for nobody has written {file}: run {writes}"
     return None
+
+
+def _is_known(file: Path) -> bool:
+    """Whether a name tells which file it is: a relative one is of the folder in which HAProxy was started, which a
+    process with a `chroot` has left, and one with a variable is of HAProxy's own environment."""
+    return file.is_absolute() and "$" not in str(file)
+
+
+def _words(line: str) -> Sequence[str]:
+    """Return the words of a line as HAProxy has them: without quotes, and without a comment."""
+    try:
+        return shlex.split(line, comments=True)
+    except ValueError:
+        return line.partition("#")[0].split()
 
 
 def _folder_of(process: psutil.Process) -> Path:
@@ -108,12 +123,11 @@ class _State:
         that it names, or the last one before it."""
         read = _Reading(backend)
         for line in lines:
-            if words := line.partition("#")[0].split():
+            if words := _words(line):
                 read.line(words)
         value = read.own or read.inherited
-        name = read.file if read.file is None or read.file.startswith("/") else f"{read.base}/{read.file}"
         local = value == "local"
-        return cls(value in ("global", "local"), local, None if local or name is None else Path(name))
+        return cls(value in ("global", "local"), local, None if local or not read.file else Path(read.base, read.file))
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from tests.servers import haproxy
 _WEB = "default_backend web\n{before}backend web\n{own} server b1 127.0.0.1:1\n server g1 127.0.0.1:2 weight 0\n{after}"
 _DEFAULTS = "defaults\n mode http\n"
 _LOADS = " load-server-state-from-file global\n"
+_QUOTED = ' load-server-state-from-file "global"\n'
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,11 @@ _LOADS = " load-server-state-from-file global\n"
         ("", _LOADS, "global\n server-state-file {file}\n", False, r"nobody has written {file}: run `echo .* >{file}`"),
         ("", _LOADS, "global\n server-state-file {file}\n", True, None),
         ("", _LOADS, "global\n server-state-base {folder}\n server-state-file s\n", True, None),
+        ("", _QUOTED, "global\n server-state-file '{file}' # ours\n", True, None),
+        ("", _QUOTED, "global\n server-state-file '{file}#2'\n", True, r"nobody has written {file}#2: run `echo"),
+        ("", _LOADS, "global\n server-state-file of-its-own-folder\n", False, None),
+        ("", _LOADS, 'global\n server-state-file "{folder}/${{HOSTNAME}}.state"\n', False, None),
+        ("", "", "global\n server-state-file of-its-own-folder\n", False, r"run `echo .* >of-its-own-folder` before"),
         (f"{_DEFAULTS}{_LOADS}", "", "global\n server-state-file {file}\n", True, None),
         (f"{_DEFAULTS}{_LOADS}{_DEFAULTS}", "", "global\n server-state-file {file}\n", True, "add `load-server-state"),
         (f"{_DEFAULTS}{_LOADS}", _LOADS.replace("global", "none"), "", False, "add `load-server-state"),
