@@ -7,6 +7,7 @@ server is asked for: importing them all costs a test that needs none more than t
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -19,6 +20,10 @@ settings.load_profile("ci")  # how long an example takes is the machine's matter
 
 # jsonschema imports it for the formats of IRIs, which no schema here has: it parses 39 grammars, in every worker.
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
+# A suite that a script runs in the background has Ctrl-C ignored, and so would have what its tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Collection makes millions of objects that stay: looking through them for garbage is a sixth of its time, and would be
 # most of each full look afterwards.

@@ -1,5 +1,5 @@
-"""Signals that stop a deploy tool: Ctrl-C, SIGTERM, and SIGHUP of a terminal or connection that is gone; not a SIGHUP
-that is ignored, as under `nohup`."""
+"""Signals that stop a deploy tool: Ctrl-C, SIGTERM, and SIGHUP of a terminal or connection that is gone; none that is
+ignored, as SIGHUP under `nohup` and SIGINT of what a script starts with `&`."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def interrupting(stop: Callable[[], None]) -> Iterator[None]:
 
 
 def _stopping() -> Sequence[signal.Signals]:
-    hangs_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
-    return (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hangs_up else ()))
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
