@@ -65,7 +65,7 @@ def judge(queue: Queue, config: BullMQConfig) -> Result:
         "delayed": queue.delayed,
         "failedLastHour": queue.failed,
         "oldestSeconds": None if queue.oldest is None else round(queue.oldest, 3),
-        "paused": queue.paused,
+        "queuePaused": queue.paused,
         "workers": queue.workers,
     }
     if not queue.exists and not queue.workers:

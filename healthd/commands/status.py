@@ -18,7 +18,7 @@ from healthd.commands.table import add_row, empty_table, showing
 from healthd.commands.terminal import plain
 from healthd.journal.outage import AWAY
 from healthd.model import Status
-from healthd.monitoring.debounce import Pending
+from healthd.monitoring.debounce import Streak
 from healthd.runtime.web_address import WebAddress
 
 
@@ -118,7 +118,7 @@ def _print(document: dict[str, Any]) -> None:
     table = empty_table()
     for name, check in document.get("checks", {}).items():
         ran_by = f"by {check['replica']}" if "replica" in check else ""
-        message = ": ".join(filter(None, (_pending(check), check.get("message", ""))))
+        message = ": ".join(filter(None, (_streak(check), check.get("message", ""))))
         found = plain("; ".join(filter(None, (*_covers(check), message, ran_by))))
         add_row(table, name, Status(check["status"]), check.get("kind", ""), check.get("duration"), found)
     if table.rows:
@@ -132,10 +132,10 @@ def _replica(it: dict[str, Any]) -> str:
     return f"{it.get('address')}" + (f" ({', '.join(said)})" if said else "")
 
 
-def _pending(check: dict[str, Any]) -> str:
+def _streak(check: dict[str, Any]) -> str:
     """How many results in a row contradict the status, of how many that change it."""
-    it = check.get("pending")
-    return Pending(Status(it["status"]), it.get("seen"), it["needed"]).words if isinstance(it, dict) else ""
+    it = check.get("streak")
+    return Streak(Status(it["status"]), it.get("seen"), it["needed"]).words if isinstance(it, dict) else ""
 
 
 def _covers(check: dict[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from healthd.config.sections import Group
 from healthd.config.window import CheckWindow, WindowKind
 from healthd.model import Probe, Status
 from healthd.monitoring.cover import IGNORING, Cover, Watched
-from healthd.monitoring.debounce import Pending
+from healthd.monitoring.debounce import Streak
 from healthd.monitoring.dependencies import Dependencies
 from healthd.runtime.clock import Clock
 
@@ -26,8 +26,8 @@ class CheckState:
     to that status; `good_until` (steady seconds) is when the last probe stops being valid. `covers` are the windows
     that cover it now. `up_since` is the time of the last change from down to up; `held_by` names the check, down or
     about to be, for which its notices are held back. `replica` names the one that ran a check which replicas run for
-    each other; `elsewhere` says that it was another one than this. `streak` is the number of results in a row that
-    contradict the status.
+    each other; `elsewhere` says that it was another one than this. `contrary` is the number of results in a row
+    that contradict the status.
     """
 
     name: str
@@ -42,7 +42,7 @@ class CheckState:
     held_by: str | None = None
     replica: str | None = None
     elsewhere: bool = False
-    streak: int = 0
+    contrary: int = 0
 
     @property
     def maintenance(self) -> str | None:
@@ -54,13 +54,13 @@ class CheckState:
         return next((cover for cover in self.covers if cover.kind == kind), None)
 
     @property
-    def pending(self) -> Pending | None:
+    def streak(self) -> Streak | None:
         """What the last result says where rise or fall keeps the status as it was."""
         if self.probe is None or self.status is Status.UNKNOWN or self.status.is_up == self.probe.result.status.is_up:
             return None
         seen = self.probe.result.status
         needed = self.config.rise if seen.is_up else self.config.fall
-        return Pending(seen, None if self.elsewhere else self.streak, needed)
+        return Streak(seen, None if self.elsewhere else self.contrary, needed)
 
     @property
     def overdue(self) -> bool:

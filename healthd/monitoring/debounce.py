@@ -8,7 +8,7 @@ from healthd.model import Status
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
+class Streak:
     """Last results of a check that contradict its status, too few to change it: `seen` of the `needed` in a row. `seen`
     is None where another replica counts them."""
 

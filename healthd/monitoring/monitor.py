@@ -191,7 +191,7 @@ class Monitor:
                 held_by=None,
                 replica=self.replica,
                 elsewhere=False,
-                streak=self._debounce.streak,
+                contrary=self._debounce.streak,
             )
         )
         if changed:

@@ -11,10 +11,15 @@ from healthd.journal.outage import Outage
 from healthd.model import Status
 from healthd.monitoring.board import CheckState, GroupState
 from healthd.monitoring.cover import Cover
-from healthd.monitoring.debounce import Pending
+from healthd.monitoring.debounce import Streak
 from healthd.units import stamp
 
 _COVERED: dict[WindowKind, str] = {"silence": "silenced", "pause": "paused", "acknowledgement": "acknowledged"}
+MEMBERS = {
+    "name", "status", "maintenance", "silenced", "paused", "acknowledged", "heldBy", "timestamp", "kind", "overdue",
+    "replica", "latency", "duration", "critical", "labels", "since", "message", "streak",
+}  # fmt: skip
+"""Members of a check's answer that have a meaning of their own: what a check measures has other names."""
 _IETF = {Status.HEALTHY: "pass", Status.DEGRADED: "warn", Status.UNHEALTHY: "fail", Status.UNKNOWN: "fail"}
 
 
@@ -50,13 +55,13 @@ def check_document(state: CheckState, *, detailed: bool) -> dict[str, Any]:
             document["since"] = stamp(state.since)
         if result.message:
             document["message"] = result.message
-        if (pending := state.pending) is not None:
-            document["pending"] = _pending_document(pending)
-        document |= {key: value for key, value in result.observed.items() if key not in document}
+        if (streak := state.streak) is not None:
+            document["streak"] = _streak_document(streak)
+        document |= {key: value for key, value in result.observed.items() if key not in MEMBERS}
     return document
 
 
-def _pending_document(it: Pending) -> dict[str, Any]:
+def _streak_document(it: Streak) -> dict[str, Any]:
     seen = {} if it.seen is None else {"seen": it.seen}
     return {"status": it.status.value, **seen, "needed": it.needed}
 

@@ -35,7 +35,7 @@ class CoverAnswer(_Answered):
     """Identifier of a window that was added while the daemon ran."""
 
 
-class PendingAnswer(_Answered):
+class StreakAnswer(_Answered):
     """What the last results of a check say where they are too few to change its status, by its `rise` and `fall`."""
 
     status: Status
@@ -84,7 +84,7 @@ class CheckAnswer(_Answered):
     """Time of the change to this status."""
     message: str | None = None
     """Message about the failure, for people."""
-    pending: PendingAnswer | None = None
+    streak: StreakAnswer | None = None
     """Last results that the status does not follow yet, such as the first of three failures."""
 
 

@@ -21,7 +21,7 @@ _NAMED = 6  # checks that the headline names
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Row of one check. `kind` is the kind of failure; `pending` counts results that the status does not follow yet;
+    """Row of one check. `kind` is the kind of failure; `streak` counts results that the status does not follow yet;
     `day`, `line` and `failed` are SVG paths; `recalled` is the number of spans of the day from before this process. Its
     name `leads` to the page of the check."""
 
@@ -33,7 +33,7 @@ class Row:
     critical: bool = False
     since: datetime | None = None
     message: str = ""
-    pending: str = ""
+    streak: str = ""
     last_healthy: datetime | None = None
     runbook_url: str | None = None
     day: tuple[tuple[str, str], ...] = ()
@@ -92,7 +92,7 @@ def row(state: CheckState, past: Past, now: datetime, started: datetime, *, deta
         critical=state.config.critical,
         since=state.since,
         message=result.message if result is not None and result.kind is not None else "",
-        pending=state.pending.words if state.pending is not None else "",
+        streak=state.streak.words if state.streak is not None else "",
         last_healthy=None if state.status.is_up else state.last_healthy,
         runbook_url=state.config.runbook_url,
         day=tuple((status.value, path) for status, path in drawings.strip(spans).items()),

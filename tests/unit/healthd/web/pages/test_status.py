@@ -75,7 +75,7 @@ REFUSED = Result.unhealthy(FailureKind.CONNECT, "127.0.0.1:3000 refused the conn
 
 
 @pytest.mark.parametrize(
-    ("results", "status", "said", "pending"),
+    ("results", "status", "said", "streak"),
     [
         (
             [UP, REFUSED, REFUSED],
@@ -95,7 +95,7 @@ async def test_results_that_the_status_does_not_follow_yet_are_counted(
     results: list[Result],
     status: str,
     said: str,
-    pending: dict[str, Any] | None,
+    streak: dict[str, Any] | None,
 ) -> None:
     """On the page, in the JSON and by `healthd status`: a healthy check that was refused reads as a lie without it."""
     checks = {"db": {"kind": "process", "fall": 3, "rise": 2, "interval": "10s", "timeout": "2s"}}
@@ -103,7 +103,7 @@ async def test_results_that_the_status_does_not_follow_yet_are_counted(
     for result in results:
         site.put("db", result)
     document = await (await client.get("/health")).json()
-    assert (document["checks"]["db"]["status"], document["checks"]["db"].get("pending")) == (status, pending)
+    assert (document["checks"]["db"]["status"], document["checks"]["db"].get("streak")) == (status, streak)
     print_status(document)
     for text in (capsys.readouterr().out, Reader(await get(client)).text):
         assert re.search(rf"(?<!: ){re.escape(said)}", " ".join(text.split())), text
