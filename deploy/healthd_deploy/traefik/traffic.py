@@ -137,7 +137,12 @@ class Traffic:
         await self._divider.close()
 
     async def _has_all(self, target: str) -> bool:
-        weights = (await self._written()).weights
+        """Return True where the file gives a target all of the traffic; False also where it cannot be read, which
+        ends no way back: the write puts it there again, or says what is wrong with it."""
+        try:
+            weights = (await self._written()).weights
+        except StepFailed:
+            return False
         return {name for name, weight in weights.items() if weight} == {own_name(self._service.services[target])}
 
     def _all_at(self, target: str) -> Weights:

@@ -100,6 +100,20 @@ async def test_a_switch_moves_all_of_it_and_keeps_who_has_what(balancer: Traefik
     assert (await deploys.version("blue"), await deploys.version("green")) == ("1.0", "2.0")
 
 
+async def test_a_file_that_is_gone_or_cannot_be_read_ends_no_way_back(balancer: Traefik, traffic: Traffic) -> None:
+    """It is written again, or tried again, as what passes."""
+    deploys = platform(balancer, traffic)
+    await deploys.switch("green")
+    file = balancer.folder / "weights.yml"
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(NoAnswer, match=r"weights\.yml cannot be written: Is a directory"):
+        await deploys.take_back("blue")
+    file.rmdir()
+    await deploys.take_back("blue")
+    assert await answers(f"{balancer.url}/", 4) == {"1.0": 4}
+
+
 async def test_the_way_back_is_looked_at_before_a_switch(balancer: Traefik, traffic: Traffic) -> None:
     """A target of which no server is up could not get the traffic again; one that has it already is back."""
     deploys = platform(balancer, traffic)
