@@ -47,7 +47,7 @@ class UpstreamSwitch:
         An NGINX that is stopped gets no new version. With `goes_back` or `even_if_stopped` the file is written all the
         same, so that NGINX has the right target once somebody starts it, and this raises StepFailed.
         """
-        is_back = goes_back and self._file.read().share(target) == 100.0
+        is_back = goes_back and self._has_all(target)
         await refuse_unable(self._config, target, weight, even_if_dead=even_if_dead or is_back)
         with self._file.locked():
             before = self._file.content()
@@ -73,6 +73,11 @@ class UpstreamSwitch:
             patient = patience(time.monotonic() - began, self._config.timeout)
             # Also where the file said so before: its writer may have been killed before the reload.
             await self._put_in_force(target, before, wanted, patient, configuration)
+
+    def _has_all(self, target: str) -> bool:
+        """Return True where the file gives a target all of the traffic. Raises StepFailed where it tells no target; one
+        that is gone gives nobody any, and is written again."""
+        return self._file.content() is not None and self._file.read().share(target) == 100.0
 
     async def _accepted(self, before: bytes | None, configuration: Configuration) -> Configuration:
         """Have NGINX check its configuration with the file that was written; return that configuration. Raises

@@ -131,7 +131,7 @@ async def test_the_way_back_is_tried_again(
 
 
 async def test_a_file_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
-    """A disk that is full for a moment ends no way back; each command says it in a sentence."""
+    """A disk that is full for a moment ends no way back, and a file that is gone is written again."""
     said = upstream(tmp_path)
     await UpstreamSwitch(said).switch("blue", even_if_dead=True)
     await UpstreamSwitch(said).switch("green", 25, even_if_dead=True)
@@ -148,6 +148,9 @@ async def test_a_file_that_cannot_be_written_is_tried_again(tmp_path: Path) -> N
             await platform.take_back("blue")
         assert (tmp_path / "api.conf").read_text() == before
         (tmp_path / "api.new").unlink()
+        await platform.take_back("blue")
+        assert UpstreamFile(said).read() == State("blue")
+        (tmp_path / "api.conf").unlink()
         await platform.take_back("blue")
     assert UpstreamFile(said).read() == State("blue")
 
