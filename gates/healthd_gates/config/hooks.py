@@ -222,6 +222,9 @@ CanaryName = Annotated[
 class Canary(Deploys):
     """The gates of one canary."""
 
+    interval: Duration | None = None
+    """The interval of the canary's analysis, which tells a canary that is gone from one that asks seldom: learned from
+    its calls unless given. Give it above 15 minutes, or the gate of the first tick is over before the second."""
     preflight: Name | None = None
     """The policy that decides at `confirm-rollout`, before anything is deployed."""
     steps: Literal["unless_harm", "after_pass"] = "unless_harm"

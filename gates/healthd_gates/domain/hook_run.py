@@ -4,12 +4,13 @@ identifies a run; it is over when the tool says so, or stops calling.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 _LEAST_SILENCE, _UNKNOWN_SILENCE, _LONGEST_SILENCE = 60.0, 900.0, 7200.0  # seconds
-_PAUSES = 5.0
+_PAUSES, _LEAST_PAUSES = 5.0, 2.0
 
 
 class RunOver(StrEnum):
@@ -24,7 +25,9 @@ class RunOver(StrEnum):
 @dataclass(frozen=True, slots=True)
 class HookRun:
     """A run as stored. `pause` is the longest time in seconds between two of its calls so far, unknown after the first
-    one. `advanced` is True if traffic was shifted in it, `told` if one of its calls was answered with a verdict."""
+    one, unless the configuration knows it. A tool that makes several calls at each interval is measured by those of one
+    kind: `called` is when the last of each kind came. `advanced` is True if traffic was shifted in it, `told` if one of
+    its calls was answered with a verdict."""
 
     hook: str
     subject: str
@@ -35,10 +38,18 @@ class HookRun:
     advanced: bool = False
     told: bool = False
     over: RunOver | None = None
+    called: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def silence(self) -> float:
         """Timeout in seconds without a call after which its tool counts as gone."""
         if self.pause is None:
             return _UNKNOWN_SILENCE
-        return min(max(_LEAST_SILENCE, _PAUSES * self.pause), _LONGEST_SILENCE)
+        return min(max(_LEAST_SILENCE, _PAUSES * self.pause), max(_LONGEST_SILENCE, _LEAST_PAUSES * self.pause))
+
+    def pause_after_silence(self, moment: datetime) -> float | None:
+        """Return the pause of a run that asks once more at `moment`, after its first call was followed by a silence: it
+        asks so seldom. Its silence has the longest time then that is waited for a tool of unknown interval."""
+        if self.over is not RunOver.SILENT or self.pause is not None:
+            return None
+        return min((moment - self.asked_at).total_seconds(), _LONGEST_SILENCE / _PAUSES)

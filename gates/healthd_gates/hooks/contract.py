@@ -22,7 +22,8 @@ SCOPE = "gates:hooks"
 @dataclass(frozen=True, slots=True)
 class Run:
     """One rollout of a tool. `subject` is the thing that it deploys, `id` the deploy of it, `by` the owner of the
-    token. `release` is what several runs of one deploy have in common, if a tool asks more than once about it."""
+    token. `release` is what several runs of one deploy have in common, if a tool asks more than once about it. `kind`
+    is that of this call, if the tool makes several at each interval; the `interval` is in seconds, if it is known."""
 
     hook: str
     subject: str
@@ -30,6 +31,8 @@ class Run:
     deploys: Deploys
     by: str
     release: str | None = None
+    kind: str | None = None
+    interval: float | None = None
 
     @property
     def caller(self) -> str:

@@ -177,7 +177,10 @@ class Flagger:
             raise Problem(
                 404, "Unknown canary", f"{payload.canary[:128]} is not under hooks.{hook}.canaries: name it there"
             )
-        run = Run(hook, payload.canary, payload.checksum, canary, call.caller.name)
+        run = Run(
+            hook, payload.canary, payload.checksum, canary, call.caller.name,
+            kind=webhook.value, interval=canary.interval,
+        )  # fmt: skip
         if webhook is Webhook.ROLLBACK:
             return await self._rollback(run, payload)
         gate = await self._gate(webhook, canary, payload, run)

@@ -33,10 +33,11 @@ _ALIVE_PAUSES, _ALIVE_AT_LEAST = 2.5, 30.0  # a run that asked so recently still
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A run that has a gate."""
+    """A run that has a gate. `kind` is that of the call that recalled it."""
 
     run: HookRun
     gate: Gate
+    kind: str | None = None
 
     @property
     def word(self) -> Word:
@@ -88,13 +89,13 @@ class Runs:
             if kept.over is None and await self._fell_silent(kept):
                 kept = replace(kept, over=RunOver.SILENT)
                 await self._kept.end(kept, RunOver.SILENT)
-        return Begun(kept, gate)
+        return Begun(kept, gate, run.kind)
 
     async def note(self, begun: Begun, *, advanced: bool = False) -> Gate:
         """Note a call about a run, and return its gate; `advanced` when the call shifts traffic."""
         with _refusing():
             told = begun.gate.is_answered
-            await self._kept.note(begun.run, since=self._since, advanced=advanced, told=told)
+            await self._kept.note(begun.run, since=self._since, advanced=advanced, told=told, kind=begun.kind)
         return begun.gate
 
     async def begin(
@@ -124,7 +125,10 @@ class Runs:
         the run. Raises Refusal.
         """
         latest = await self._latest(run)
-        kept = HookRun(run.hook, run.subject, run.id, "", self.clock.now(), advanced=advanced)
+        pause = run.interval
+        if pause is None and after is not None:
+            pause = after.run.pause_after_silence(self.clock.now())
+        kept = HookRun(run.hook, run.subject, run.id, "", self.clock.now(), pause, advanced=advanced)
         if latest is not None and (_is_started_since(latest, run, after) or await self._goes_on(latest, run)):
             gate = latest
         else:
@@ -132,7 +136,7 @@ class Runs:
                 await self._cancel(latest, run, f"{run.deployment} came after it")
             gate = await self._start(run, version, latest)
         with _refusing():
-            await self._kept.begin(replace(kept, gate_id=gate.id, told=gate.is_answered))
+            await self._kept.begin(replace(kept, gate_id=gate.id, told=gate.is_answered), run.kind)
         return gate
 
     async def end(self, run: Run, why: str) -> Gate | None:
@@ -202,9 +206,9 @@ class Runs:
             return None
         if await self._kept.of_gate(latest.id):
             return None
-        kept = HookRun(run.hook, run.subject, run.id, latest.id, self.clock.now())
+        kept = HookRun(run.hook, run.subject, run.id, latest.id, self.clock.now(), run.interval)
         await self._kept.begin(kept)
-        return Begun(kept, latest)
+        return Begun(kept, latest, run.kind)
 
     async def _goes_on(self, gate: Gate, run: Run) -> bool:
         """True if a gate answers for this run too: it judges another run of the same release right now, it waits for a

@@ -12,7 +12,7 @@ from healthd.journal.database import Database
 from healthd_gates.domain.hook_run import HookRun, RunOver
 from healthd_gates.store.tables import hook_runs
 
-_SAME_CALL = 2.0  # seconds: a tool calls several hooks at one time, which says nothing about its pace
+_SAME_CALL = 2.0  # seconds: a call that is repeated so soon says nothing about the tool's pace
 
 
 class HookRuns:
@@ -39,8 +39,9 @@ class HookRuns:
         async with self._database.read() as connection:
             return await self._database.moment(connection)
 
-    async def begin(self, run: HookRun) -> None:
-        """Store a run that begins, or begins again. Other runs of its subject that have other gates are over."""
+    async def begin(self, run: HookRun, kind: str | None = None) -> None:
+        """Store a run that begins, or begins again, with a call of this kind. Other runs of its subject that have other
+        gates are over."""
         async with self._database.write() as connection:
             await self._database.one_at_a_time(connection, f"hook {run.hook} {run.subject}")
             moment = await self._database.moment(connection)
@@ -56,28 +57,34 @@ class HookRuns:
             if known == run.gate_id:  # another call was faster
                 return
             await connection.execute(sa.delete(hook_runs).where(_is(run.hook, run.subject, run.id)))
-            await connection.execute(sa.insert(hook_runs).values(**_columns(run), asked_at=moment))
+            called = {kind: moment.isoformat()} if kind else None
+            await connection.execute(sa.insert(hook_runs).values(**_columns(run), asked_at=moment, called=called))
 
-    async def note(self, run: HookRun, *, since: datetime, advanced: bool, told: bool) -> HookRun:
+    async def note(
+        self, run: HookRun, *, since: datetime, advanced: bool, told: bool, kind: str | None = None
+    ) -> HookRun:
         """Note a call of its tool. A pause that began before `since` says nothing about the tool, as healthd was away;
         nor does one that was a silence."""
         async with self._database.write() as connection:
             moment = await self._database.moment(connection)
-            gap = (moment - run.asked_at).total_seconds()
-            paced = gap >= _SAME_CALL and run.asked_at >= since and run.over is None
+            before = run.called.get(kind) if kind else run.asked_at
+            gap = (moment - before).total_seconds() if before else 0.0
+            paced = before is not None and gap >= _SAME_CALL and before >= since and run.over is None
             noted = replace(
                 run,
                 asked_at=moment,
                 pause=max(gap, run.pause or 0.0) if paced else run.pause,
                 advanced=run.advanced or advanced,
                 told=run.told or told,
+                called={**run.called, kind: moment} if kind else run.called,
             )
-            is_news = (noted.advanced, noted.told) != (run.advanced, run.told)
+            is_news = before is None or (noted.advanced, noted.told) != (run.advanced, run.told)
             if gap < _SAME_CALL and not is_news:
                 return run
             mine = sa.and_(_is(run.hook, run.subject, run.id), hook_runs.c.gate_id == run.gate_id)
             values = {"pause": noted.pause, "advanced": noted.advanced, "told": noted.told, "asked_at": moment}
-            await connection.execute(sa.update(hook_runs).where(mine).values(**values))
+            called = {name: at.isoformat() for name, at in noted.called.items()} or None
+            await connection.execute(sa.update(hook_runs).where(mine).values(**values, called=called))
         return noted
 
     async def end(self, run: HookRun, why: RunOver) -> None:
@@ -115,4 +122,5 @@ def _stored(row: sa.RowMapping) -> HookRun:
         advanced=row["advanced"],
         told=row["told"],
         over=RunOver(row["over"]) if row["over"] else None,
+        called={kind: datetime.fromisoformat(at) for kind, at in (row["called"] or {}).items()},
     )

@@ -146,6 +146,7 @@ hook_runs = sa.Table(
     sa.Column("advanced", sa.Boolean, nullable=False),
     sa.Column("told", sa.Boolean, nullable=False),
     sa.Column("over", Text),
+    sa.Column("called", sa.JSON),
 )
 
 deploy_locks = sa.Table(

@@ -4,12 +4,15 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from healthd_gates.domain.evidence import Counts
 from healthd_gates.domain.gate import GateState
 from tests.fakes.gates import Script, broken, config, failing, healthy, later, replica, silent
 from tests.unit.gates.hooks.asking import FlaggerCalls, Said, quick
 
 INTERVAL = 10.0
+WAITING: dict[str, Any] = {"policy": {"interval": "30s", "observe": {"min": "20h", "max": "24h"}}}
 
 
 async def rolled_out(flagger: FlaggerCalls, checksum: str) -> Said:
@@ -129,6 +132,38 @@ async def test_a_canary_that_is_deleted_frees_its_service(file: Path) -> None:
         assert (await running.keeper.get(gate)).state is GateState.CANCELLED
         again = await flagger("rollout", "aaa")
         assert (again.status, again.verdict, again.gate != gate) == (200, "running", True)
+
+
+async def ticked(flagger: FlaggerCalls) -> list[str]:
+    """The gates of one tick, whose calls come some seconds apart: a load test takes its time."""
+    gates = []
+    for webhook in ("rollback", "rollout", "confirm-traffic-increase"):
+        gates.append((await flagger(webhook, "aaa")).gate)
+        await asyncio.sleep(4)
+    return gates
+
+
+@pytest.mark.parametrize(("minutes", "named"), [(5, {}), (20, {"interval": "20m"})])
+async def test_a_gate_lives_from_one_tick_to_the_next(file: Path, minutes: int, named: dict[str, str]) -> None:
+    """The time between the calls of one tick is not the interval. One of more than a quarter of an hour is named."""
+    hooks = {"flagger": {"kind": "flagger", "canaries": {"shop/api": {"service": "api", **named}}}}
+    async with replica(file, quick(hooks=hooks, **WAITING)) as running:
+        flagger = FlaggerCalls(running)
+        first = (await ticked(flagger))[1]
+        await asyncio.sleep(60.0 * minutes - 12)
+        assert await ticked(flagger) == [first] * 3
+
+
+async def test_a_canary_that_asks_seldom_is_known_by_its_second_tick(file: Path) -> None:
+    """Where nobody has named its interval the gate of the first is over by then."""
+    async with replica(file, quick(**WAITING)) as running:
+        flagger = FlaggerCalls(running)
+        first = (await ticked(flagger))[1]
+        await asyncio.sleep(1200 - 12)
+        second = (await ticked(flagger))[1]
+        await asyncio.sleep(1200 - 12)
+        assert first != second
+        assert await ticked(flagger) == [second] * 3
 
 
 async def test_weight_is_held_while_something_speaks_against_the_version(file: Path) -> None:
