@@ -23,7 +23,8 @@ OVER: tuple[Standing, ...] = ("resolved", "completed", "cancelled")
 
 class Update(BaseModel):
     """Update of an incident, with all that holds from then on. `author` is for those inside. Planned maintenance has
-    times, and `window` is the id of the maintenance window that was put in force with it, if any."""
+    times, and `window` is the id of the maintenance window that was put in force with it, if any. An update is `exact`
+    where no components mean none: an earlier release wrote no such mark, and meant all of them."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
@@ -37,6 +38,7 @@ class Update(BaseModel):
     impact: Effect
     state: Standing
     text: str
+    exact: bool = False
     withdrawn: bool = False
     starts: AwareDatetime | None = None
     ends: AwareDatetime | None = None
@@ -45,6 +47,14 @@ class Update(BaseModel):
     @property
     def is_over(self) -> bool:
         return self.state in OVER
+
+    @property
+    def is_of_all(self) -> bool:
+        """True for an update of an earlier release that is about all components."""
+        return not self.components and not self.exact
+
+    def affects(self, component: str) -> bool:
+        return self.is_of_all or component in self.components
 
     def until(self, moment: datetime) -> Iterator[Update]:
         """Yield what follows from its times alone, up to a moment: that the maintenance has begun, and is over."""

@@ -17,7 +17,7 @@ from healthd.web.auth import Guard
 from healthd.web.parsing import body_of
 from healthd.web.problems import answering_problems
 from healthd.web.public.writing import Writing
-from healthd.web.public.written import NewIncident, NewUpdate
+from healthd.web.public.written import ALL, NewIncident, NewUpdate
 
 _NO_STORE = {"Cache-Control": "no-store"}
 _SCOPE = "incidents:write"
@@ -78,7 +78,7 @@ class IncidentsApi:
             "state": last.state,
             "impact": last.impact,
             "pages": list(last.pages),
-            "components": list(last.components),
+            "components": [ALL] if last.is_of_all else list(last.components),
             "opened": stamp(incident.opened),
             "since": stamp(incident.turned.at),
             **planned,

@@ -138,7 +138,7 @@ class IncidentAnswer(_Answered):
     impact: Effect
     pages: list[str]
     components: list[str]
-    """Components that are affected; all where it is empty."""
+    """Components that are affected; `*` stands for all in what an earlier release wrote."""
     opened: _Moment
     since: _Moment
     """Time at which its state began."""

@@ -106,7 +106,8 @@ class Maintenance:
         """End the window of maintenance that is over or withdrawn, and move it for other times or components. Whether
         there is one is asked of the journal where it is not known here."""
         is_ended = update.is_over or update.withdrawn
-        is_same = (last.starts, last.ends, last.components) == (update.starts, update.ends, update.components)
+        was, now = ((it.starts, it.ends, it.components, it.is_of_all) for it in (last, update))
+        is_same = was == now
         if last.window is None or (is_same and not is_ended):
             return update
         window = self._windows.find(last.window)
@@ -118,6 +119,9 @@ class Maintenance:
             return update
         if not caller.may(_SCOPE):
             raise caller.lacks(_SCOPE)
+        if not is_ended and not parts:
+            told = f"components: the window {last.window} covers the checks of some: name them, or * for all; or end it"
+            raise Problem(422, "Invalid update", told)
         if not is_ended:
             return await self.begin(caller, update, parts)
         if window is not None:

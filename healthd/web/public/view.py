@@ -65,7 +65,7 @@ def with_incidents(page: PublicPage, states: Sequence[State], incidents: Collect
     """Return the states of a page's components, at least as bad as people say that they are."""
     now = [it.last for it in incidents if _holds(it)]
     return tuple(
-        worst([state, *(_OF_IMPACT[it.impact] for it in now if part.name in it.components)])
+        worst([state, *(_OF_IMPACT[it.impact] for it in now if it.affects(part.name))])
         for part, state in zip(page.components, states, strict=True)
     )
 

@@ -61,6 +61,7 @@ class Writing:
             author=caller.name,
             pages=pages,
             components=self._named(wanted.components, pages),
+            exact=True,
             **wanted.model_dump(include={"title", "text"}),
             **opening(wanted, now),
         )
@@ -75,6 +76,7 @@ class Writing:
         changes = wanted.model_dump(exclude_none=True, include={"title", "impact", "state"})
         if wanted.components is not None:
             changes["components"] = self._named(wanted.components, incident.last.pages)
+            changes |= {} if wanted.components else {"exact": True}
         changes |= following(incident.last, wanted, self._clock.now()) | reopening(incident, wanted)
         if not wanted.text and not any(getattr(incident.last, name) != value for name, value in changes.items()):
             raise Problem(422, "Invalid update", "it says nothing new: write text, state, impact, title or components")
@@ -135,7 +137,7 @@ class Writing:
     def _parts(self, update: Update) -> list[Component]:
         """Return the components that an update is about."""
         known = (part for name in update.pages if name in self.pages for part in self.pages[name].components)
-        return [part for part in known if part.name in update.components]
+        return [part for part in known if update.affects(part.name)]
 
     async def _refuse_beyond_reach(self, caller: Caller, pages: Sequence[str], components: Collection[str]) -> None:
         """Raise Problem 403 for an incident of components with checks that the caller's token is not bound to."""

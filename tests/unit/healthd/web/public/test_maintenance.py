@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from healthd.cli import main
+from healthd.config.incident import Update
 from healthd.web.auth import hash_token
 from tests.fakes.monitoring import UP
 from tests.unit.healthd.web.conftest import Client, Open, Site, bearer
@@ -96,8 +97,41 @@ async def test_a_window_covers_the_components_that_are_named(open_site: Open) ->
     (window,) = site.windows.all()
     assert (status, made["components"], window.checks) == (201, ["Checkout", "Letters"], ("db", "m*"))
     path = f"/incidents/{made['id']}/updates"
-    assert (await call(client, {"components": []}, path))[0] == 422
+    status, said = await call(client, {"components": []}, path)
+    assert (status, said["detail"].partition(":")[0]) == (422, "components")
+    assert f"window {window.id} covers the checks of some: name them, or * for all" in said["detail"]
     assert site.windows.all() == [window]
+
+
+async def test_what_an_earlier_release_wrote_of_all_components_stays_so(open_site: Open) -> None:
+    """It named none and meant all: on the page, and when its window is moved. An empty list means none from then on."""
+    site, client = await open_site(**OPTIONS)
+    site.put("db", UP)
+    site.put("mail", UP)
+    _, made = await call(client, {**TEXT, "components": "*", "impact": "outage", "for": "1h", "window": True})
+    last = site.incidents.all()[0].last
+    written = last.model_dump(exclude={"exact"}) | {"components": (), "id": "0", "at": last.at + timedelta(seconds=1)}
+    site.clock.seconds += 2
+    await site.incidents.add(Update.model_validate(written), "incident.update")
+    assert "Checkout Outage Letters Outage" in words(await seen(client))
+    path = f"/incidents/{made['id']}/updates"
+    status, moved = await call(client, {"for": "3h", "text": "It takes longer."}, path)
+    assert (status, moved["components"], moved["window"]) == (201, ["*"], made["window"])
+    (window,) = site.windows.all()
+    assert (window.checks, window.end) == (("db", "m*"), site.incidents.all()[0].last.ends)
+    assert (await call(client, {"state": "resolved"}, path))[0] == 201
+    _, made = await call(client, {**TEXT, "components": []})
+    assert made["components"] == []
+    last = site.incidents.all()[0].last
+    written = last.model_dump(exclude={"exact"}) | {"id": "1", "at": last.at + timedelta(seconds=1)}
+    site.clock.seconds += 2
+    await site.incidents.add(Update.model_validate(written), "incident.update")
+    status, none = await call(client, {"components": []}, f"/incidents/{made['id']}/updates")
+    assert (status, none["components"]) == (201, [])
+    site.clock.seconds += 60
+    site.put("db", UP)
+    site.put("mail", UP)
+    assert "Checkout Operational Letters Operational" in words(await seen(client))
 
 
 async def test_it_is_moved_and_ends_early(open_site: Open) -> None:

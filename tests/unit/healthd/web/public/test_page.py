@@ -43,6 +43,7 @@ def update(site: Site, number: int, **changes: Any) -> Update:
     said: dict[str, Any] = {
         "id": f"u{number}", "incident": "0f", "at": site.clock.now(), "author": "ada", "pages": ("shop",),
         "title": "Payments fail", "components": ("Checkout",), "impact": impact, "state": state, "text": "We look.",
+        "exact": True,
     }  # fmt: skip
     return Update(**(said | changes))
 
