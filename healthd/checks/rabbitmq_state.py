@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, model_validator
 from yarl import URL
 
 from healthd.checks.client_tls import ClientTLS
@@ -54,6 +54,13 @@ class RabbitMQConfig(CheckConfig, ClientTLS):
     """Limits on the number of messages that consumers have and did not acknowledge; none unless given."""
     interval: Duration = 30.0
     """Time between probes, plus or minus a tenth."""
+
+    @model_validator(mode="after")
+    def _is_of_a_queue(self) -> Self:
+        alone = self.model_fields_set & {"vhost", "consumers", "oldest", "waiting", "unacknowledged"}
+        if self.queue is None and alone:
+            raise ValueError(f"{', '.join(sorted(alone))} without a queue: name the queue that is meant")
+        return self
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ left out of both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,7 +16,8 @@ from healthd.model import Status
 Span = tuple[datetime, datetime]
 Change = tuple[datetime, Status, Status]
 """Time, old and new status."""
-_MOST_OCCURRENCES = 5000  # of one window
+_MOST_OCCURRENCES = 5000  # of one window, or a day more
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +84,25 @@ def up_and_down(
 
 
 def occurrences(window: Times, start: datetime, end: datetime) -> list[Span]:
-    """Return the times of a window between two moments."""
+    """Return the times of a window between two moments; of too many the latest."""
     found: list[Span] = []
+    while start < end and len(found) < _MOST_OCCURRENCES:
+        since = max(start, end - _DAY)
+        found += _of_a_day(window, since, end)
+        end = since
+    return union(found)
+
+
+def _of_a_day(window: Times, start: datetime, end: datetime) -> Iterator[Span]:
     moment: datetime | None = start
-    while moment is not None and moment < end and len(found) < _MOST_OCCURRENCES:
+    while moment is not None and moment < end:
         until = window.until(moment)
         if until is not None:
-            found.append((moment, min(until, end)))
+            yield moment, min(until, end)
             moment = until
         if window.until(moment) is None:
             following = window.next_start(moment)
             moment = following if following is None or following > moment else moment + timedelta(minutes=1)
-    return union(found)
 
 
 def union(spans: Iterable[Span]) -> list[Span]:

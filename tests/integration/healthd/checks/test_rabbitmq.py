@@ -180,3 +180,9 @@ def test_another_address(url: str, cure: str) -> None:
     with pytest.raises(ValidationError, match=cure) as refused:
         RabbitMQConfig.model_validate({"url": url})
     assert "MARK" not in str(refused.value)
+
+
+def test_a_limit_is_of_a_queue() -> None:
+    """One that is written without a queue would never be looked at."""
+    with pytest.raises(ValidationError, match="consumers, waiting without a queue: name the queue"):
+        RabbitMQConfig.model_validate({"url": "http://rabbit:15672", "consumers": 2, "waiting": {"degraded": 1}})

@@ -102,3 +102,11 @@ def test_times_of_windows(times: dict[str, Any], expected: list[tuple[int, int]]
     """Those within a day: once, by cron, one over the other, over midnight, in a time zone."""
     window = Maintenance.model_validate({"checks": "*", "reason": "x", **times})
     assert occurrences(window, START, at(1440)) == [(at(a), at(b)) for a, b in expected]
+
+
+def test_of_a_window_that_begins_too_often_the_latest_times_count() -> None:
+    """What was a quarter of a year ago matters less than today."""
+    window = Maintenance.model_validate({"checks": "*", "reason": "x", "cron": "*/5 * * * *", "for": "3m"})
+    times = occurrences(window, START - timedelta(days=90), START)
+    assert times[-1] == (at(-5), at(-2))
+    assert times[0][0] < START - timedelta(days=17)
