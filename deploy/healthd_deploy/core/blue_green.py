@@ -60,7 +60,7 @@ class BlueGreen:
             if not await self.gate_session.earlier.switched(self.policy, arm(version, live)):
                 await self.gate_session.earlier.not_quarantined(version)
                 await self.gate_session.stays(self.plan.after, arm(version, live), ramp=self.ramp)
-                await self._has_all(live)
+                await self._has_all(live, idle)
                 return
             live, idle, resumed = idle, live, True
         standing = await platform.version(live)
@@ -105,16 +105,16 @@ class BlueGreen:
                 await session.verdict()
         steps.settled()
         if whole:
-            await self._has_all(idle)
+            await self._has_all(idle, live)
         if self.retire_after is not None:
             await steps.afterwards(f"retire {live}", lambda: self._retire(live), wait=self.retire_after)
-            await self._has_all(idle)
+            await self._has_all(idle, live)
 
-    async def _has_all(self, target: str) -> None:
+    async def _has_all(self, target: str, other: str) -> None:
         """Raise LeftInPlace where a proxy does not give a version that passed all of the traffic: a person must look,
         for nobody knows which of both is meant. Raises OrderedBack where healthd has rolled it back since."""
         session = self.gate_session
-        if self.steps.dry_run or (found := await has_all(self.platform, target, session.report)) is None:
+        if self.steps.dry_run or (found := await has_all(self.platform, target, other, session.report)) is None:
             return
         if isinstance(found, Strayed):
             await session.followed.still_stands()

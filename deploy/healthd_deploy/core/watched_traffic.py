@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from healthd_deploy.core.exit import StepFailed
-from healthd_deploy.core.platform import Platform, SeesTraffic, Strayed
+from healthd_deploy.core.platform import DividesTraffic, Platform, SeesTraffic, Strayed
 from healthd_deploy.core.report import Report
 from healthd_deploy.core.steps import Steps
 
@@ -43,17 +43,17 @@ async def watching(
             await looking
 
 
-async def has_all(platform: Platform, target: str, report: Report) -> Strayed | Unseen | None:
-    """Return None as soon as a target is seen to have all of the traffic, and else, after some looks, what was found.
-    An interrupt ends the looks: the verdict stands."""
-    if not isinstance(platform, SeesTraffic):
+async def has_all(platform: Platform, target: str, other: str, report: Report) -> Strayed | Unseen | None:
+    """Return None as soon as a target is seen to have all of the traffic, and the other one none, and else, after some
+    looks, what was found. An interrupt ends the looks: the verdict stands."""
+    if not isinstance(platform, SeesTraffic | DividesTraffic):
         return None
     found: Strayed | Unseen | None = None
     try:
         for again in range(_LAST):
             if again:
                 await asyncio.sleep(_AGAIN)
-            seen = await _look(platform, target)
+            seen = await _look(platform, target, other)
             if seen is None:
                 report.returned()
                 return None
@@ -87,9 +87,14 @@ async def _watched(
         await asyncio.sleep(_EVERY)
 
 
-async def _look(platform: SeesTraffic, target: str) -> Strayed | Unseen | None:
+async def _look(platform: SeesTraffic | DividesTraffic, target: str, other: str = "") -> Strayed | Unseen | None:
     try:
-        return await platform.strayed(target)
+        if isinstance(platform, SeesTraffic):
+            return await platform.strayed(target)
+        if not (share := await platform.share(other)):
+            return None
+        what = f"{other} has {100 * share:.3g} % of the traffic again: who gave it that?"
+        return Strayed(what, in_part=await platform.share(target) > 0.0)
     except Exception as failed:  # a look that fails decides nothing
         why = str(failed) if isinstance(failed, StepFailed) else f"{type(failed).__name__}: {failed}"
         return Unseen(_unseen(target, why))

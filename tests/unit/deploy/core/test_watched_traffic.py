@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from typing import cast
 
@@ -239,3 +239,27 @@ async def test_the_looks_after_a_pass_end_at_an_interrupt(monkeypatch: pytest.Mo
     code, session = await deploying
     assert (code, session.report.remark) == (0, "whether blue has the traffic could not be looked at: b.sock: refused")
     assert platform.changed[-1] == "switch to blue"
+
+
+@pytest.mark.parametrize(
+    ("parts", "what"),
+    [
+        ({"blue": 0.0, "green": 1.0}, "green has 100 % of the traffic again"),
+        ({"blue": 1.0, "green": 0.25}, "green has 25 % of the traffic again"),
+        ({"blue": 1.0, "green": 0.0}, None),
+    ],
+    ids=["all", "by one rule", "none"],
+)
+async def test_a_platform_that_is_only_asked_for_shares_is_looked_at_too(
+    parts: Mapping[str, float], what: str | None
+) -> None:
+    """As a Service whose selector somebody applied again while the gate judged."""
+
+    class Divided(Targets):
+        async def share(self, target: str) -> float:
+            return parts[target]
+
+    (daemon := Slow(Verdict.PASS)).may_end.set()
+    code, session = await ended(Divided("0.9"), daemon)
+    assert code == (0 if what is None else 4)
+    assert what is None or f"its gate passed, but {what}" in session.report.sentence(code)
