@@ -23,6 +23,8 @@ WindowKind = Literal["maintenance", "silence", "pause", "acknowledgement", "free
 Labelled = Mapping[str, Names]
 LONGEST = timedelta(days=366)
 """Longest window that callers may add."""
+UNTIL_HEALTHY = timedelta(days=30)
+"""Latest end of an acknowledgement that ends with the failure: one of its checks may never be healthy again."""
 _MINUTE = timedelta(minutes=1)
 _DAY, _WEEK, _AHEAD = 86400.0, timedelta(days=8), timedelta(days=400)
 _GAPLESS_STEPS = 3000
@@ -153,8 +155,8 @@ class Window(CheckWindow):
 
     @property
     def is_until_healthy(self) -> bool:
-        """True for an acknowledgement that ends with the failure: it has no other end, but for the longest of all."""
-        has_no_end = self.start is None or self.end is None or self.end - self.start >= LONGEST
+        """True for an acknowledgement without an end of its own: it ends with the failure."""
+        has_no_end = self.start is None or self.end is None or self.end - self.start == UNTIL_HEALTHY
         return self.kind == "acknowledgement" and has_no_end
 
     def takes(self, check: str, labels: Mapping[str, str], groups: Collection[str]) -> bool:

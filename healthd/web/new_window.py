@@ -13,6 +13,7 @@ from healthd.config.model import Model, Reason
 from healthd.config.whole import Fault, Whole
 from healthd.config.window import (
     LONGEST,
+    UNTIL_HEALTHY,
     Labelled,
     WindowKind,
     faults_of_subjects,
@@ -70,7 +71,7 @@ class NewWindow(Whole, Model):
     start: Annotated[Time | None, Field(alias="from")] = None
     """Start of the window; now by default."""
     end: Annotated[Time | None, Field(alias="to")] = None
-    """End of the window. An acknowledgement needs none: it ends with the failure."""
+    """End of the window. An acknowledgement needs none: it ends with the failure, after 30 days at the latest."""
     lasts: Annotated[Duration | None, Field(alias="for")] = None
     """Length of the window, instead of its end: `1h`."""
     reason: Reason
@@ -92,7 +93,7 @@ class NewWindow(Whole, Model):
         if self.lasts is not None:
             end = start + timedelta(seconds=min(self.lasts, 2 * LONGEST.total_seconds()))
         elif end is None and self.kind == "acknowledgement":
-            end = start + LONGEST
+            end = start + UNTIL_HEALTHY
         return start, end
 
     def _strangers(self, known: Surroundings) -> Iterator[Fault]:

@@ -182,8 +182,8 @@ async def test_an_acknowledgement_ends_with_the_failure(open_site: Open) -> None
     site.put("mail", DOWN)
     status, made = await post(client, {"kind": "acknowledgement", "checks": ["db", "mail"], "reason": "on it"})
     assert (status, made["until_healthy"]) == (201, True)
-    assert made["to"] == stamp(site.clock.now() + timedelta(days=366))  # which earlier commands need
-    site.clock.seconds += 60 * 86400  # which is no reason to end it
+    assert made["to"] == stamp(site.clock.now() + timedelta(days=30))  # which earlier commands need
+    site.clock.seconds += 29 * 86400  # which is no reason to end it
     assert made["id"] in [it.id for it in site.windows.all()]
     health = await (await client.get("/health", headers=bearer("reader"))).json()
     assert health["checks"]["db"]["acknowledged"] == {
@@ -202,6 +202,16 @@ async def test_an_acknowledgement_ends_with_the_failure(open_site: Open) -> None
             site.windows.changed(transition)
     assert site.windows.all() == []
     assert site.board.check("db").covers == ()
+
+
+async def test_an_acknowledgement_of_what_is_never_healthy_again_ends(open_site: Open) -> None:
+    """After thirty days: else what fails beside it would be news to nobody for a year."""
+    site, client = await open_site()
+    site.put("db", DOWN)
+    site.put("mail", DOWN)
+    assert (await post(client, {"kind": "acknowledgement", "checks": "*", "reason": "on it"}))[0] == 201
+    site.clock.seconds += 31 * 86400
+    assert site.windows.all() == []
 
 
 async def test_a_second_acknowledgement_takes_the_place_of_the_first(open_site: Open, tmp_path: Path) -> None:
