@@ -19,7 +19,7 @@ from healthd_gates.client.client import GateClient
 from healthd_gates.client.exit_codes import code_of
 from healthd_gates.commands.choosing import chosen_gate, find
 from healthd_gates.commands.connection import asking
-from healthd_gates.commands.view import VERDICTS, WIDE, picture, showing, tell
+from healthd_gates.commands.view import VERDICTS, WIDE, picture, showing, tell, verdict_words
 from healthd_gates.domain.gate import GateState, RollbackState
 from healthd_gates.schema.gate import GateDocument, GatesDocument
 
@@ -59,12 +59,13 @@ def _print(page: GatesDocument) -> None:
         folded = title in ("service", "version", "policy", "by")
         table.add_column(title, overflow="fold", no_wrap=not folded)
     for gate in page.gates:
-        sign, style = VERDICTS[gate.verdict]
+        word = verdict_words(gate)
+        sign, style = VERDICTS[gate.verdict if word == gate.verdict else "fail"]
         table.add_row(
             Text(gate.id[:short]),
             Text(gate.service),
             Text(gate.candidate.version),
-            Text(f"{sign} {gate.verdict}", style=style),
+            Text(f"{sign} {word}", style=style),
             _rollback(gate),
             f"{gate.created_at.astimezone(UTC):{'%Y-%m-%d %H:%M:%S' if wide else '%m-%d %H:%M'}}",
             *((Text(gate.policy), Text(gate.state), Text(gate.caller)) if wide else ()),

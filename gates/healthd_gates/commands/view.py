@@ -113,6 +113,12 @@ def _decides(gate: GateDocument) -> str:
     return f"A person decides: healthd gate approve|reject {gate.id} --reason …"
 
 
+def verdict_words(gate: GateDocument) -> str:
+    """Return the verdict; of a version that passed and was rolled back by its watch what that found."""
+    late = gate.verdict == "pass" and gate.rollback is not None and gate.rollback.trigger == "watch"
+    return "fail in the watch" if late else gate.verdict
+
+
 def rollback_words(rollback: RollbackDocument) -> str:
     """Return how far a rollback has come, loud where it wants a person, and who called for it if a person did."""
     label = WORDS[rollback.state].label
@@ -168,8 +174,8 @@ def _indented(text: str, style: str) -> Padding:
 def _title(gate: GateDocument) -> Text:
     sign, style = VERDICTS[gate.verdict]
     rollback = gate.rollback
-    word = f"{gate.verdict}, {rollback_words(rollback)}" if rollback is not None else gate.verdict
-    if rollback is not None and rollback.state.wants_a_person:
+    word = f"{verdict_words(gate)}, {rollback_words(rollback)}" if rollback is not None else gate.verdict
+    if rollback is not None and (rollback.state.wants_a_person or rollback.trigger == "watch"):
         sign, style = VERDICTS["fail"]
     against = f" against {gate.baseline.version}" if gate.baseline else ""
     return Text.assemble(
@@ -237,7 +243,7 @@ def tell(gate: GateDocument, *, as_json: bool) -> None:
         return
     sentence = gate.told or "no evidence"
     left = gate.rollback if gate.verdict == "pass" else None  # a pass alone would read as if the version stayed
-    word = gate.verdict if left is None else f"pass, {rollback_words(left)}"
+    word = gate.verdict if left is None else f"{verdict_words(gate)}, {rollback_words(left)}"
     click.echo(plain(f"{word}: {gate.service} {gate.candidate.version}: {sentence}"))
     for criterion in gate.standing.criteria if gate.standing else ():
         if criterion.sentence not in sentence:

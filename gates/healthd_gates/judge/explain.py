@@ -118,7 +118,7 @@ def finding_sentence(
             if not counted:
                 return f"The {what} is open: {seen}; {limits}."
             if needed is None or needed_seconds is None:
-                return f"The {what} is open: {seen}; {limits}; at this rate no proof is in sight."
+                return f"The {what} is open: {seen}; {limits}; at this rate no proof of safety is in sight."
             if needed < 1:  # safety is proven, and something speaks against it
                 return f"The {what} is open: {seen}; {limits}; nothing passes while there are signs of harm."
             more = f"{plural(needed, f'more {noun}')} ({seconds(needed_seconds)})"

@@ -106,6 +106,13 @@ def test_every_outlet_tells_who_called_for_it(outlet: str, state: RollbackState,
     assert re.search(SAID[state], said, re.IGNORECASE), said
 
 
+@pytest.mark.parametrize("outlet", [_terminal, _last_word])
+def test_what_its_watch_rolled_back_did_not_pass(outlet: Callable[[Gate], str]) -> None:
+    """On the command line the first word is what people and pipelines read."""
+    gate = replace(DECIDED["pass", Verdict.PASS], rollback=Rollback(RollbackState.ROLLED_BACK, "watch", WHY, MIDNIGHT))
+    assert outlet(gate).lstrip("✗ ").startswith("fail in the watch, rolled back")
+
+
 def test_every_state_has_its_words() -> None:
     """Here and in this test."""
     assert set(WORDS) == set(SAID) == set(RollbackState)

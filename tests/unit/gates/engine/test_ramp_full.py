@@ -59,7 +59,7 @@ async def test_a_good_release_passes_within_its_time_at_full(file: Path, world: 
         assert (gate.decision.verdict, gate.decision.reason) == (Verdict.PASS, "no_evidence_of_harm")
         assert after_full(gate) <= 120
         assert gate.decision.at <= gate.decides_by
-        assert "no proof is in sight" in gate.decision.sentence
+        assert "no proof of safety is in sight" in gate.decision.sentence
         assert gate.ramp is not None
         assert gate.ramp.share == 1.0
 
