@@ -78,6 +78,11 @@ class HookConfig(Model):
         the next one before it asks about that."""
         return False
 
+    @property
+    def stops_asking(self) -> bool:
+        """True if the tool asks nothing more after a pass, though its rollout goes on."""
+        return False
+
 
 def _below(options: object) -> Iterator[tuple[tuple[str | int, ...], Deploys]]:
     """Yield every deploy below some options with its key there, in order."""
@@ -118,6 +123,10 @@ class ArgoRolloutsConfig(HookConfig):
 
     @property
     def vacates(self) -> bool:
+        return True
+
+    @property
+    def stops_asking(self) -> bool:
         return True
 
 

@@ -71,6 +71,11 @@ class Service(Model):
         """The source of its traffic numbers."""
         return self.source or next(iter(self.sources.values()), None)
 
+    @property
+    def follows_version(self) -> bool:
+        """True if each source finds a version by its name, wherever that runs."""
+        return all(source.follows_version for source in (self.source, *self.sources.values()) if source)
+
     def source_of(self, criterion: CriterionConfig) -> SourceConfig | None:
         """Return the source of a criterion's numbers, None if there is none of that name."""
         name = criterion.named_source

@@ -24,7 +24,7 @@ from healthd_gates.actions.contract import ActionConfig
 from healthd_gates.actions.misconfigured import MisconfiguredAction
 from healthd_gates.config.builtin_policies import SHIPPED
 from healthd_gates.config.references import KnownFreeze, KnownHook, KnownPolicy, KnownService, has_what_tokens_open
-from healthd_gates.config.unmeasurable import unmeasurable
+from healthd_gates.config.unmeasurable import unmeasurable, unwatched
 
 LONGEST_LEASE = 300.0  # seconds; what ends later was written while a clock was ahead
 
@@ -124,6 +124,7 @@ class Config(Settings):
     def notes(self) -> list[str]:
         """Notes on the configuration, also on gates that could never pass."""
         notes = [*super().notes, *notes_on_callers(self.auth, "services", self.services), *unmeasurable(self)]
+        notes += unwatched(self)
         notes += notes_on_times("freeze", self.freeze)
         labels = {name: service.labels for name, service in self.services.items()}
         for number, window in enumerate(self.freeze):

@@ -48,6 +48,21 @@ def unmeasurable(config: Config) -> Iterator[str]:
         yield from _hidden(name, config.services[name], policy_name, policy)
 
 
+def unwatched(config: Config) -> Iterator[str]:
+    """Yield a sentence for each deploy of a hook whose watch is cut short: its tool stops asking at the pass, and the
+    numbers are found by labels that it gives to the next version."""
+    for hook_name, hook in config.hooks.items():
+        for key, deploys in hook.entries() if hook.vacates and hook.stops_asking else ():
+            service = config.services[deploys.service]
+            policy = config.policies.get(deploys.policy or service.policy or "")
+            if policy is not None and policy.watch and not service.follows_version:
+                yield (
+                    f"{'.'.join(('hooks', hook_name, *map(str, key)))}: the watch ends about a minute after the last "
+                    "call, also in a pause of the rollout, since the source finds whatever has the labels: use "
+                    f"$version in each selector of services.{deploys.service}, and it has its whole length"
+                )
+
+
 def _hidden(name: str, service: Service, policy_name: str, policy: Policy | None) -> Iterator[str]:
     """Yield the comparisons of latency that a source would hide by the latencies that it counts at, as far as the
     configuration says these."""

@@ -56,7 +56,7 @@ class SilenceWatch:
         hook, service = config.hooks.get(gate.caller.removeprefix("hook:")), config.services.get(gate.service)
         if hook is None or service is None or not hook.vacates:
             return False
-        return not all(source.follows_version for source in (service.source, *service.sources.values()) if source)
+        return not service.follows_version
 
     async def _look_after(self, gate: Gate) -> None:
         # A run that asked again after a silence may fall silent once more.

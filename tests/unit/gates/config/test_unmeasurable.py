@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from healthd_gates.config.settings import Config
-from healthd_gates.config.unmeasurable import unmeasurable
+from healthd_gates.config.unmeasurable import unmeasurable, unwatched
 
 SCRAPE = {"kind": "scrape", "requests": "http_requests_total", "errors": 'http_requests_total{status=~"5.."}'}
 
@@ -100,3 +100,25 @@ def test_buckets_that_hide_a_comparison_are_told(
 def test_a_check_of_the_configuration_tells_it() -> None:
     """As a note: the rest of the configuration is fine."""
     assert any("policy canary" in note for note in config(SCRAPE).notes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "entries", "selector", "watch", "told"),
+    [
+        ("argo_rollouts", "rollouts", 'role="$role"', "10m", True),
+        ("argo_rollouts", "rollouts", 'hash="$version"', "10m", False),
+        ("argo_rollouts", "rollouts", 'role="$role"', "0s", False),
+        ("flagger", "canaries", 'role="$role"', "10m", False),
+    ],
+)
+def test_a_watch_that_ends_in_a_pause_of_the_rollout_is_told(
+    kind: str, entries: str, selector: str, watch: str, *, told: bool
+) -> None:
+    """With the cure. Flagger asks as long as its rollout lasts."""
+    hook = {"kind": kind, entries: {"shop/api": {"service": "api", "policy": "late", "labels": {"role": "canary"}}}}
+    late = {"criteria": [{"kind": "error_rate"}], "observe": {"min": "1m", "max": "5m"}, "watch": watch}
+    source = {**SCRAPE, "requests": f"requests{{{selector}}}", "errors": f"errors{{{selector}}}"}
+    found = config(source, "late", hooks={"argo": hook}, policies={"late": late})
+    notes = [note for note in found.notes if "$version" in note]
+    assert (notes, bool(notes)) == (list(unwatched(found)), told)
+    assert all(note.startswith("hooks.argo.rollouts.shop/api: the watch ends") for note in notes)
