@@ -19,6 +19,7 @@ _BYTES = {
     None: 1, "B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
     "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
 }  # fmt: skip
+_WEB_ADDRESS = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
 
 
 def parse_duration(value: Any) -> Any:
@@ -106,6 +107,17 @@ Ratio = Annotated[
     Field(ge=0, le=1),
     WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?%$|^\$\{", "examples": ["90%"]}),
 ]
+
+
+def is_web_address(text: str) -> bool:
+    """Return whether a text is the whole address of a page: any other scheme could run something where it is a link."""
+    return _WEB_ADDRESS.fullmatch(text) is not None
+
+
+def _none_if_empty(raw: Any) -> Any:
+    return None if isinstance(raw, str) and not raw.strip() else raw
+
+
 HttpAddress = Annotated[
     str,
     Field(pattern=shape(r"^https?://[^\s/?#]+", "an address that begins with http:// or https://")),
@@ -113,15 +125,8 @@ HttpAddress = Annotated[
     ShownMasked(),
 ]
 """Address whose user, keys and secret parts of the path are shown as `***`."""
-WebLink = Annotated[
-    str,
-    Field(
-        pattern=shape(
-            r"^[hH][tT][tT][pP][sS]?://[^\s/?#]+\S*$", "a whole address, such as https://wiki.example.com/page"
-        )
-    ),
-]
-"""Address of a page for people."""
+LinkForPeople = Annotated[str | None, BeforeValidator(_none_if_empty)]
+"""Where people find something: mostly the address of a page. None where it is empty."""
 Size = Annotated[
     int,
     BeforeValidator(parse_size),

@@ -14,7 +14,7 @@ from healthd.checks.heartbeat_record import Records
 from healthd.labels import MOST_LABELS, Labels
 from healthd.model import Result
 from healthd.runtime.clock import Clock
-from healthd.units import Duration, Names, WebLink, show_duration
+from healthd.units import Duration, LinkForPeople, Names, show_duration
 
 SHORTEST_SPREAD = 5.0
 """Shortest interval of a check that is spread: replicas hear of each other's results within as many seconds."""
@@ -88,8 +88,8 @@ class CheckConfig(BaseModel):
     """Number of the replicas sharing the journal that run the check; the others show what those found. By default all
     run it, and always where it decides about readiness, is in scope `local`, a heartbeat, or runs more often than every
     5 s."""
-    runbook_url: WebLink | None = None
-    """Link to instructions for the person on call."""
+    runbook_url: LinkForPeople = None
+    """Link to instructions for the person on call. What is no web address is shown as a text."""
     labels: Labels = Field({}, max_length=MOST_LABELS)
     """Labels, such as `team: payments`: they stand in metrics, answers and notifications, and routes can match them."""
     template: str | None = None

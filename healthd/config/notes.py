@@ -13,11 +13,12 @@ from healthd.config.references import OWN_GROUPS
 from healthd.config.sign_in import NO_SESSION_SECRET
 from healthd.config.window import notes_on_times, nothing_covered
 from healthd.nearest import not_under
-from healthd.units import stamp
+from healthd.units import is_web_address, stamp
 
 if TYPE_CHECKING:
     from healthd.config.settings import Settings
 
+_NO_LINK = "is shown as a text: for a link write a whole address, such as https://wiki.example.com/page"
 _NONE_IS_SPREAD = (
     "no check is spread: each is critical, in a group that decides about readiness, of scope local, a heartbeat, or "
     "has an interval under 5s, and every replica runs such a check itself"
@@ -28,6 +29,8 @@ def notes_on(settings: Settings) -> Iterator[str]:
     """Yield the notes on the daemon's own options."""
     for name, check in settings.active_checks.items():
         yield from (f"checks.{name}: {note}" for note in check.notes)
+        if check.runbook_url is not None and not is_web_address(check.runbook_url):
+            yield f"checks.{name}.runbook_url: {_NO_LINK}"
     yield from (f"journal: {note}" for note in notes_of(settings.journal_url))
     if (note := note_on_folder(settings.journal_url)) is not None:
         yield f"journal: {note}"

@@ -9,7 +9,7 @@ from healthd.notifiers.contract import NotifierConfig, NotifierContext
 from healthd.notifiers.notice import Notice
 from healthd.notifiers.posting import post
 from healthd.runtime.credential import APIKey
-from healthd.units import HttpAddress
+from healthd.units import HttpAddress, is_web_address
 
 _LONGEST_SUMMARY = 1024  # characters
 
@@ -46,10 +46,12 @@ class PagerDuty:
         }
         if not notice.firing:
             return event
+        leads = notice.link is not None and is_web_address(notice.link)
+        text = {} if leads or notice.link is None else {"runbook or deploy": notice.link}
         return event | {
             "client": "healthd",
             **({"client_url": notice.page} if notice.page else {}),
-            "links": [{"href": notice.link, "text": "Runbook or deploy"}] if notice.link else [],
+            "links": [{"href": notice.link, "text": "Runbook or deploy"}] if leads else [],
             "payload": {
                 "summary": f"[{environment}] {notice.summary}"[:_LONGEST_SUMMARY],
                 "source": notice.facts.get("host", environment),
@@ -58,6 +60,6 @@ class PagerDuty:
                 "component": notice.name,
                 "group": environment,
                 "class": notice.about,
-                "custom_details": {"detail": notice.detail, "standing": notice.standing, **notice.told_facts},
+                "custom_details": {"detail": notice.detail, "standing": notice.standing, **text, **notice.told_facts},
             },
         }

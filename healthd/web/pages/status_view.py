@@ -10,6 +10,7 @@ from datetime import datetime
 from healthd.journal.outage import AWAY, Outage
 from healthd.model import Status
 from healthd.monitoring.board import Board, CheckState
+from healthd.units import is_web_address
 from healthd.web.pages import drawings
 from healthd.web.pages.history import SPANS, Past, span_of
 from healthd.web.troubles import Trouble
@@ -23,7 +24,7 @@ _NAMED = 6  # checks that the headline names
 class Row:
     """Row of one check. `kind` is the kind of failure; `streak` counts results that the status does not follow yet;
     `day`, `line` and `failed` are SVG paths; `recalled` is the number of spans of the day from before this process. Its
-    name `leads` to the page of the check."""
+    name `leads` to the page of the check, and `runbook_leads` is True if the runbook is a web address."""
 
     name: str
     status: Status
@@ -35,7 +36,8 @@ class Row:
     message: str = ""
     streak: str = ""
     last_healthy: datetime | None = None
-    runbook_url: str | None = None
+    runbook: str | None = None
+    runbook_leads: bool = False
     day: tuple[tuple[str, str], ...] = ()
     day_said: str = ""
     recalled: int = 0
@@ -78,6 +80,7 @@ def row(state: CheckState, past: Past, now: datetime, started: datetime, *, deta
         return Row(state.name, state.status, kind, covered, state.overdue)
     spans = past.spans(now)
     answers = tuple(past.answers)
+    runbook = state.config.runbook_url
     began = min(SPANS, max(0, span_of(started) - span_of(now) + SPANS - 1))
     return Row(
         name=state.name,
@@ -94,7 +97,8 @@ def row(state: CheckState, past: Past, now: datetime, started: datetime, *, deta
         message=result.message if result is not None and result.kind is not None else "",
         streak=state.streak.words if state.streak is not None else "",
         last_healthy=None if state.status.is_up else state.last_healthy,
-        runbook_url=state.config.runbook_url,
+        runbook=runbook,
+        runbook_leads=runbook is not None and is_web_address(runbook),
         day=tuple((status.value, path) for status, path in drawings.strip(spans).items()),
         day_said=_day_in_words(spans),
         recalled=began if any(spans[:began]) else 0,

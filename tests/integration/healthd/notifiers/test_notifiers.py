@@ -134,6 +134,18 @@ async def test_pagerduty_triggers_and_resolves_one_incident(peer: Peer) -> None:
     }
 
 
+async def test_pagerduty_has_a_runbook_that_is_no_address_as_a_text(peer: Peer) -> None:
+    """A link is one that a browser can follow."""
+    peer.answer("POST", "/v2/enqueue", Answer(202, json={"status": "success"}))
+    async with notifying("pagerduty", routing_key="R0UTING", url=f"{peer.url}/v2/enqueue") as pagerduty:
+        await pagerduty.send([DOWN])
+        await pagerduty.send([replace(DOWN, link="see wiki: db")])
+    linked, told = _posted(peer)
+    assert linked["links"] == [{"href": "https://wiki.test/db", "text": "Runbook or deploy"}]
+    assert told["links"] == []
+    assert told["payload"]["custom_details"]["runbook or deploy"] == "see wiki: db"
+
+
 async def test_sentry_is_sent_a_message(peer: Peer) -> None:
     """As an envelope to the DSN's project; what concerns one subject is one issue."""
     peer.answer("POST", "/api/42/envelope/", Answer(200, json={}))

@@ -61,6 +61,31 @@ def test_windows_that_cover_nothing_are_told() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("runbook", "told"),
+    [
+        ("", False),
+        (" ", False),
+        (None, False),
+        ("https://wiki.example.com/a b", True),
+        ("HTTPS://wiki.example.com/a?b=c#d", False),
+        ("http://wiki", False),
+        ("docs/runbooks/memory.md", True),
+        ("see wiki: memory", True),
+        ("javascript:alert('http://a')", True),
+    ],
+)
+def test_a_runbook_that_is_no_link_is_told(runbook: str | None, told: bool) -> None:
+    """It is for people, and never a reason to refuse the file; an empty one is none."""
+    config = Config.model_validate({"checks": {"self": {"kind": "process", "runbook_url": runbook}}})
+    note = (
+        "checks.self.runbook_url: is shown as a text: for a link write a whole address, such as "
+        "https://wiki.example.com/page"
+    )
+    assert (note in config.notes) is told
+    assert (config.checks["self"].runbook_url is None) is not bool(runbook and runbook.strip())
+
+
 def test_what_a_token_is_bound_to_and_nothing_has_is_told() -> None:
     """A pattern too: a slip in one binds to nothing, and may be right for names that come later."""
     token = {"name": "ci", "hash": "sha256:" + "0" * 64, "role": "deployer", "services": ["pya-*", "pay-*", "shp"]}

@@ -44,10 +44,6 @@ def memory(options: str) -> str:
         ("checks:\n  d: {kind: dns, name: 'http://a.example'}\n", f"2: checks.d.name: {_NAME_ALONE}"),
         ("checks:\n  d: {kind: dns, name: 'a.example/x'}\n", f"2: checks.d.name: {_NAME_ALONE}"),
         ("checks:\n  d: {kind: dns, name: 'a.example:53'}\n", f"2: checks.d.name: {_NAME_ALONE}"),
-        (
-            memory("runbook_url: wiki/foo"),
-            "2: checks.d.runbook_url: must be a whole address, such as https://wiki.example.com/page",
-        ),
         (memory("runbook: wiki/foo"), "2: checks.d.runbook: no such option; did you mean runbook_url?"),
         (
             "http: {listen: '${file:/no/such}'}\n",
@@ -164,6 +160,9 @@ def test_a_slip(text: str, told: str) -> None:
         "checks:\n  d: {kind: dns, name: '2001:db8::1', record: PTR}\n",
         "checks:\n  d: {kind: dns, name: 1.0/25.2.0.192.in-addr.arpa, record: PTR}\n",
         memory("runbook_url: HTTPS://wiki.example.com/a?b=c#d"),
+        memory("runbook_url: '${UNSET:-}'"),
+        memory("runbook_url: docs/runbooks/memory.md"),
+        memory("runbook_url: 'see wiki: memory'"),
     ],
 )
 def test_what_can_be_understood_is(text: str) -> None:
