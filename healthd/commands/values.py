@@ -37,6 +37,16 @@ class GivenText(click.types.StringParamType):
         return super().convert(value, param, ctx)
 
 
+class ShownText(click.types.StringParamType):
+    """Text that is only shown: an empty one is left out with a line on stderr."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not value:
+            click.echo(f"{param.opts[0] if param else 'a text'} is left out: {EMPTY}", err=True)
+            return None
+        return super().convert(value, param, ctx)
+
+
 def refuse_empty(command: click.Command) -> None:
     """Have a command, and those of a group, refuse an empty text for each option and argument that takes any text."""
     for param in command.params:

@@ -12,7 +12,7 @@ import click
 
 from healthd.commands.daemon import fail
 from healthd.commands.options import json_option
-from healthd.commands.values import Choice
+from healthd.commands.values import Choice, ShownText
 from healthd.wording import json_fault
 from healthd_gates.client.client import GateClient
 from healthd_gates.client.exit_codes import INTERRUPTED, code_of
@@ -28,11 +28,16 @@ from healthd_gates.schema.gate import DryRunDocument, GateDocument
 @click.argument("service", required=False)
 @click.argument("version", required=False)
 @arm_options
-@click.option("--deployment", "deployment_id", metavar="ID", help="The deploy tool's own run, to be shown.")
-@click.option("--deployment-url", metavar="URL", help="Where that run can be looked at.")
-@click.option("--actor", help="Who deploys.")
 @click.option(
-    "--committed-at", metavar="TIME", help="When the change was committed, as `git log -1 --format=%cI` prints it."
+    "--deployment", "deployment_id", type=ShownText(), metavar="ID", help="The deploy tool's own run, to be shown."
+)
+@click.option("--deployment-url", type=ShownText(), metavar="URL", help="Where that run can be looked at.")
+@click.option("--actor", type=ShownText(), help="Who deploys.")
+@click.option(
+    "--committed-at",
+    type=ShownText(),
+    metavar="TIME",
+    help="When the change was committed, as `git log -1 --format=%cI` prints it.",
 )
 @click.option("--no-rollback", is_flag=True, help="Only judge: roll nothing back.")
 @click.option("--lock", metavar="HOLDER", help="The holder of the deploy lock under which this deploy runs.")

@@ -268,7 +268,7 @@ def test_nothing_is_said_of_the_token_before_a_check_was_looked_at() -> None:
     assert (result.exit_code, result.stderr) == (1, "")
 
 
-@pytest.mark.parametrize("option", ["--key", "--target", "--baseline", "--lock", "--policy", "--actor"])
+@pytest.mark.parametrize("option", ["--key", "--target", "--baseline", "--lock", "--policy"])
 def test_an_option_of_a_gate_that_is_empty_is_no_value(option: str) -> None:
     """A pipeline's variable that nothing has set: no gate is asked for with less than was meant."""
     refused = run(["gate", "verify", "api", "1.4.2", option, ""])
