@@ -496,6 +496,7 @@ async def test_without_its_hook_an_answer_waits_for_a_time(
 ) -> None:
     """Whatever it waits for then: a mistake in a reload costs nothing; what is out for good ends, and is told once."""
     monkeypatch.setattr(callback_steps, "_LOOKS_FOR_HOOK", 5)
+    monkeypatch.setattr(callback_steps, "_LONGEST_PAUSE", 30.0)  # a look falls into the minute without its hook
     Tool.act = lambda _: LOST
     with capture_logs() as logged:
         async with replica(file, staged()) as running:
