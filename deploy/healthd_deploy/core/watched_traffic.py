@@ -40,7 +40,10 @@ async def watching(
     finally:
         looking.cancel()
         with suppress(asyncio.CancelledError):
-            await looking
+            try:
+                await looking
+            except Exception as failed:  # else a fault of the looks would stand in the verdict's place
+                steps.say(f"the traffic was not looked at to the end: {type(failed).__name__}: {failed}", "✗")
 
 
 async def has_all(platform: Platform, target: str, other: str, report: Report) -> Strayed | Unseen | None:

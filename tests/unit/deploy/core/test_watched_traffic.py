@@ -13,6 +13,7 @@ import pytest
 
 from healthd_deploy.core.blue_green import BlueGreen
 from healthd_deploy.core.exit import NoAnswer
+from healthd_deploy.core.followed_gate import FollowedGate
 from healthd_deploy.core.outcome import carried_out
 from healthd_deploy.core.platform import Platform, Strayed
 from healthd_deploy.core.session import GateSession
@@ -263,3 +264,20 @@ async def test_a_platform_that_is_only_asked_for_shares_is_looked_at_too(
     code, session = await ended(Divided("0.9"), daemon)
     assert code == (0 if what is None else 4)
     assert what is None or f"its gate passed, but {what}" in session.report.sentence(code)
+
+
+async def test_a_fault_of_the_looks_is_no_verdict(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What passed stays where it is."""
+    daemon = Slow(Verdict.PASS)
+
+    async def broken(_: FollowedGate) -> bool:
+        daemon.may_end.set()
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(FollowedGate, "is_judged", broken)
+    targets = Seen(daemon, GONE, GONE, None)
+    code, _ = await ended(targets, daemon)
+    assert (code, targets.traffic) == (0, "blue")
+    assert "✗ the traffic was not looked at to the end: RuntimeError: a bug" in capsys.readouterr().err
