@@ -4,6 +4,7 @@ fell silent may not have reported, and deletes old data."""
 from __future__ import annotations
 
 import asyncio
+from math import inf
 
 import structlog
 
@@ -18,7 +19,8 @@ from healthd_gates.store.leases import Leases
 _log = structlog.get_logger(__name__)
 _RENEWALS = 4  # within a lease, so that one that is late or fails loses no gates
 _CLEANING_SECONDS = 3600.0
-_AWAITED_LEASES = 1.5  # a lease, and the time to the look after its end
+_LATE_SECONDS = 60.0  # by which the look after the end of a lease may be late: on a busy machine, with a slow journal
+_FIRST_LOOK_SECONDS = 10.0  # in which a gate that was taken over begins to count
 _INHERITING_SECONDS = 15.0
 
 
@@ -31,6 +33,7 @@ class Replica:
         self._gate_store, self._leases, self._supervisor = gate_store, leases, supervisor
         self._clock, self._metrics = clock, metrics
         self._clean_at = self._inherit_at = self._compare_at = 0.0
+        self._all_free_at = inf
         self._receiver = supervisor.observer_context.receiver
         self._trouble = ""
 
@@ -61,13 +64,10 @@ class Replica:
 
     async def _tend(self) -> None:
         await self._gate_store.open()
+        began = self._clock.steady()
         if await self._leases.renew() or self._supervisor.unreadable:  # which another replica may have taken meanwhile
             await self._supervisor.take_over_orphans()
-        if not self._receiver.is_settled:  # the gates of a process that was killed are free after its lease
-            wait = _AWAITED_LEASES * self._supervisor.config.gates.lease_duration
-            self._receiver.settle(await self._leases.under_way(), wait)
-        elif self._receiver.is_waiting:  # no longer for what another replica has renewed its lease for
-            self._receiver.await_only(await self._leases.under_way())
+        await self._await_telemetry(began)
         if self._clock.steady() >= self._compare_at:  # it is a look for what should never be
             await self._supervisor.take_back()
             self._compare_at = self._clock.steady() + self._supervisor.config.gates.lease_duration / 2
@@ -80,6 +80,17 @@ class Replica:
             await self._gate_store.clean(config.retention, config.gates.keep_evaluations)
             self._clean_at = self._clock.steady() + _CLEANING_SECONDS
         self._tell("")
+
+    async def _await_telemetry(self, began: float) -> None:
+        """Keep the senders of telemetry waiting for gates that are about to go on here, and for no others. The look for
+        gates to take over began at `began`."""
+        if not self._receiver.is_settled:  # the gates of a process that was killed are free after its lease
+            lease = self._supervisor.config.gates.lease_duration
+            self._all_free_at = self._clock.steady() + lease
+            self._receiver.settle(await self._leases.under_way(), lease + _LATE_SECONDS)
+        elif self._receiver.is_waiting:  # no longer for what another replica has renewed its lease for
+            seconds = _FIRST_LOOK_SECONDS if began >= self._all_free_at else inf
+            self._receiver.await_only(await self._leases.under_way(), seconds)
 
     def _tell(self, trouble: str) -> None:
         """Log trouble when it begins and when it ends, not at every attempt."""

@@ -55,9 +55,11 @@ class Receiver:
         now = self._clock.steady()
         return any(now < until for until in self._awaited.values())
 
-    def await_only(self, services: Collection[str]) -> None:
-        """Await no longer what is not among these services; nothing more is awaited, and nothing longer."""
-        self._awaited = {name: until for name, until in self._awaited.items() if name in services}
+    def await_only(self, services: Collection[str], seconds: float = inf) -> None:
+        """Await no longer what is not among these services, and those for `seconds` at most; nothing more is awaited,
+        and nothing longer."""
+        until = self._clock.steady() + seconds
+        self._awaited = {name: min(before, until) for name, before in self._awaited.items() if name in services}
 
     def unsettle(self) -> None:
         """Await what comes after this process: its gates end here."""

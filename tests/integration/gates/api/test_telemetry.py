@@ -36,6 +36,7 @@ from healthd.runtime.clock import SystemClock
 from healthd.web.auth import Guard, hash_token
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.standing import Verdict
+from healthd_gates.engine.supervisor import Supervisor
 from healthd_gates.router import GateApi
 from healthd_gates.sources import build_source
 from healthd_gates.sources.contract import Arm, Arms, SourceContext
@@ -264,8 +265,19 @@ async def _sent(stand: Stand, number: int) -> list[int]:
     return statuses
 
 
-async def test_what_comes_before_a_gate_goes_on_is_kept_by_who_sends(tmp_path: Path) -> None:
-    """After a kill the gate is free once its lease is over. Until then nobody here would count what is taken."""
+@pytest.mark.parametrize("late", [0.0, 1.5], ids=["in time", "late"])
+async def test_what_comes_before_a_gate_goes_on_is_kept_by_who_sends(
+    late: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a kill the gate is free once its lease is over. Until then nobody here would count what is taken, however
+    late a busy machine looks for it."""
+    take_over = Supervisor.take_over_orphans
+
+    async def taken_over(supervisor: Supervisor) -> None:
+        await asyncio.sleep(late)
+        await take_over(supervisor)
+
+    monkeypatch.setattr(Supervisor, "take_over_orphans", taken_over)
     journal = tmp_path / "journal.db"
     async with serving(journal) as first:
         gate = await first.replica.keeper.start(request("traced", "2", policy="quick"), caller="ci")
@@ -293,7 +305,8 @@ async def test_a_gate_that_runs_well_elsewhere_keeps_nobody_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A replica that starts beside another one takes what is sent as soon as it has seen that the other lives."""
-    monkeypatch.setattr("healthd_gates.engine.replica._AWAITED_LEASES", 1e6)  # longer than any test
+    monkeypatch.setattr("healthd_gates.engine.replica._LATE_SECONDS", 1e6)  # longer than any test
+    monkeypatch.setattr("healthd_gates.engine.replica._FIRST_LOOK_SECONDS", 1e6)
     journal = tmp_path / "journal.db"
     async with serving(journal) as first:
         await first.replica.keeper.start(request("traced", "2", policy="quick"), caller="ci")
