@@ -10,7 +10,7 @@ from aiohttp import web
 
 from healthd.web.auth import Caller
 from healthd_gates.api.operation import Call, Operation
-from healthd_gates.config.hooks import HookConfig
+from healthd_gates.config.hooks.contract import HookConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from healthd.config.auth import Auth, Token
 from healthd.config.identity import Identity
 from healthd.nearest import did_you_mean, not_under
 from healthd_gates.actions.contract import ActionConfig
-from healthd_gates.config.any_hook import AnyHook
 from healthd_gates.config.freeze_window import Freeze
-from healthd_gates.config.hooks import HookConfig
+from healthd_gates.config.hooks.any_hook import AnyHook
+from healthd_gates.config.hooks.contract import HookConfig
 from healthd_gates.config.policy import Policy
 from healthd_gates.config.service import Service
 from healthd_gates.config.target_groups import check_swapped, groups_read

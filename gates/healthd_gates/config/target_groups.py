@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from healthd_gates.config.hooks import Deploys, HookConfig
+from healthd_gates.config.hooks.contract import Deploys, HookConfig
 from healthd_gates.domain.request import Version
 
 if TYPE_CHECKING:  # they import this module to refuse what it finds

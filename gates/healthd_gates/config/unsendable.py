@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails
 
-from healthd_gates.config.hooks import HookConfig
+from healthd_gates.config.hooks.contract import HookConfig
 from healthd_gates.config.observed import check_versions
 from healthd_gates.config.target_groups import at_the_other, groups_read
 from healthd_gates.domain.request import Version

@@ -1,5 +1,5 @@
 """The dialects of other deploy tools. To add one: a file here, its options in `config.hooks`, its line in the registry
-of `config.any_hook`, a test and a section in the docs.
+of `config.hooks.any_hook`, a test and a section in the docs.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 from contextlib import suppress
 from importlib import import_module
 
-from healthd_gates.config.any_hook import HOOKS
+from healthd_gates.config.hooks.any_hook import HOOKS
 from healthd_gates.hooks.dialect import Dialect
 
 

@@ -15,7 +15,7 @@ from healthd.web.problems import Problem
 from healthd.wording import shape
 from healthd_gates.api.operation import Answer, Call, Nothing, Operation
 from healthd_gates.api.responses import answer
-from healthd_gates.config.hooks import ArgoRolloutsConfig
+from healthd_gates.config.hooks.argo_rollouts import ArgoRolloutsConfig
 from healthd_gates.domain.errors import Frozen, Locked, Quarantined, ServiceBusy
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.hook_run import RunOver

@@ -12,7 +12,7 @@ import structlog
 
 from healthd.journal.database import JournalError
 from healthd.runtime.clock import Clock
-from healthd_gates.config.hooks import HookConfig
+from healthd_gates.config.hooks.contract import HookConfig
 from healthd_gates.config.target_groups import Groups
 from healthd_gates.domain.callback import PendingCallback, Reply
 from healthd_gates.domain.errors import JournalUnavailable

@@ -19,7 +19,8 @@ from healthd.web.problems import Problem
 from healthd.wording import shape
 from healthd_gates.api.operation import Answer, Call, Nothing, Operation
 from healthd_gates.api.responses import answer
-from healthd_gates.config.hooks import CodeDeployConfig, Deploys
+from healthd_gates.config.hooks.codedeploy import CodeDeployConfig
+from healthd_gates.config.hooks.contract import Deploys
 from healthd_gates.domain.callback import FinalWord, PendingCallback
 from healthd_gates.domain.errors import InvalidRequest
 from healthd_gates.domain.standing import Verdict

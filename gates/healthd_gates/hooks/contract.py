@@ -11,7 +11,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
-from healthd_gates.config.hooks import Deploys
+from healthd_gates.config.hooks.contract import Deploys
 from healthd_gates.domain import rollback_wording
 from healthd_gates.domain.errors import Quarantined
 from healthd_gates.domain.gate import Gate, QuarantinedVersion

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from healthd.runtime.clock import Clock
-from healthd_gates.config.github_hook import GitHubConfig
-from healthd_gates.config.hooks import CodeDeployConfig, HookConfig
+from healthd_gates.config.hooks.codedeploy import CodeDeployConfig
+from healthd_gates.config.hooks.contract import HookConfig
+from healthd_gates.config.hooks.github import GitHubConfig
 from healthd_gates.hooks.callback import Correspondent
 
 

@@ -21,7 +21,8 @@ from healthd.web.problems import Problem
 from healthd.wording import shape
 from healthd_gates.api.operation import Answer, Call, Header, Nothing, Operation
 from healthd_gates.api.responses import answer
-from healthd_gates.config.hooks import DatadogConfig, Deploys
+from healthd_gates.config.hooks.contract import Deploys
+from healthd_gates.config.hooks.datadog import DatadogConfig
 from healthd_gates.domain.errors import UnknownGate
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import VersionName

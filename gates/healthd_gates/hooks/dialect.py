@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 from healthd_gates.api.operation import Operation
-from healthd_gates.config.hooks import HookConfig
+from healthd_gates.config.hooks.contract import HookConfig
 from healthd_gates.hooks.runs import Runs
 
 

@@ -17,7 +17,8 @@ from healthd.web.problems import Problem
 from healthd.wording import shape
 from healthd_gates.api.operation import Answer, Call, Nothing, Operation
 from healthd_gates.api.responses import answer
-from healthd_gates.config.hooks import Deploys, EcsConfig, Stage
+from healthd_gates.config.hooks.contract import Deploys
+from healthd_gates.config.hooks.ecs import EcsConfig, Stage
 from healthd_gates.config.target_groups import at_the_other, groups_asked_for
 from healthd_gates.domain.errors import RETRYABLE, Refusal
 from healthd_gates.domain.gate import Gate

@@ -6,7 +6,7 @@ from __future__ import annotations
 import structlog
 
 from healthd.aws.client import new_client
-from healthd_gates.config.hooks import EcsConfig
+from healthd_gates.config.hooks.ecs import EcsConfig
 
 _log = structlog.get_logger(__name__)
 _CALL = "ecs:DescribeServiceRevisions"

@@ -24,7 +24,7 @@ from healthd_gates.actions.kubernetes.config import KubernetesConfig
 from healthd_gates.api.bodies import body_of
 from healthd_gates.api.operation import Answer, Call, Nothing, Operation
 from healthd_gates.api.responses import answer
-from healthd_gates.config.hooks import Canary, FlaggerConfig
+from healthd_gates.config.hooks.flagger import Canary, FlaggerConfig
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.errors import InvalidRequest, Refusal
 from healthd_gates.domain.gate import Gate, GateState

@@ -14,7 +14,7 @@ from healthd.config.in_force import Current
 from healthd.journal.database import JournalError
 from healthd.runtime.clock import Clock
 from healthd.web.problems import Problem
-from healthd_gates.config.hooks import Deploys, HookConfig
+from healthd_gates.config.hooks.contract import Deploys, HookConfig
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.errors import AlreadyDecided, InvalidRequest, JournalUnavailable, UnknownGate
 from healthd_gates.domain.gate import Gate, GateState, QuarantinedVersion

@@ -17,7 +17,7 @@ from healthd.web.problems import Problem
 from healthd.wording import shape
 from healthd_gates.api.operation import Answer, Call, Nothing, Operation
 from healthd_gates.api.responses import answer
-from healthd_gates.config.hooks import SpinnakerConfig
+from healthd_gates.config.hooks.spinnaker import SpinnakerConfig
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import VersionName
 from healthd_gates.hooks.contract import SCOPE, Run, Word, sentence_on

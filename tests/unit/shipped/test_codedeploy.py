@@ -14,7 +14,7 @@ from moto.iam.aws_managed_policies import aws_managed_policies_data
 from ruamel.yaml import YAML
 
 from healthd.config.file import parse
-from healthd_gates.config.hooks import CodeDeployConfig
+from healthd_gates.config.hooks.codedeploy import CodeDeployConfig
 from healthd_gates.config.settings import Config
 from tests.unit.docs.blocks import ROOT, blocks
 from tests.unit.shipped.aws_page import AwsPage, complaints, operation_model

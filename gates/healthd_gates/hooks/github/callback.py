@@ -20,7 +20,7 @@ from healthd.http.retry_after import seconds_to_reset, seconds_to_wait
 from healthd.http.session import new_session
 from healthd.runtime.clock import Clock
 from healthd.wording import excerpt
-from healthd_gates.config.github_hook import App, GitHubConfig
+from healthd_gates.config.hooks.github import App, GitHubConfig
 from healthd_gates.domain.callback import FinalWord
 from healthd_gates.domain.standing import Verdict
 from healthd_gates.hooks.callback import Delivery, Receipt

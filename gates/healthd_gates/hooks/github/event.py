@@ -12,7 +12,7 @@ from pydantic_core import from_json
 from yarl import URL
 
 from healthd.wording import shape
-from healthd_gates.config.github_hook import GitHubConfig, Rule
+from healthd_gates.config.hooks.github import GitHubConfig, Rule
 from healthd_gates.domain.callback import PendingCallback
 from healthd_gates.domain.request import Deployment, VerifyRequest
 

@@ -17,7 +17,7 @@ from healthd.web.refusals import Reason
 from healthd_gates.api.bodies import body_of
 from healthd_gates.api.operation import Answer, Call, Header, Nothing, Operation
 from healthd_gates.api.responses import answer
-from healthd_gates.config.github_hook import GitHubConfig
+from healthd_gates.config.hooks.github import GitHubConfig
 from healthd_gates.hooks.contract import SCOPE
 from healthd_gates.hooks.github.event import EVENT, UnusableEventError, is_signed, owed_for
 from healthd_gates.hooks.runs import Runs

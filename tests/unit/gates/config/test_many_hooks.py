@@ -2,7 +2,7 @@
 
 import sys
 
-from healthd_gates.config.hooks import ArgoRolloutsConfig
+from healthd_gates.config.hooks.argo_rollouts import ArgoRolloutsConfig
 
 
 def calls_for(deploys: int) -> int:

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from healthd.journal.database import Database, JournalError
-from healthd_gates.config import any_hook
+from healthd_gates.config.hooks import any_hook
 from healthd_gates.domain import callback as stored
 from healthd_gates.domain.errors import JournalUnavailable, UnknownGate
 from healthd_gates.domain.gate import Gate

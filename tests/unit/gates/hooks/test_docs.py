@@ -8,7 +8,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from ruamel.yaml import YAML
 
-from healthd_gates.config.hooks import ArgoRolloutsConfig, Deploys, FlaggerConfig
+from healthd_gates.config.hooks.argo_rollouts import ArgoRolloutsConfig
+from healthd_gates.config.hooks.contract import Deploys
+from healthd_gates.config.hooks.flagger import FlaggerConfig
 from healthd_gates.config.observed import arms_of
 from healthd_gates.config.settings import Config
 from tests.unit.gates.hooks.test_github import _pem

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from healthd_gates.config.hooks import Stage
+from healthd_gates.config.hooks.ecs import Stage
 from healthd_gates.domain import errors as refusals
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.standing import Verdict

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pydantic import SecretStr, ValidationError
 
-from healthd_gates.config.github_hook import App, GitHubConfig
+from healthd_gates.config.hooks.github import App, GitHubConfig
 from healthd_gates.hooks.github.callback import app_token
 from healthd_gates.hooks.github.event import UnusableEventError, is_signed, owed_for
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from healthd.web.problems import Problem
-from healthd_gates.config.hooks import ArgoRolloutsConfig, Deploys, FlaggerConfig
+from healthd_gates.config.hooks.argo_rollouts import ArgoRolloutsConfig
+from healthd_gates.config.hooks.contract import Deploys
+from healthd_gates.config.hooks.flagger import FlaggerConfig
 from healthd_gates.domain import errors as refusals
 from healthd_gates.domain.gate import GateState
 from healthd_gates.domain.request import Deployment

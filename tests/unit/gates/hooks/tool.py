@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar, Literal
 
-from healthd_gates.config.hooks import HookConfig
+from healthd_gates.config.hooks.contract import HookConfig
 from healthd_gates.domain.callback import FinalWord, PendingCallback
 from healthd_gates.domain.request import VerifyRequest, Version
 from healthd_gates.hooks.callback import Delivery, Receipt

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from healthd.runtime.clock import SystemClock
 from healthd_gates.actions.contract import ActionContext
 from healthd_gates.actions.webhook import Webhook, WebhookConfig
-from healthd_gates.config.github_hook import GitHubConfig
+from healthd_gates.config.hooks.github import GitHubConfig
 from healthd_gates.hooks.github.callback import GitHub
 from healthd_gates.sources.endpoint import Endpoint, HttpConfig, Tls
 from tests.servers.tls import Authority

@@ -16,7 +16,7 @@ from healthd.labels import matches
 from healthd.runtime.credential import APIKey
 from healthd.units import Duration, Span
 from healthd.wording import shape
-from healthd_gates.config.hooks import Deploys, HookConfig
+from healthd_gates.config.hooks.contract import Deploys, HookConfig
 from healthd_gates.sources.endpoint import Tls
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, SerializeAsAny
 
 from healthd.registry import Registry, SchemaOfKinds
-from healthd_gates.config.hooks import HookConfig
+from healthd_gates.config.hooks.contract import HookConfig
 
 # A dialect lies above the configuration and is loaded by name, when a hook of its kind is configured.
 KINDS = {
