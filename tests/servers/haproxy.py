@@ -1,17 +1,22 @@
-"""HAProxy with a configuration given as text."""
+"""HAProxy with a configuration given as text, which can be reloaded: a master with one worker, as systemd and the
+image run it."""
 
 import csv
 import io
+import re
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import SIGTERM, SIGUSR2
 
 from tests.servers.ports import HOST
 from tests.servers.process import Process, Server, own_folder, serving
 from tests.servers.programs import require
 
+_POLL = 0.02  # seconds
 _HEAD = """
 global
     stats socket {stats} level admin
@@ -38,11 +43,15 @@ class HAProxy(Server):
 
     def command(self, command: str) -> str:
         """What it answers to `command` on its administrative socket."""
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(2)
-            client.connect(str(self.stats))
-            client.sendall(f"{command}\n".encode())
-            return b"".join(iter(lambda: client.recv(65_536), b"")).decode()
+        return _told(self.stats, command)
+
+    def reload(self) -> None:
+        """Have another worker read the file anew, as `systemctl reload haproxy` does; return once it answers."""
+        before = _worker(self.stats)
+        self.process.send(SIGUSR2)
+        while _worker(self.stats) in (before, None):
+            assert self.process.running, self.log()
+            time.sleep(_POLL)
 
     def server(self, backend: str, server: str) -> dict[str, str]:
         """The statistics of one server: `status` is UP, DOWN, "UP 1/2", DRAIN…; `check_status` L7OK, L4CON…"""
@@ -62,8 +71,28 @@ def running(configuration: str) -> Iterator[HAProxy]:
         def prepare(port: int) -> Process:
             head = _HEAD.format(stats=stats, host=HOST, port=port)
             file.write_text(f"{head}{configuration}\n")
-            argv = [require("haproxy"), "-db", "-f", file]
-            return Process(argv, lambda process: process.listens(port), log=folder / "log")
+            argv = [require("haproxy"), "-W", "-db", "-f", file]
+            return Process(
+                argv,
+                lambda process: _worker(stats) is not None,
+                log=folder / "log",
+                orphan_signal=SIGTERM,  # its worker would outlive a killed master
+            )
 
         with serving(prepare) as (port, process):
             yield HAProxy(port, process, stats=stats)
+
+
+def _worker(stats: Path) -> str | None:
+    """The process that answers on a socket, None where none does."""
+    with suppress(OSError):
+        return found[1] if (found := re.search(r"^Pid: (\d+)$", _told(stats, "show info"), re.MULTILINE)) else None
+    return None
+
+
+def _told(stats: Path, command: str) -> str:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(2)
+        client.connect(str(stats))
+        client.sendall(f"{command}\n".encode())
+        return b"".join(iter(lambda: client.recv(65_536), b"")).decode()

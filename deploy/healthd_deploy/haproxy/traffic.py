@@ -65,6 +65,13 @@ class Traffic:
     async def close(self) -> None:
         """End nothing: each question has a connection of its own."""
 
+    async def check_places(self) -> None:
+        """Raise Misnamed for a socket that is none."""
+        try:
+            await self._divider.check_sockets()
+        except NotDivided as failed:
+            raise _as_answer(failed) from None
+
     async def remarks(self) -> Sequence[str]:
         """Return what works against weights, for people, such as a reload that forgets them; nothing where HAProxy does
         not answer."""

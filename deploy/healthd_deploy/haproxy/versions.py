@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.core.misnamed import Misnamed
 
 
 class Versions:
@@ -48,9 +49,11 @@ class Versions:
             raise StepFailed(f"{self._file} cannot be written: {error.strerror or error}") from None
 
     def check(self) -> None:
-        """Raise StepFailed where nothing could be recorded: better now than after a release."""
+        """Raise StepFailed where nothing could be recorded: better now than after a release. A folder that is not
+        there, or not this user's, is a mistake of the configuration."""
         self.read()
         folder = self._file.parent
         if not os.access(folder, os.W_OK):
             why = "may not be written to by this user" if folder.is_dir() else "is not there"
-            raise StepFailed(f"{self._file} cannot be written: the folder {folder} {why}")
+            said = f"{self._file} cannot be written: the folder {folder} {why}"
+            raise Misnamed(("traffic", "versions"), said)

@@ -38,6 +38,14 @@ class Traffic:
         """The two targets."""
         return self._service.services
 
+    async def check_places(self) -> None:
+        """Raise Misnamed for a file that cannot be written, and for an address that is not of Traefik's API."""
+        self.check_record()
+        try:
+            await self._divider.check_apis()
+        except NotDivided as failed:
+            raise _as_step(failed) from None
+
     async def remarks(self) -> Collection[str]:
         """Return nothing: what may work against weights, such as `sticky`, is in the file itself."""
         return ()
@@ -72,11 +80,12 @@ class Traffic:
             raise StepFailed(f"{self._service.file} cannot be written: {error.strerror or error}") from None
 
     def check_record(self) -> None:
-        """Raise StepFailed where no version could be recorded, with the traffic's own file."""
+        """Raise Misnamed where no version could be recorded, with the traffic's own file."""
         folder = self._service.file.parent
         if not os.access(folder, os.W_OK):
             why = "may not be written to by this user" if folder.is_dir() else "is not there"
-            raise StepFailed(f"{self._service.file} cannot be written: the folder {folder} {why}")
+            said = f"{self._service.file} cannot be written: the folder {folder} {why}"
+            raise Misnamed(("traffic", "file"), said)
 
     async def give(self, target: str, *, even_if_down: bool = False, goes_back: bool = False) -> None:
         """Give a target all of the traffic; return once every Traefik does. Raises TargetDown, with nothing changed,

@@ -19,6 +19,7 @@ async def carry_out(deploy: Deploy[ConfigT], traffic: WeightedTraffic) -> None:
     config, session = deploy.config, deploy.gate_session
     gates, ramp = config.gates, ramp_policy(config.gates, deploy.strategy or config.strategy)
     deploy.kept_open.push_async_callback(traffic.close)
+    await traffic.check_places()
     for remark in await traffic.remarks():
         deploy.steps.say(remark)
     before_ramp = partial(session.earlier.before_ramp, (gates.after, gates.ramp))

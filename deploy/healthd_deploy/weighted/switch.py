@@ -55,6 +55,9 @@ async def _given(traffic: WeightedTraffic, target: str, version: str | None, *, 
     if target not in traffic.targets:
         raise UnknownTarget(target, traffic.targets)
     try:
+        await traffic.check_places()
+        if version is not None:
+            traffic.check_record()
         await traffic.give(target, even_if_down=even_if_down)
         if version is not None:
             await traffic.note(target, version)

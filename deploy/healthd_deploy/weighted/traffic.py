@@ -27,6 +27,11 @@ class WeightedTraffic(Protocol):
         """The two targets."""
         ...
 
+    async def check_places(self) -> None:
+        """Raise Misnamed where the configuration has an address at which no proxy could answer: better now than after
+        a release."""
+        ...
+
     async def remarks(self) -> Collection[str]:
         """Return what works against the weights, for people."""
         ...

@@ -7,18 +7,21 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
 from healthd.config.model import Model, Name
 from healthd.nearest import did_you_mean, there_are
+from healthd.runtime.authority import problem_of_authority
 from healthd.wording import shape
 from healthd_gates.actions.haproxy_runtime import (
     Facts,
     NoBackend,
+    NoSocket,
     NotRuntime,
     Refused,
     Server,
     Unanswered,
+    beside,
     facts,
     level,
     servers,
@@ -30,6 +33,14 @@ _USUAL = 100
 _NEEDED = "admin"
 
 ResultT = TypeVar("ResultT")
+
+
+def _connectable(socket: str) -> str:
+    if not socket.startswith("/") and (problem := problem_of_authority(socket)) is not None:
+        raise ValueError(problem)
+    return socket
+
+
 Socket = Annotated[
     str,
     StringConstraints(
@@ -37,6 +48,7 @@ Socket = Annotated[
             r"^(/\S+|[A-Za-z0-9_.\[\]:-]+:[0-9]{1,5})$", "a socket, such as /run/haproxy/admin.sock or 10.0.1.5:9999"
         )
     ),
+    AfterValidator(_connectable),
 ]
 Part = Annotated[
     str,
@@ -176,6 +188,18 @@ class Divider:
         named = {server for target in self._options.servers.values() for server in target}
         told = await self._answered(self._options.sockets[0], facts(self._options.sockets[0], self._options.backend))
         return {name: each for name, each in told.items() if name in named}
+
+    async def check_sockets(self) -> None:
+        """Raise Misnamed for a socket that is none. One that merely does not answer, as of a HAProxy that has ended, is
+        not looked at further."""
+        for place, socket in enumerate(self._options.sockets):
+            try:
+                await level(socket)
+            except NoSocket as wrong:
+                cure = did_you_mean(socket, beside(socket)) or " Is it what HAProxy's `stats socket` has?"
+                raise Misnamed(("sockets", place), f"{wrong}.{cure}") from None
+            except Unanswered:
+                continue
 
     async def look(self, division: Division, *, even_if_down: bool = False) -> None:
         """Check at every HAProxy that the traffic could be divided so. Raises NotDivided."""

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import errno
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+from socket import EAI_AGAIN, gaierror
 
 from healthd.nearest import did_you_mean, there_are
 
@@ -26,11 +29,25 @@ _TABLES = ("1\n", "# ")  # how what has lines begins, which an empty one ends; e
 _BEGINS = (f"{_TABLES[0]}# be_id", _NO_BACKEND)  # what `show servers state` answers
 _OWN = ("Permission denied", "Unknown command", "[")  # what HAProxy itself answers that it does not do
 _UP = ("2", "3")  # srv_op_state: running, or about to stop
+_NOT_THERE = (
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOTSOCK,
+    errno.ENAMETOOLONG,
+    errno.EPROTOTYPE,
+)
 _ADMIN_OFF = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x20  # srv_admin_state: maintenance or drain, by whoever
 
 
 class Unanswered(Exception):  # noqa: N818 - a reason, for people
     """A HAProxy did not answer; the same a moment later may succeed."""
+
+
+class NoSocket(Unanswered):
+    """Nothing can listen there: there is no such file, it is no socket, this user may not open it, or its host has no
+    address."""
 
 
 class _CutOff(Unanswered):
@@ -154,12 +171,28 @@ async def _told(socket: str, command: str) -> str:
     except OSError as error:
         late = isinstance(error, TimeoutError) and not error.strerror
         why = f"no answer within {_ANSWERS_WITHIN:g} s" if late else error.strerror or str(error)
-        raise Unanswered(f"{socket}: {why}") from None
+        raise (NoSocket if _is_misplaced(socket, error) else Unanswered)(f"{socket}: {why}") from None
+    except UnicodeError:
+        raise NoSocket(f"{socket}: its host is no name") from None
     if not said:
         raise Unanswered(f"{socket}: no answer")
     if not said.endswith("\n\n" if said.startswith(_TABLES) else "\n"):
         raise _CutOff(socket, said)
     return said.strip()
+
+
+def _is_misplaced(socket: str, error: OSError) -> bool:
+    """Return whether a socket could not be asked wherever HAProxy is: a file that is none refuses as one of a HAProxy
+    that has ended."""
+    if not socket.startswith("/"):
+        return isinstance(error, gaierror) and error.errno != EAI_AGAIN
+    return error.errno in _NOT_THERE or (error.errno == errno.ECONNREFUSED and not Path(socket).is_socket())
+
+
+def beside(socket: str) -> Iterator[str]:
+    """Yield the sockets in the folder of one."""
+    with suppress(OSError):
+        yield from (str(file) for file in Path(socket).parent.iterdir() if file.is_socket())
 
 
 async def _answer(socket: str, command: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
+from socket import EAI_AGAIN
 from typing import Annotated
 
 import aiohttp
@@ -88,9 +89,14 @@ class Impossible(NotDivided):
 class Misnamed(Impossible):
     """The options name what is not there. `key` is the one that does."""
 
-    def __init__(self, key: Sequence[str], why: str) -> None:
+    def __init__(self, key: Sequence[str | int], why: str) -> None:
         super().__init__(why)
         self.key = key
+
+
+class NoApi(NotDivided):
+    """What is there is not Traefik's API, or does not let in who asks; an attempt may succeed once a starting Traefik
+    has it."""
 
 
 class NoneUp(NotDivided):
@@ -104,6 +110,17 @@ class Divider:
         self._options, self._clock = options, clock
         self.file = WeightsFile(options.file, options.service)
         self._session: aiohttp.ClientSession | None = None
+
+    async def check_apis(self) -> None:
+        """Raise Misnamed for an address of which no Traefik's API could answer. One that merely does not answer, as of
+        a Traefik that has ended, is not looked at further."""
+        for place, api in enumerate(self._options.apis):
+            try:
+                await self._asked(api, self._options.service)
+            except NoApi as wrong:
+                raise Misnamed(("apis", place), str(wrong)) from None
+            except NotDivided:
+                continue
 
     async def look(self, services: Weights, gaining: str) -> None:
         """Check that the traffic could be divided between these services. Raises NotDivided."""
@@ -192,10 +209,11 @@ class Divider:
         try:
             async with asyncio.timeout(_ANSWERS_WITHIN):
                 return await self._answer(f"{api.rstrip('/')}/api/http/services/{_full(service)}")
+        except (aiohttp.ClientError, OSError) as error:  # before ValueError, which one of a certificate is too
+            why = f"Traefik at {_place(api)}: {why_unreached(error, _endpoint(api))}"
+            raise (NoApi if _is_misplaced(error) else NotDivided)(why) from None
         except ValueError as odd:
-            raise NotDivided(f"Traefik at {_place(api)} {odd}") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise NotDivided(f"Traefik at {_place(api)}: {why_unreached(error, _endpoint(api))}") from None
+            raise NoApi(f"Traefik at {_place(api)} {odd}") from None
 
     async def _answer(self, url: str) -> Service | None:
         session = self._session or await self._open()
@@ -207,6 +225,8 @@ class Divider:
                 said += piece
             if answer.status == 404 and b"service not found" in said:
                 return None
+            if answer.status >= 500:
+                raise NotDivided(f"Traefik at {_place(url)} answers {answer.status}")
             if answer.status != 200:
                 raise ValueError(_refused(answer.status))
             return traefik_answer.read(said)
@@ -236,6 +256,14 @@ def _refused(status: int) -> str:
         case 404:
             return "has no API there (404): it is on with `api: {insecure: true}`, or a router to api@internal"
     return f"answers {status}"
+
+
+def _is_misplaced(error: Exception) -> bool:
+    """Return whether a host has no address, or what answers there is no API: it speaks no HTTP, or not the TLS that is
+    asked for."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return getattr(error.os_error, "errno", None) != EAI_AGAIN
+    return isinstance(error, aiohttp.ClientSSLError | aiohttp.ClientResponseError)
 
 
 def _place(api: str) -> str:

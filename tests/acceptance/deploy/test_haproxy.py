@@ -90,6 +90,14 @@ async def test_a_haproxy_that_is_stopped_or_a_live_target_that_is_mistyped(tmp_p
         assert outcome.code == 3, outcome.out
         assert "deploy.json:1: traffic.servers.blue.0: " in outcome.out
         assert "web has no server b7; there are: b1, g1" in outcome.out
+        settings["traffic"] |= {"servers": {"blue": ["b1"], "green": ["g1"]}, "sockets": [f"{tmp_path}/adnim.sock"]}
+        (tmp_path / "deploy.json").write_text(json.dumps(settings))
+        for words in (["1.1", "--dry-run"], ["1.1"]):
+            outcome = await stage.deploy(*words)
+            assert outcome.code == 3, outcome.out
+            assert "deploy.json:1: traffic.sockets.0: " in outcome.out
+        settings["traffic"]["sockets"] = [str(stage.balancers[0].stats)]
+        (tmp_path / "deploy.json").write_text(json.dumps(settings))
         await asyncio.to_thread(stage.balancers[0].process.kill)
         outcome = await stage.deploy("1.1", "--dry-run")
         assert (outcome.code, str(stage.balancers[0].stats) in outcome.out) == (1, True), outcome.out

@@ -349,18 +349,45 @@ def test_the_first_switch(balancer: HAProxy, tmp_path: Path) -> None:
         ({"backend": "wbe"}, "backend", "HAProxy has no backend wbe. Did you mean web?"),
         ({"servers": {"blue": ["b1"], "green": ["G1"]}}, "servers.green.0", "web has no server G1; there are: b1, "),
         ({"sockets": ["http"]}, "sockets.0", "does not speak HAProxy's Runtime API, for it answers 'HTTP/1"),
+        ({"sockets": ["{stats}x"]}, "sockets.0", "statsx: No such file or directory. Did you mean {stats}?"),
+        ({"sockets": ["{stats}", "{stats}/x"]}, "sockets.1", "stats/x: Not a directory. Is it what HAProxy's `stats "),
+        ({"sockets": ["{folder}/blue-green.yaml"]}, "sockets.0", "blue-green.yaml: Connection refused. Is it what"),
+        ({"sockets": ["web.invalid:9999"]}, "sockets.0", "web.invalid:9999: Name or service not known. Is it what"),
+        ({"sockets": ["web..net:9999"]}, "sockets.0", "web..net:9999: its host is no name. Is it what"),
+        ({"sockets": ["10.0.1.5:99999"]}, "sockets.0", "has a port that cannot be: write a number from 1 to 65535"),
+        (
+            {"versions": "{folder}/gone/api.json"},
+            "versions",
+            "cannot be written: the folder {folder}/gone is not there",
+        ),
     ],
-    ids=["backend", "server", "a port of HTTP"],
+    ids=[
+        "backend",
+        "server",
+        "a port of HTTP",
+        "slip",
+        "no folder",
+        "no socket",
+        "no host",
+        "no name",
+        "port",
+        "record",
+    ],
 )
 def test_a_name_that_haproxy_does_not_have(
     changes: dict[str, Any], key: str, says: str, balancer: HAProxy, tmp_path: Path
 ) -> None:
     """Is wrong in the file, and said with its place there."""
-    if "sockets" in changes:
+    if changes == {"sockets": ["http"]}:
         changes = {"sockets": [f"{balancer.host}:{balancer.port}"]}
+    text = f"traffic: {json.dumps(options(balancer, tmp_path, **changes))}\n"
     settings = tmp_path / "blue-green.yaml"
-    settings.write_text(f"traffic: {json.dumps(options(balancer, tmp_path, **changes))}\n")
-    for more in ([], ["--force"]):
+    for name, place in {"{stats}": str(balancer.stats), "{folder}": str(tmp_path)}.items():
+        text, says = text.replace(name, place), says.replace(name, place)
+    settings.write_text(text)
+    for more in ([], ["--force"], ["--version", "2.0"]):
+        if key == "versions" and not more[1:]:
+            continue  # a switch records nothing else
         found = CliRunner().invoke(main, ["haproxy", "switch", "--config", str(settings), "green", *more])
         assert (found.exit_code, found.output.startswith(f"{settings}:1: traffic.{key}: ")) == (3, True), found.output
         assert says in found.output

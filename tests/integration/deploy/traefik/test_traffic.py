@@ -240,6 +240,41 @@ def test_the_first_switch(balancer: Traefik, tmp_path: Path) -> None:
     assert forced.exit_code == 0, forced.output
 
 
+@pytest.mark.parametrize(
+    ("changes", "key", "says"),
+    [
+        ({"apis": ["http://traefik.invalid:8080"]}, "apis.0", "the name traefik.invalid was not resolved"),
+        ({"apis": ["{api}", "{api}/blue"]}, "apis.1", "answers with something else than Traefik's API does"),
+        ({"apis": ["{tls}"]}, "apis.0", "the certificate of 127.0.0.1 is self-signed"),
+        ({"services": {"blue": "blue", "green": "gren"}}, "services.green", "has no service gren@file"),
+        ({"file": "{folder}/gone/weights.yml"}, "file", "the folder {folder}/gone is not there"),
+    ],
+    ids=["no host", "another answer", "no trust", "service", "folder"],
+)
+def test_a_name_that_traefik_does_not_have(
+    changes: dict[str, Any], key: str, says: str, balancer: Traefik, tmp_path: Path
+) -> None:
+    """Is wrong in the file, and said with its place there; one at which nobody listens may be of a Traefik that has
+    ended."""
+    settings = tmp_path / "blue-green.yaml"
+
+    places = {"{api}": balancer.url, "{tls}": balancer.url.replace("http:", "https:"), "{folder}": str(tmp_path)}
+
+    def tried(**changes: Any) -> tuple[int, str]:
+        text = f"traffic: {json.dumps(options(balancer, **changes))}\n"
+        for name, place in places.items():
+            text = text.replace(name, place)
+        settings.write_text(text)
+        found = CliRunner().invoke(main, ["traefik", "switch", "--config", str(settings), "blue"])
+        return found.exit_code, found.output
+
+    code, said = tried(**changes)
+    assert (code, said.startswith(f"{settings}:1: traffic.{key}: ")) == (3, True), said
+    assert says.replace("{folder}", str(tmp_path)) in said
+    code, said = tried(apis=[f"http://127.0.0.1:{free_port()}"])
+    assert (code, "refused the connection" in said) == (1, True), said
+
+
 async def test_a_folder_that_is_not_there_is_found_before_the_release(balancer: Traefik, tmp_path: Path) -> None:
     """Also with --no-rollback, which does not look at the way back."""
     nowhere = {**options(balancer), "file": str(tmp_path / "nowhere" / "weights.yml")}
