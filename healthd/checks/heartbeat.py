@@ -16,6 +16,7 @@ from healthd.model import FailureKind, Measure, Observed, Result
 from healthd.units import Duration, show_duration, stamp
 
 _UNREAD = timedelta(seconds=15)  # for which a job that may have reported to another replica is not called late
+_OPENING = 60.0  # seconds for which a journal that is not read yet after a start is nothing to tell
 _KEY = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 
 
@@ -65,10 +66,13 @@ class Heartbeat:
     def __init__(self, config: HeartbeatConfig, context: CheckContext) -> None:
         self._config, self._name, self._clock = config, context.name, context.clock
         self._records = context.heartbeats
+        self._built = context.clock.steady()
 
     async def probe(self) -> Result:
         if not await self._records.ready(self._config.patience):
-            return Result.degraded(FailureKind.EXPIRED, "earlier reports are unknown while the journal cannot be read")
+            unread = "earlier reports are unknown while the journal cannot be read"
+            opening = self._clock.steady() - self._built < _OPENING
+            return replace(Result.degraded(FailureKind.EXPIRED, unread), expected=opening)
         now = self._clock.now()
         record = self._records.get(self._name, now)
         due = self._due(record)

@@ -35,7 +35,8 @@ class Notice:
     cause began. `always` also sends an end without a beginning, such as a deploy that passed. `lasts` (seconds) ends a
     firing notice by itself. `labels` are those of the check or service. `link` leads to the runbook or the deploy,
     `page` to healthd's own page about it. `parts` are the notices that a summary combines; `before` is the last
-    notification to the same receiver about the subject. No text in it holds a secret.
+    notification to the same receiver about the subject; `reminds_of` is its time where this one only repeats it,
+    because it still fires. No text in it holds a secret.
     """
 
     key: str
@@ -56,14 +57,17 @@ class Notice:
     lasts: float | None = None
     parts: tuple[Notice, ...] = ()
     before: Notice | None = None
+    reminds_of: datetime | None = None
 
     def __post_init__(self) -> None:
         require_aware(self.since)
 
     @property
     def id(self) -> str:
-        """Identifier of a notification: the same at every attempt and from every replica that saw the same event."""
-        return f"{self.key}/{self.standing}/{self.since.isoformat()}"
+        """Identifier of a notification: the same at every attempt and from every replica that saw the same event. A
+        reminder has one of its own, or whoever recognises repetitions by it would drop it."""
+        again = f"/after/{self.reminds_of.isoformat()}" if self.reminds_of is not None else ""
+        return f"{self.key}/{self.standing}/{self.since.isoformat()}{again}"
 
     @property
     def told_facts(self) -> dict[str, str]:

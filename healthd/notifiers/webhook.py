@@ -24,7 +24,7 @@ class CloudEventsConfig(NotifierConfig):
 
 class Webhook:
     """Sends one event per notice. Its `id` is the same at every attempt, so that a receiver can recognise a
-    repetition."""
+    repetition; a reminder has an `id` of its own."""
 
     config_model: ClassVar[type[NotifierConfig]] = CloudEventsConfig
     grouped: ClassVar[bool] = False
@@ -58,6 +58,7 @@ def cloud_event(notice: Notice, environment: str, source: str) -> dict[str, obje
         "data": {
             "environment": environment,
             "standing": notice.standing,
+            "reminder": notice.reminds_of is not None,
             "severity": notice.severity.value,
             "summary": notice.summary,
             "detail": notice.detail,

@@ -25,7 +25,10 @@ def headline(notices: Sequence[Notice], environment: str) -> str:
 
 
 def word(notice: Notice) -> str:
-    return _WORDS[notice.severity] if notice.firing else "OK"
+    """Return the severity, and that it was told before."""
+    if not notice.firing:
+        return "OK"
+    return _WORDS[notice.severity] + (" (reminder)" if notice.reminds_of is not None else "")
 
 
 def paragraph(notice: Notice) -> str:

@@ -102,7 +102,7 @@ class DeliveryQueue:
                 if await self._turns.take(ready, self.subjects.told, self.subjects.learn):
                     continue
                 ready = [self._turns.named(notice) for notice in ready]
-            news = ready
+            news = [self.subjects.as_reminder(notice) for notice in ready]
             urgent = news[0].is_urgent
             free = self._pace.free(self._clock.steady(), urgent=urgent)
             if not free:

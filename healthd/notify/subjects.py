@@ -133,6 +133,13 @@ class Subjects:
         told = self._told.get(notice.key)
         return told.notice if told is not None else None
 
+    def as_reminder(self, notice: Notice) -> Notice:
+        """Return a notice with the time of the one that it repeats, if its receiver was told the same already. One that
+        asks for firing notices again keeps them alive, which reminds nobody."""
+        told = self._told.get(notice.key) if self._notifier.repeat is None else None
+        repeats = told is not None and notice.firing and not notice.differs_from(told.notice)
+        return replace(notice, reminds_of=told.at if told is not None and repeats else None)
+
     def unsent(self) -> list[Notice]:
         """Return what is to be sent, the most urgent first."""
         self._drop_what_is_over()
@@ -208,7 +215,8 @@ class Subjects:
         if not notice.firing and notice.about == "summary":
             return
         self._is_certain(notice.key)
-        told = Told(replace(notice, before=None), self._clock.now(), summary)
+        notice = replace(notice, before=None, reminds_of=None)
+        told = Told(notice, self._clock.now(), summary)
         before = self._told.get(notice.key)
         self._told[notice.key], self._sent_at[notice.key] = told, self._clock.steady()
         again = self._config.repeat_interval is not None and before is not None and told.at != before.at

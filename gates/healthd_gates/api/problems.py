@@ -48,7 +48,7 @@ def problem_of(refusal: Refusal, *, reads: bool = False) -> Problem:
     members are the refusal's fields."""
     kind = type(refusal)
     status = _STATUSES.get(kind, _UNAVAILABLE)
-    detail = refusal.of_a_read if reads and isinstance(refusal, refusals.JournalUnavailable) else str(refusal)
+    detail = refusal.of_a_read if reads else str(refusal)
     told: dict[str, Any] = {name: _told(value) for name, value in refusal.fields.items()}
     field = refusal.fields.get("field") if kind is refusals.InvalidRequest else _FIELDS.get(kind)
     if field is not None:

@@ -32,6 +32,11 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a failure 
         message = " ".join((type(self).__doc__ or "").format(**shown).split())
         super().__init__(_SECOND_STOP.sub(r"\1", message))  # a reason, and a hint, may end with a stop of its own
 
+    @property
+    def of_a_read(self) -> str:
+        """Message for a caller who only wanted to look."""
+        return str(self)
+
 
 class _UnknownName(Refusal):
     """A name that is not configured."""
@@ -192,7 +197,6 @@ class JournalUnavailable(Refusal):
 
     @property
     def of_a_read(self) -> str:
-        """Return the message for a caller who only wanted to look."""
         return f"The journal cannot be read now: {self.fields['problem']}."
 
 

@@ -23,7 +23,7 @@ class RecentGates:
         try:
             page = await self._gate_service.list(limit=_SHOWN)
         except Refusal as refusal:
-            raise UnknownDeploysError(str(refusal).rstrip(".")) from refusal
+            raise UnknownDeploysError(refusal.of_a_read.rstrip(".")) from refusal
         return [_shown(gate) for gate in sorted(page.gates, key=lambda gate: gate.state.is_over)]
 
 

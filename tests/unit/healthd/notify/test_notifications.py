@@ -20,6 +20,7 @@ from healthd.notifiers.routes import Route
 from healthd.notifiers.wording import paragraph
 from healthd.notify.check_notices import check_notice
 from healthd.notify.notifications import Notifications
+from healthd.notify.summaries import summary_of
 from tests.fakes.monitoring import DOWN, MIDNIGHT, SLOW, UP, Stage
 
 pytestmark = pytest.mark.looptime
@@ -37,10 +38,12 @@ class Talk(Stage):
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__()
         self.said: dict[str, list[str]] = {}
+        self.sent: list[Notice] = []
 
         async def send(notifier: Any, notices: Sequence[Notice]) -> None:
             said = self.said.setdefault(notifier._url.rpartition("/")[2], [])
             said.extend(f"{notice.name} {notice.standing} {notice.severity}" for notice in notices)
+            self.sent += notices
 
         monkeypatch.setattr(NOTIFIERS.find("slack"), "send", send)
 
@@ -287,6 +290,23 @@ async def test_reminders_until_somebody_has_seen_it(talk: Talk) -> None:
         talk.put("db", UP, fresh=1000)
         await asyncio.sleep(30)
     assert talk.said["hook"][4:] == ["db healthy info"]
+
+
+async def test_a_reminder_is_not_taken_for_the_same_message_again(talk: Talk) -> None:
+    """It has an id of its own, which a further attempt keeps, and says what it is; so has what is told together."""
+    chat = {**CHAT, "repeat_interval": "60s"}
+    async with telling(talk, talk.configure(notifiers={"team": chat}, routes=[{"to": "team"}])) as notifications:
+        talk.put("db", SLOW, fresh=1000)
+        await asyncio.sleep(130)
+        assert len({notice.id for notice in talk.sent}) == len(talk.sent) == 3
+        assert [paragraph(it).partition(":")[0] for it in talk.sent] == ["WARNING", *["WARNING (reminder)"] * 2]
+        subjects = next(iter(notifications._queues.values())).subjects
+        again = [subjects.as_reminder(check_notice(talk.board.check("db"), "h", talk.clock.now())) for _ in range(2)]
+        assert again[0].id == again[1].id
+        assert len({summary_of([it]).key for it in (*talk.sent, again[0])}) == 4
+        talk.put("db", UP, fresh=1000)
+        await asyncio.sleep(30)
+    assert talk.sent[-1].reminds_of is None
 
 
 @pytest.mark.parametrize(
