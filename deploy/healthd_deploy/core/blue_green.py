@@ -101,7 +101,7 @@ class BlueGreen:
             await steps.do(switch, lambda: self._switch(idle, resumed=resumed), undo=back)
             await self.gate_session.switched()
             session = self.gate_session
-            async with watching(platform, idle, session.followed.is_judged, steps, session.report):
+            async with watching(platform, idle, session.followed, steps, session.report):
                 await session.verdict()
         steps.settled()
         if whole:
@@ -182,7 +182,9 @@ class BlueGreen:
     async def _follow(self, idle: str) -> bool:
         """Follow a ramp to its verdict, and a pass until the target has all the traffic, which a lenient policy gives
         to it only then. Return False where healthd goes on giving it that."""
-        await self.gate_session.verdict()
+        session = self.gate_session
+        async with watching(self.platform, idle, session.followed, self.steps, session.report):
+            await session.verdict()
         if self.steps.dry_run:
             return True
 

@@ -16,7 +16,7 @@ from healthd_gates.client.client import GateClient
 from healthd_gates.client.exit_codes import FAILED, code_of
 from healthd_gates.client.transport import Refused, Unreachable
 from healthd_gates.commands.view import showing
-from healthd_gates.schema.gate import GateDocument
+from healthd_gates.schema.gate import GateDocument, RampDocument
 
 _TELLS_WITHIN = 5.0  # seconds
 
@@ -39,13 +39,21 @@ class FollowedGate:
         """True once the version has traffic that must stay with it."""
         return self._no_rollback and self._report.exposed_at is not None
 
-    async def is_judged(self) -> bool:
-        """True once the gate has its verdict, and where the daemon does not tell: healthd's own actions may be under
-        way then."""
+    @property
+    def share(self) -> float | None:
+        """The share of the traffic, 0 to 1, that the version is to have while its gate judges: what its ramp ordered
+        last, else all; None while a change of it is under way."""
+        if self.gate is None or self.gate.ramp is None:
+            return 1.0
+        return None if self._report.ramp is None else _settled_share(self._report.ramp)
+
+    async def has_moved_on(self, share: float) -> bool:
+        """True once the gate has its verdict, or its ramp another order than this share, and where the daemon does not
+        tell: healthd's own actions may be under way then."""
         if self.gate is None:
             return True
         seen = await answer_within(_TELLS_WITHIN, self._client.gate(self.gate.id))
-        return seen is None or seen.is_answered
+        return seen is None or seen.is_answered or (seen.ramp is not None and _settled_share(seen.ramp) != share)
 
     async def verdict(self, gate: GateDocument, what: str = "") -> None:
         """Wait for the verdict of a gate, and tell it as `what` was waited for; then wait for the rollback that it
@@ -133,3 +141,8 @@ class FollowedGate:
             self._steps.say(f"healthd: {gate.rollback_told}")
             self._report.gates[-1] = gate
         return gate
+
+
+def _settled_share(ramp: RampDocument) -> float | None:
+    """Return the share that a ramp ordered last, None where that is not known to be done."""
+    return ramp.weight if ramp.step and ramp.done_at is not None else None

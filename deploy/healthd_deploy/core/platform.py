@@ -79,7 +79,7 @@ class DividesTraffic(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Strayed:
-    """Traffic that a target has no more, though it was given all of it."""
+    """Traffic that a target has no more, though it was given all of it, or another part than its ramp ordered."""
 
     what: str
     """What the proxy does, and the command that puts it right, for people."""
@@ -91,9 +91,10 @@ class Strayed:
 class SeesTraffic(Protocol):
     """Platform that can see whether a target still has the traffic that it was given."""
 
-    async def strayed(self, target: str) -> Strayed | None:
-        """Return what a proxy does where a target that was given all of the traffic has it no more; None where it has.
-        Changes nothing. Raises StepFailed where that could not be seen."""
+    async def strayed(self, target: str, share: float = 1.0) -> Strayed | None:
+        """Return what a proxy does where a target that was given all of the traffic, or the `share` of it that a ramp
+        ordered, has another part; None where it has that. Changes nothing. Raises StepFailed where it could not be
+        seen."""
         ...
 
 

@@ -4,11 +4,12 @@ a reload."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.core.followed_gate import FollowedGate
 from healthd_deploy.core.platform import DividesTraffic, Platform, SeesTraffic, Strayed
 from healthd_deploy.core.report import Report
 from healthd_deploy.core.steps import Steps
@@ -27,14 +28,15 @@ class Unseen:
 
 @asynccontextmanager
 async def watching(
-    platform: Platform, target: str, is_judged: Callable[[], Awaitable[bool]], steps: Steps, report: Report
+    platform: Platform, target: str, followed: FollowedGate, steps: Steps, report: Report
 ) -> AsyncIterator[None]:
-    """Say, as soon as it is so, that a target which was given all of the traffic has it no more, or that this cannot be
-    seen; once the gate `is_judged` that is healthd's own rollback, and not said."""
+    """Say, as soon as it is so, that a target has another share of the traffic than it was given, all of it or what its
+    ramp ordered last, or that this cannot be seen; once the gate has moved on that is healthd's own doing, and not
+    said."""
     if steps.dry_run or not isinstance(platform, SeesTraffic):
         yield
         return
-    looking = asyncio.ensure_future(_watched(platform, target, is_judged, steps, report))
+    looking = asyncio.ensure_future(_watched(platform, target, followed, steps, report))
     try:
         yield
     finally:
@@ -66,23 +68,27 @@ async def has_all(platform: Platform, target: str, other: str, report: Report) -
     return found
 
 
-async def _watched(
-    platform: SeesTraffic, target: str, is_judged: Callable[[], Awaitable[bool]], steps: Steps, report: Report
-) -> None:
+async def _watched(platform: SeesTraffic, target: str, followed: FollowedGate, steps: Steps, report: Report) -> None:
     said: Strayed | Unseen | None = None
     while True:
-        found = await _look(platform, target)
+        if (share := followed.share) is None:  # a change of weight is under way
+            await asyncio.sleep(_AGAIN)
+            continue
+        found = await _look(platform, target, share=share)
         if found is not None and said is None:  # a reload that is under way refuses for a moment
             await asyncio.sleep(_AGAIN)
-            found = await _look(platform, target)
+            if followed.share != share:
+                continue
+            found = await _look(platform, target, share=share)
         if found is None:
+            has = "all" if share >= 1.0 else f"{100 * share:.4g} %"
             if report.strayed is not None:
-                steps.say(f"{target} has all of the traffic again")
+                steps.say(f"{target} has {has} of the traffic again")
                 report.returned()
             elif said is not None:
-                steps.say(f"{target} can be looked at again: it has all of the traffic")
+                steps.say(f"{target} can be looked at again: it has {has} of the traffic")
             said = None
-        elif (isinstance(found, Strayed) or not isinstance(said, Unseen)) and found != said and not await is_judged():
+        elif _is_news(found, said) and not await followed.has_moved_on(share):
             steps.say(found.what, "✗")
             said = found
             if isinstance(found, Strayed):
@@ -90,10 +96,16 @@ async def _watched(
         await asyncio.sleep(_EVERY)
 
 
-async def _look(platform: SeesTraffic | DividesTraffic, target: str, other: str = "") -> Strayed | Unseen | None:
+def _is_news(found: Strayed | Unseen, said: Strayed | Unseen | None) -> bool:
+    return found != said and (isinstance(found, Strayed) or not isinstance(said, Unseen))
+
+
+async def _look(
+    platform: SeesTraffic | DividesTraffic, target: str, other: str = "", *, share: float = 1.0
+) -> Strayed | Unseen | None:
     try:
         if isinstance(platform, SeesTraffic):
-            return await platform.strayed(target)
+            return await platform.strayed(target, share)
         if not (share := await platform.share(other)):
             return None
         what = f"{other} has {100 * share:.3g} % of the traffic again: who gave it that?"

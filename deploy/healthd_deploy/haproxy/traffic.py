@@ -12,9 +12,19 @@ from healthd_deploy.haproxy.kept_weights import forgets
 from healthd_deploy.haproxy.settings import DeployedBackend
 from healthd_deploy.haproxy.versions import Versions
 from healthd_gates.actions import haproxy_backend
-from healthd_gates.actions.haproxy_backend import ALL, Divider, Division, Impossible, NoneUp, NotDivided, Silent
+from healthd_gates.actions.haproxy_backend import (
+    ALL,
+    Divider,
+    Division,
+    Impossible,
+    NoneUp,
+    NotDivided,
+    Silent,
+    weights_of,
+)
 from healthd_gates.actions.haproxy_runtime import Server
 
+_ROUNDING = 1e-9  # of a share: weights are whole numbers
 _EVERY = 0.5  # seconds between two looks at what HAProxy sees of a target
 _AGENT = "the agent-check of {} sets its weight anew with each answer that names a percentage, as healthd's own does"
 _RESTORED = "`healthd-deploy haproxy switch {}` gives all of it back"
@@ -134,21 +144,34 @@ class Traffic:
         """Check at every HAProxy that a target which has all of the traffic could get it again."""
         await self._look(self._all_at(target))
 
-    async def strayed(self, target: str) -> Strayed | None:
-        """Return which HAProxies give a target that had all of the traffic another share, also where another one does
-        not answer; None where none does."""
+    async def strayed(self, target: str, share: float = 1.0) -> Strayed | None:
+        """Return which HAProxies give a target another share of the traffic than it was given, also where another one
+        does not answer; None where none does."""
         answered, silent = await self._divider.found_where_answered()
         shares = {socket: self._share(servers, target) for socket, servers in answered.items()}
-        if gone := {socket: share for socket, share in shares.items() if share < 1.0}:
+        due = self._due(target, share)
+        if gone := {socket: each for socket, each in shares.items() if abs(each - due) > _ROUNDING}:
             told = " and ".join(
                 f"HAProxy at {socket} gives {target} {100 * each:.3g} %" for socket, each in gone.items()
             )
             it = "it" if len(gone) == 1 else "each"
-            what = f"{told} of the traffic: was {it} reloaded without its state? {_RESTORED.format(target)}"
+            cure = _RESTORED.format(target) if share >= 1.0 else f"Its ramp ordered {100 * share:.4g} %"
+            what = f"{told} of the traffic: was {it} reloaded without its state? {cure}"
             return Strayed(what, in_part=bool(silent) or any(shares.values()))
         if silent:
             raise _as_step(silent[0])
         return None
+
+    def _due(self, target: str, share: float) -> float:
+        """Return the share that HAProxy's weights give where this one is ordered."""
+        servers, others = (
+            len(named) for _, named in sorted(self._backend.servers.items(), key=lambda each: each[0] != target)
+        )
+        weights = weights_of(share, servers, others)
+        if weights is None:
+            return 0.0
+        part = weights.candidate * servers
+        return part / (part + weights.baseline * others)
 
     def _share(self, servers: Mapping[str, Server], target: str) -> float:
         """Return the share of a target at one HAProxy, 0 where that sends traffic nowhere."""

@@ -13,6 +13,8 @@ from healthd_deploy.nginx.settings import NginxConfig
 from healthd_deploy.nginx.switch import UpstreamSwitch
 from healthd_deploy.nginx.upstream_file import UpstreamFile
 
+_GRAIN = 0.01  # percent of the traffic: `switch --weight` knows two decimals
+
 
 class NginxPlatform:
     """Platform with the two targets of one upstream."""
@@ -47,13 +49,15 @@ class NginxPlatform:
     async def switch(self, target: str) -> None:
         await self._switch.switch(target)
 
-    async def strayed(self, target: str) -> Strayed | None:
-        """Return why a target that had all of the traffic has it no more, by the file and by NGINX's process; None
-        where it has, as far as both tell."""
+    async def strayed(self, target: str, share: float = 1.0) -> Strayed | None:
+        """Return why a target has another share of the traffic than it was given, by the file and by NGINX's process;
+        None where it has that, as far as both tell."""
         upstream = self._config.upstream
-        if (share := self._file.read().share(target)) < 100.0:
-            gives = f"{upstream.file} gives {target} {share:.3g} % of the traffic: who wrote it?"
-            return Strayed(f"{gives} `healthd-deploy nginx switch {target}` gives all of it back", in_part=share > 0.0)
+        if abs((has := self._file.read().share(target)) - 100.0 * share) >= _GRAIN:
+            gives = f"{upstream.file} gives {target} {has:.3g} % of the traffic: who wrote it?"
+            restored = f"`healthd-deploy nginx switch {target}` gives all of it back"
+            cure = restored if share >= 1.0 else f"Its ramp ordered {100 * share:.4g} %"
+            return Strayed(f"{gives} {cure}", in_part=has > 0.0)
         self._loaded = self._loaded or await loaded.read(upstream)
         stopped = in_force.stopped(upstream, self._loaded)
         return None if stopped is None else Strayed(stopped, in_part=False)

@@ -12,8 +12,17 @@ from healthd_deploy.core.platform import Strayed
 from healthd_deploy.core.steps import wait_until
 from healthd_gates.actions import traefik_service
 from healthd_gates.actions.traefik_file import NotOurs, Weights, Written, own_name
-from healthd_gates.actions.traefik_service import ALL, Divider, Impossible, NoneUp, NotDivided, WeightedService
+from healthd_gates.actions.traefik_service import (
+    ALL,
+    Divider,
+    Impossible,
+    NoneUp,
+    NotDivided,
+    WeightedService,
+    weight_of,
+)
 
+_ROUNDING = 1e-9  # of a share: weights are whole numbers
 _EVERY = 0.5  # seconds between two looks at what Traefik sees of a target
 _RESTORED = "`healthd-deploy traefik switch {}` gives all of it back"
 
@@ -105,16 +114,18 @@ class Traffic:
         except NotDivided as failed:
             raise _as_step(failed) from None
 
-    async def strayed(self, target: str) -> Strayed | None:
-        """Return where a target that had all of the traffic has another share, in the file or at a Traefik, None where
-        it has it everywhere."""
+    async def strayed(self, target: str, share: float = 1.0) -> Strayed | None:
+        """Return where a target has another share of the traffic than it was given, in the file or at a Traefik, None
+        where it has that everywhere."""
         weights = (await self._written()).weights
-        share = weights.get(own_name(self._service.services[target]), 0.0) / (sum(weights.values()) or 1.0)
-        if share < 1.0:
-            gives = f"{self.place} gives {target} {100 * share:.3g} % of the traffic: who wrote the file?"
-            return Strayed(f"{gives} {_RESTORED.format(target)}", in_part=share > 0.0)
+        due = self._divided(target, share)
+        has = weights.get(own_name(self._service.services[target]), 0.0) / (sum(weights.values()) or 1.0)
+        if abs(has - weight_of(share) / ALL) > _ROUNDING:
+            gives = f"{self.place} gives {target} {100 * has:.3g} % of the traffic: who wrote the file?"
+            cure = _RESTORED.format(target) if share >= 1.0 else f"Its ramp ordered {100 * share:.4g} %"
+            return Strayed(f"{gives} {cure}", in_part=has > 0.0)
         try:
-            told = await self._divider.strayed(self._all_at(target))
+            told = await self._divider.strayed(due)
         except NotDivided as failed:
             raise _as_step(failed) from None
         return None if told is None else Strayed(told, in_part=True)
@@ -155,8 +166,13 @@ class Traffic:
         return {name for name, weight in weights.items() if weight} == {own_name(self._service.services[target])}
 
     def _all_at(self, target: str) -> Weights:
+        return self._divided(target, 1.0)
+
+    def _divided(self, target: str, share: float) -> Weights:
+        """Return the weights that give a target a share of the traffic."""
         other = next(name for name in self._service.services if name != target)
-        return {self._service.services[target]: ALL, self._service.services[other]: 0}
+        weight = weight_of(share)
+        return {self._service.services[target]: weight, self._service.services[other]: ALL - weight}
 
     async def _written(self) -> Written:
         """Return what the file says. Raises StepFailed where there is none, or not the tool's."""

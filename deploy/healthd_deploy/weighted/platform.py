@@ -56,8 +56,8 @@ class WeightedPlatform:
         again."""
         await self._traffic.give(target, goes_back=True)
 
-    async def strayed(self, target: str) -> Strayed | None:
-        return await self._traffic.strayed(target)
+    async def strayed(self, target: str, share: float = 1.0) -> Strayed | None:
+        return await self._traffic.strayed(target, share)
 
     async def could_take_back(self, target: str) -> None:
         await self._traffic.could_take_back(target)

@@ -54,9 +54,9 @@ class WeightedTraffic(Protocol):
         """Check at every proxy that a target which has all of the traffic could get it again."""
         ...
 
-    async def strayed(self, target: str) -> Strayed | None:
-        """Return what a proxy does where a target that was given all of the traffic has it no more, None where every
-        proxy gives it all."""
+    async def strayed(self, target: str, share: float = 1.0) -> Strayed | None:
+        """Return what a proxy does where a target that was given a share of the traffic (0 to 1) has another one, None
+        where every proxy gives it that."""
         ...
 
     async def is_up(self, target: str, *, within: float) -> None:

@@ -9,7 +9,16 @@ from typing import ClassVar, Literal
 from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending, Unable
 from healthd_gates.actions.targets import places
 from healthd_gates.actions.traefik_file import Weights
-from healthd_gates.actions.traefik_service import ALL, Divider, Impossible, NoneUp, NotDivided, WeightedService, shown
+from healthd_gates.actions.traefik_service import (
+    ALL,
+    Divider,
+    Impossible,
+    NoneUp,
+    NotDivided,
+    WeightedService,
+    shown,
+    weight_of,
+)
 from healthd_gates.sources.contract import Arms
 
 
@@ -69,5 +78,5 @@ class Traefik:
         """Return the weight of each service, never more for the candidate than was ordered, and the one that gains."""
         candidate, baseline = places(self._config.services, order.arms)
         candidate = candidate or next(each for each in self._config.services.values() if each != baseline)
-        share = int(order.share * ALL + 1e-6)
+        share = weight_of(order.share)
         return {baseline: ALL - share, candidate: share}, candidate if order.share else baseline

@@ -240,6 +240,11 @@ class Divider:
         return self._session
 
 
+def weight_of(share: float) -> int:
+    """Return the weight that gives a share (0 to 1) of the traffic, never more."""
+    return int(share * ALL + 1e-6)
+
+
 def shown(weights: Weights) -> str:
     """Return weights in percent, for people."""
     return ", ".join(f"{100 * weight / ALL:g} % for {service}" for service, weight in weights.items())

@@ -239,6 +239,12 @@ async def test_where_a_ramp_divides_it_the_one_before_is_live(balancer: HAProxy,
     place = {"sockets": [str(balancer.stats)], "backend": "web", "servers": SERVERS}
     assert (await tried(configured(kind="haproxy", **place), ramp(0.25))).ending is Ending.DONE
     assert (await deploys.live(), await deploys.share("green")) == ("blue", 0.25)
+    assert await deploys.strayed("green", 0.25) is None
+    assert (lost := await deploys.strayed("green", 0.5)) is not None
+    assert lost.what == (
+        f"HAProxy at {balancer.stats} gives green 25 % of the traffic: was it reloaded without its state? Its ramp "
+        "ordered 50 %"
+    )
     await deploys.release("green", "2.0")
     taken = r"green has 25 % of the traffic.*`healthd-deploy haproxy switch blue` takes it"
     with pytest.raises(StepFailed, match=taken):

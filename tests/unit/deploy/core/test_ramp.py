@@ -1,5 +1,6 @@
 """A deploy whose traffic healthd moves: how it ends, and what the tool undoes."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from typing import Any, cast
@@ -8,6 +9,7 @@ import pytest
 
 from healthd_deploy.core.blue_green import BlueGreen
 from healthd_deploy.core.outcome import carried_out
+from healthd_deploy.core.platform import Strayed
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import DeployConfig
 from healthd_deploy.core.steps import Steps
@@ -26,6 +28,7 @@ from tests.unit.deploy.core.test_live_again import TwoTargets
 
 WIDE = Ramp(until=MIDNIGHT, weight=0.25, step=3)
 RAMPING = replace(RUNNING, id="wide", policy="gradual", state=GateState.RAMPING, ramp=WIDE)
+QUARTER = replace(RAMPING, ramp=replace(WIDE, done_at=MIDNIGHT))
 
 
 class Daemon(Judging):
@@ -74,12 +77,61 @@ class Targets(TwoTargets):
         return {"green": "1.0", "blue": "0.9"}[target]
 
 
-async def deployed(daemon: Daemon, targets: Targets) -> tuple[int, list[str], GateSession]:
+async def deployed(daemon: Daemon, targets: Targets, *, quiet: bool = True) -> tuple[int, list[str], GateSession]:
     config = DeployConfig.model_validate({"service": "shop", "gates": {"before": []}, "rollback_patience": "0s"})
-    steps = Steps(quiet=True)
+    steps = Steps(quiet=quiet)
     session = GateSession(cast("GateClient", daemon), config, "run-2", steps)
     deploy = BlueGreen(targets, session, steps, config.gates, None, ramp="gradual")
     return await carried_out(lambda: deploy.deploy("2.0"), session, steps), targets.changed, session
+
+
+class Followed(Daemon):
+    """Its ramp has ordered 25 % of the traffic, which is done, until the gate may end."""
+
+    def __init__(self, *, moved_on: bool = False) -> None:
+        super().__init__(ended("inconclusive", Verdict.FAIL))
+        self.may_end, self._moved_on = asyncio.Event(), moved_on
+
+    async def follow(self, gate_id: str) -> AsyncGenerator[GateDocument]:
+        yield GateDocument.of(RAMPING)
+        yield GateDocument.of(QUARTER)
+        await self.may_end.wait()
+        yield GateDocument.of(self._end)
+
+    async def gate(self, _gate_id: str) -> GateDocument:
+        wider = replace(WIDE, weight=0.5, step=4)
+        return GateDocument.of(replace(RAMPING, ramp=wider) if self._moved_on else QUARTER)
+
+
+class Watched(Targets):
+    """Gives blue nothing, and lets the gate end once it was looked at for some times."""
+
+    def __init__(self, daemon: Followed) -> None:
+        super().__init__()
+        self._daemon, self.looks = daemon, list[float]()
+
+    async def strayed(self, target: str, share: float = 1.0) -> Strayed | None:
+        assert target == "blue"
+        self.looks.append(share)
+        if len(self.looks) > 5:
+            self._daemon.may_end.set()
+        return Strayed(f"HAProxy gives blue 0 % of the traffic. Its ramp ordered {100 * share:g} %", in_part=False)
+
+
+@pytest.mark.parametrize("moved_on", [False, True], ids=["lost", "a wider weight meanwhile"])
+async def test_a_weight_that_is_gone_is_said_while_the_ramp_goes_on(
+    moved_on: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against what was ordered last and is done, and only where healthd has ordered nothing else since."""
+    monkeypatch.setattr("healthd_deploy.core.watched_traffic._EVERY", 0.001)
+    monkeypatch.setattr("healthd_deploy.core.watched_traffic._AGAIN", 0.001)
+    targets = Watched(daemon := Followed(moved_on=moved_on))
+    async with asyncio.timeout(20):
+        code, _, session = await deployed(daemon, targets, quiet=False)
+    assert (code, set(targets.looks)) == (2, {0.25})
+    told = "HAProxy gives blue 0 % of the traffic. Its ramp ordered 25 %"
+    assert capsys.readouterr().err.count(f"✗ {told}\n") == (0 if moved_on else 1)
+    assert (f"({told})" in session.report.sentence(code)) is not moved_on
 
 
 def ended(verdict: str, counts_as: Verdict) -> Gate:

@@ -53,7 +53,7 @@ class Seen(Targets):
         super().__init__("0.9")
         self._daemon, self._looks = daemon, list(looks)
 
-    async def strayed(self, target: str) -> Strayed | None:
+    async def strayed(self, target: str, share: float = 1.0) -> Strayed | None:
         assert target == "blue"
         if not self._looks:
             self._daemon.may_end.set()
@@ -166,7 +166,7 @@ class AtTheEnd(Targets):
         super().__init__("0.9")
         self._judged, self._looks = judged, list(looks)
 
-    async def strayed(self, target: str) -> Strayed | None:
+    async def strayed(self, target: str, share: float = 1.0) -> Strayed | None:
         if not self._judged.is_set():
             self._judged.set()
             return None
@@ -228,10 +228,10 @@ async def test_the_looks_after_a_pass_end_at_an_interrupt(monkeypatch: pytest.Mo
     looking = asyncio.Event()
 
     class Silent(AtTheEnd):
-        async def strayed(self, target: str) -> Strayed | None:
+        async def strayed(self, target: str, share: float = 1.0) -> Strayed | None:
             if self._judged.is_set():
                 looking.set()
-            return await super().strayed(target)
+            return await super().strayed(target, share)
 
     platform = Silent((daemon := Slow(Verdict.PASS)).may_end, NoAnswer("b.sock: refused"))
     deploying = asyncio.ensure_future(ended(platform, daemon))
@@ -272,11 +272,11 @@ async def test_a_fault_of_the_looks_is_no_verdict(
     """What passed stays where it is."""
     daemon = Slow(Verdict.PASS)
 
-    async def broken(_: FollowedGate) -> bool:
+    async def broken(_: FollowedGate, share: float) -> bool:
         daemon.may_end.set()
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(FollowedGate, "is_judged", broken)
+    monkeypatch.setattr(FollowedGate, "has_moved_on", broken)
     targets = Seen(daemon, GONE, GONE, None)
     code, _ = await ended(targets, daemon)
     assert (code, targets.traffic) == (0, "blue")
