@@ -17,10 +17,11 @@ from tests.acceptance.gate.desk import NEW, OLD, Case, Desk, Ended, desk
 from tests.acceptance.gate.load import Served
 from tests.acceptance.gate.shipper import ship
 from tests.acceptance.gate.shop import Flaw
+from tests.servers.lateness import Lateness
 from tests.servers.ports import HOST, free_port
 
 SETTLED = 2.0
-SLACK = 3.5  # seconds by which the ends of the evidence and of the log may differ: a scrape, a look, a late machine
+SLACK = 3.5  # seconds by which the ends of the evidence and of the log may differ: a scrape and a look
 OLD_FLAWS = {"worse": Flaw(failing=0.01)}
 FLAWS = {
     "good": Flaw(failing=0.003),
@@ -59,30 +60,34 @@ class Told:
     shipped: dict[str, list[Served]]
     followed: Ended
     refused: Ended
+    slack: float
+    """SLACK, and by how much a scrape and a look can have been late on this machine."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def told(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Told]:
     folder = tmp_path_factory.mktemp("desk")
-    async with desk(folder, CASES, flaws=FLAWS, old_flaws=OLD_FLAWS, rates=RATES) as everything:
-        await everything.switch({"good": 100, "errors": 100, "slow": 100, "worse": 50})
-        async with asyncio.TaskGroup() as group:
-            calls = {name: group.create_task(_call(everything, name)) for name in CASES}
-            shipped = {
-                name: group.create_task(ship(everything, name, case.shop))
-                for name, case in CASES.items()
-                if case.source == "push"
-            }
-            followed = group.create_task(_follow(everything, "errors"))
-            refused = group.create_task(_come_second(everything, "errors"))
-        yield Told(
-            everything,
-            {name: call.result() for name, call in calls.items()},
-            {name: await everything.gate_of(name) for name in CASES},
-            {name: pushes.result() for name, pushes in shipped.items()},
-            followed.result(),
-            refused.result(),
-        )
+    with Lateness() as late:
+        async with desk(folder, CASES, flaws=FLAWS, old_flaws=OLD_FLAWS, rates=RATES) as everything:
+            await everything.switch({"good": 100, "errors": 100, "slow": 100, "worse": 50})
+            async with asyncio.TaskGroup() as group:
+                calls = {name: group.create_task(_call(everything, name)) for name in CASES}
+                shipped = {
+                    name: group.create_task(ship(everything, name, case.shop))
+                    for name, case in CASES.items()
+                    if case.source == "push"
+                }
+                followed = group.create_task(_follow(everything, "errors"))
+                refused = group.create_task(_come_second(everything, "errors"))
+            yield Told(
+                everything,
+                {name: call.result() for name, call in calls.items()},
+                {name: await everything.gate_of(name) for name in CASES},
+                {name: pushes.result() for name, pushes in shipped.items()},
+                followed.result(),
+                refused.result(),
+                SLACK + late.during(SLACK),
+            )
 
 
 async def _call(on: Desk, name: str) -> Ended:
@@ -160,8 +165,8 @@ def test_counts_are_those_of_the_load_generator(told: Told, name: str) -> None:
     gate, shop = told.gates[name], CASES[name].shop
     seen = gate["standing"]["criteria"][0]
     since, until = _moment(gate["created_at"]) + SETTLED, _moment(gate["decision"]["at"])
-    fewest = told.desk.log.count(shop, NEW, since + SLACK, until - SLACK)
-    most = told.desk.log.count(shop, NEW, since - SLACK, until)
+    fewest = told.desk.log.count(shop, NEW, since + told.slack, until - told.slack)
+    most = told.desk.log.count(shop, NEW, since - told.slack, until)
     assert fewest[0] <= seen["requests"] <= most[0]
     assert fewest[1] <= seen["bad"] <= most[1]
     assert gate["standing"]["resets"] == 0
@@ -173,8 +178,8 @@ def test_both_arms_are_counted(told: Told) -> None:
     (seen,) = gate["standing"]["criteria"]
     since, until = _moment(gate["created_at"]) + SETTLED, _moment(gate["decision"]["at"])
     for arm, version in (("", NEW), ("baseline_", OLD)):
-        fewest = told.desk.log.count("worse", version, since + SLACK, until - SLACK)
-        most = told.desk.log.count("worse", version, since - SLACK, until)
+        fewest = told.desk.log.count("worse", version, since + told.slack, until - told.slack)
+        most = told.desk.log.count("worse", version, since - told.slack, until)
         assert fewest[0] <= seen[f"{arm}requests"] <= most[0]
         assert fewest[1] <= seen[f"{arm}bad"] <= most[1]
 
@@ -183,9 +188,9 @@ def test_both_arms_are_counted(told: Told) -> None:
 def test_what_is_pushed_counts_once(told: Told, name: str) -> None:
     """All that a gate counted was shipped to it, and no error is lost on the way but with the settling."""
     seen, shipped = told.gates[name]["standing"]["criteria"][0], told.shipped[name]
-    since = _moment(told.gates[name]["created_at"]) + SETTLED + SLACK
+    since = _moment(told.gates[name]["created_at"]) + SETTLED + told.slack
     settled = [one for one in shipped if one.done > since]
-    assert len(settled) - len(_last(settled)) <= seen["requests"] <= len(shipped)
+    assert len(settled) - len(_last(settled, told.slack)) <= seen["requests"] <= len(shipped)
     assert seen["bad"] <= sum(one.status >= 500 for one in shipped)
 
 
@@ -240,9 +245,9 @@ def _found_harm(gate: dict[str, Any], name: str) -> tuple[dict[str, Any], list[d
     return guilty, [criterion for criterion in standing["criteria"] if criterion is not guilty]
 
 
-def _last(served: list[Served]) -> list[Served]:
+def _last(served: list[Served], slack: float) -> list[Served]:
     """Those that came too late for the last look."""
-    return [one for one in served if one.done > served[-1].done - SLACK]
+    return [one for one in served if one.done > served[-1].done - slack]
 
 
 def _moment(text: str) -> float:

@@ -1,5 +1,6 @@
 """Of an address of Apprise what is secret is shown nowhere, and what people need is."""
 
+import functools
 import re
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +16,12 @@ from healthd.runtime.redaction import Redactor
 
 ACCESS, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 SID, TOKEN = "AC735c3a6f2e9b4c1d8a7e6f5d4c3b2a1f", "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
-PLUGINS = {each.__name__: each for each in NotificationManager().plugins()}  # type: ignore[no-untyped-call]
+
+
+@functools.cache
+def plugins() -> dict[str, Any]:
+    """All of them by name. To load them takes a third of a second, which no worker that tests others is to spend."""
+    return {each.__name__: each for each in NotificationManager().plugins()}  # type: ignore[no-untyped-call]
 
 
 def redactor(address: str) -> Redactor:
@@ -79,7 +85,7 @@ def _value(name: str, token: dict[str, Any]) -> st.SearchStrategy[str]:
 
 def _understood(name: str, data: st.DataObject) -> tuple[str, dict[str, str]]:
     """Return an address of a service that it accepts, and the values in it."""
-    plugin = PLUGINS[name]
+    plugin = plugins()[name]
     template = data.draw(st.sampled_from(plugin.templates))
     values = {"schema": str(plugin.secure_protocol or plugin.protocol).strip("()'").partition("'")[0]}
     for token in re.findall(r"{(\w+)}", template):
@@ -98,7 +104,7 @@ def _understood(name: str, data: st.DataObject) -> tuple[str, dict[str, str]]:
 )
 def test_what_a_service_calls_private_is_never_shown(data: st.DataObject) -> None:
     """Of every service that Apprise has, at addresses that it accepts."""
-    name = data.draw(st.sampled_from(sorted(PLUGINS)))
+    name = data.draw(st.sampled_from(sorted(plugins())))
     address, values = _understood(name, data)
     try:
         service_of(address)
@@ -106,6 +112,6 @@ def test_what_a_service_calls_private_is_never_shown(data: st.DataObject) -> Non
         assume(False)
     redact = redactor(address)
     for token, value in values.items():
-        if PLUGINS[name].template_tokens.get(token, {}).get("private") and len(value) >= 8:
+        if plugins()[name].template_tokens.get(token, {}).get("private") and len(value) >= 8:
             assert value not in redact(f"it said {value} there")
             assert quote(value, safe="") not in redact(f"it said {quote(value, safe='')} there")
