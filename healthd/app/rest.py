@@ -24,6 +24,7 @@ from healthd.journal.leases import Identity
 from healthd.journal.past import Past
 from healthd.journal.windows import WindowStore
 from healthd.model import Probe, Transition
+from healthd.monitoring.earlier import Earlier
 from healthd.monitoring.heartbeats import Heartbeats
 from healthd.monitoring.incidents import Incidents
 from healthd.monitoring.spread import Spread
@@ -70,6 +71,7 @@ class Rest:
         clock, board, guard, in_force = health.clock, health.board, health.guard, health.in_force
         self.database = Database(in_force.now.journal_url, clock, (journal_tables.BRANCH, gate_tables.BRANCH))
         self.journal = Journal(self.database, clock, lambda: in_force.now.retention)
+        self.earlier = Earlier(board, self.journal.changes)
         self.windows = Windows(board, WindowStore(self.database, clock), clock)
         self.windows_api = WindowsApi(
             self.windows,
@@ -187,6 +189,7 @@ class Rest:
         """Return the tasks that run until the end."""
         return {
             "journal": self.journal.run,
+            "earlier": self.earlier.run,
             "notifications": self.notifications.run,
             "windows": self.windows.run,
             "heartbeats": self.heartbeats.run,
@@ -217,6 +220,7 @@ class Rest:
 
     def changed(self, transition: Transition) -> None:
         self.journal.changed(transition)
+        self.earlier.changed(transition)
         self.windows.changed(transition)
         self.page.history.changed(transition)
         self.notifications.changed()

@@ -25,9 +25,9 @@ def headline(notices: Sequence[Notice], environment: str) -> str:
 
 
 def word(notice: Notice) -> str:
-    """Return the severity, and that it was told before."""
+    """Return the severity, and that it was told before. What is only told no more has not recovered."""
     if not notice.firing:
-        return "OK"
+        return "INFO" if notice.about == "check" and notice.standing != "healthy" else "OK"
     return _WORDS[notice.severity] + (" (reminder)" if notice.reminds_of is not None else "")
 
 

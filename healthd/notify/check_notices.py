@@ -35,6 +35,8 @@ def check_notice(
     standing = "paused" if paused else "in maintenance" if state.maintenance is not None else state.status.value
     if state.maintenance is not None:
         detail = state.maintenance
+        if down and not paused:
+            detail += f"\nThe check itself is {state.status.value} all the same."
     elif state.overdue:
         detail = "Its last result is too old to be believed."
     else:

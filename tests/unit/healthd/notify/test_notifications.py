@@ -17,7 +17,7 @@ from healthd.monitoring.cover import Cover
 from healthd.notifiers import NOTIFIERS
 from healthd.notifiers.notice import Notice, Severity
 from healthd.notifiers.routes import Route
-from healthd.notifiers.wording import paragraph
+from healthd.notifiers.wording import headline, paragraph
 from healthd.notify.check_notices import check_notice
 from healthd.notify.notifications import Notifications
 from healthd.notify.summaries import summary_of
@@ -128,13 +128,25 @@ async def test_maintenance_is_quiet_and_its_end_is_not(talk: Talk) -> None:
     assert talk.said == {"hook": ["db unhealthy critical"]}
 
 
-@pytest.mark.parametrize(("kind", "standing"), [("pause", "paused"), ("maintenance", "in maintenance")])
-async def test_the_end_of_a_failure_says_what_covers_it(talk: Talk, kind: WindowKind, standing: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "standing", "detail"),
+    [
+        ("pause", "paused", "moving"),
+        ("maintenance", "in maintenance", "moving\nThe check itself is unhealthy all the same."),
+    ],
+)
+async def test_the_end_of_a_failure_says_what_covers_it(
+    talk: Talk, kind: WindowKind, standing: str, detail: str
+) -> None:
+    """And is no "OK", which at night reads as a recovery."""
     talk.configure()
     talk.put("db", DOWN)
     covers = (Cover(kind, "moving", MIDNIGHT),)
     notice = check_notice(replace(talk.board.check("db"), covers=covers), "host", MIDNIGHT)
-    assert (notice.firing, notice.standing, notice.detail) == (False, standing, "moving")
+    assert (notice.firing, notice.standing, notice.detail) == (False, standing, detail)
+    assert headline([notice], "production") == f"[production] INFO: db is {standing}"
+    recovered = check_notice(replace(talk.board.check("db"), status=Status.HEALTHY), "host", MIDNIGHT)
+    assert headline([recovered], "production") == "[production] OK: db is healthy"
 
 
 async def test_a_reload_tells_who_is_new(talk: Talk) -> None:
