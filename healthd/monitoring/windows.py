@@ -58,8 +58,10 @@ class Windows:
             (it for it in mine.values() if it.end is not None and it.end > now), key=lambda it: (it.end, it.id)
         )
 
-    def freezes(self) -> Iterable[Window]:
-        return (window for window in self.all() if window.kind == "freeze")
+    async def freezes(self) -> Iterable[Window]:
+        """Return the freezes that any replica has stored by now; where the journal is away, those known here."""
+        await self.refresh()
+        return [window for window in self.all() if window.kind == "freeze"]
 
     @property
     def unsaved(self) -> int:

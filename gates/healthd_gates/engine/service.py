@@ -6,7 +6,7 @@ A gate's life is in `engine.runner`; the gates that run here are in `engine.supe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 
 from healthd.journal.journal import AuditEntry
 from healthd.journal.outage import Outage
@@ -48,6 +48,10 @@ _ELSEWHERE_SECONDS = 1.0  # between polls of a gate that another replica runs
 _HERE_SECONDS = 15.0
 
 
+async def _none() -> Iterable[FreezesServices]:
+    return ()
+
+
 class GateService:
     """The gate service. Every method raises a `domain.errors.Refusal` to refuse; any of them may be
     `JournalUnavailable`."""
@@ -77,7 +81,9 @@ class GateService:
         self.interventions = Interventions(TakeOver(self.get, supervisor, self._busy, clock), clock)
         self.locks = DeployLocks(lock_store, lambda: supervisor.config)
         self.draining = False
-        self.freezes: Callable[[], Iterable[FreezesServices]] = lambda: ()
+        self.freezes: Callable[[], Awaitable[Iterable[FreezesServices]]] = _none
+        """Returns the freezes besides those of the configuration, also those that another replica was told a moment
+        ago."""
         self.outage: Callable[[], Outage | None] = lambda: None
         """Returns the journal's outage: its gates are as they were stored last. Neither blocks nor fails."""
 
@@ -96,7 +102,7 @@ class GateService:
         `guards_live`: Only judge a version that has the traffic since its last gate: a fail would move that although
         nobody named where to.
         """
-        admission, spec = self._admissions.validated(request, caller, self.freezes(), idempotency_key, joins_for)
+        admission, spec = self._admissions.validated(request, caller, await self.freezes(), idempotency_key, joins_for)
         with journal_refusals():
             if idempotency_key is not None and (before := await self._gate_store.known(admission)) is not None:
                 return before
@@ -113,7 +119,7 @@ class GateService:
     async def could_start(self, request: VerifyRequest, *, caller: str) -> Gate:
         """Return the gate that `start` would store now, with doubts about its numbers. Stores nothing. Raises as
         `start`."""
-        admission, spec = self._admissions.validated(request, caller, self.freezes())
+        admission, spec = self._admissions.validated(request, caller, await self.freezes())
         with journal_refusals():
             try:
                 await self._gate_store.refuse(admission)

@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from healthd.config.window import Window
 from healthd.journal import tables
+from healthd.journal.windows import WindowStore
+from healthd.monitoring.board import Board
+from healthd.monitoring.windows import Windows
 from healthd_gates.domain import errors as refusals
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.request import Deployment, Override, PushedCounts, PushedEvidence, Version
@@ -15,7 +19,7 @@ from healthd_gates.domain.standing import Verdict
 from healthd_gates.store import tables as gate_tables
 from healthd_gates.store.admission import Admission
 from tests.fakes.gates import Replica, Script, broken, config, failing, replica, request, silent
-from tests.fakes.monitoring import MIDNIGHT
+from tests.fakes.monitoring import MIDNIGHT, LoopClock
 
 PUSHED = PushedEvidence(id="1", candidate=PushedCounts(requests=10, errors=0))
 BOTH = {"compare": {"to": "concurrent"}, "kind": "error_rate"}
@@ -144,6 +148,21 @@ async def test_a_freeze_refuses_and_an_override_is_audited(file: Path) -> None:
             ("ci", "gate.start", "api"),
             ("ci", "override", "api"),
         ]
+
+
+async def test_a_freeze_that_another_replica_was_told_a_moment_ago_refuses(file: Path) -> None:
+    """The journal is asked when a gate starts; while it cannot be read, no gate starts anyway."""
+    async with replica(file) as running:
+        clock = LoopClock()
+        mine, others = (Windows(Board(clock), WindowStore(running.database, clock), clock) for _ in "12")
+        running.keeper.freezes = mine.freezes
+        assert (await start(running, "web")).service == "web"
+        times = {"from": clock.now(), "to": clock.now() + timedelta(hours=1)}
+        freeze = {"id": "a", "kind": "freeze", "services": ["api"], "reason": "audit", "author": "ada", **times}
+        await others.add(Window.model_validate(freeze))
+        for ask in (running.keeper.start, running.keeper.could_start):
+            with pytest.raises(refusals.Frozen, match=r"frozen until .*: audit"):
+                await ask(request("api", "2.0"), caller="ci")
 
 
 async def test_a_version_that_failed_stays_out_until_it_is_released(file: Path) -> None:
