@@ -16,6 +16,7 @@ import pytest_asyncio
 from tests.servers import forked
 from tests.servers.gating import Gating, gating, pushing
 from tests.servers.ports import free_port
+from tests.servers.waiting import HANGS
 
 HEALTHD = Path(sys.executable).with_name("healthd")
 
@@ -144,7 +145,7 @@ async def test_an_interrupted_job_leaves_or_cancels_its_gate(running: Gating, wi
     process = await start(running, "verify", service, "2", "--policy", "endless", "--on-interrupt", wish)
     gate_id = await only_gate(running, service)
     assert process.stderr
-    await asyncio.wait_for(process.stderr.readline(), 30)
+    await asyncio.wait_for(process.stderr.readline(), HANGS)
     process.send_signal(signal.SIGTERM)
     ended = await end(process)
     assert ended.code == 130, ended
@@ -187,7 +188,7 @@ async def test_a_terminal_gets_a_live_view_and_a_question(running: Gating) -> No
     await screen.shows("Cancel it")
     os.write(ours, b"cancel\n")
     await screen.shows("is cancelled")
-    assert await asyncio.wait_for(process.wait(), 30) == 130
+    assert await asyncio.wait_for(process.wait(), HANGS) == 130
     async with running.client() as client:
         assert (await client.gate(await only_gate(running, service))).state == "cancelled"
 
@@ -199,6 +200,6 @@ class Screen:
         self._descriptor, self._seen = descriptor, b""
 
     async def shows(self, text: str) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS):
             while text.encode() not in self._seen:
                 self._seen += await asyncio.to_thread(os.read, self._descriptor, 65536)

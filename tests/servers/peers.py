@@ -16,6 +16,7 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from tests.servers.ports import HOST
+from tests.servers.waiting import HANGS
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Peer:
         """The next requests, in this order, ahead of the lasting answer."""
         self._once[method, path].extend(answers)
 
-    async def received_at_least(self, count: int, timeout: float = 5.0) -> list[Received]:
+    async def received_at_least(self, count: int, timeout: float = HANGS) -> list[Received]:
         """Wait until that many requests arrived; raises TimeoutError."""
         async with asyncio.timeout(timeout), self._arrived:
             await self._arrived.wait_for(lambda: len(self.received) >= count)

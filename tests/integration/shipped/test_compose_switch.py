@@ -12,7 +12,7 @@ from healthd_deploy.nginx.switch import UpstreamSwitch
 from tests.servers import version
 from tests.servers.ports import HOST, free_port
 from tests.servers.programs import require
-from tests.servers.waiting import until
+from tests.servers.waiting import HANGS, until
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "compose"
 
@@ -47,7 +47,7 @@ async def test_the_switch_is_seen_and_a_broken_one_is_not(tmp_path: Path) -> Non
             await until(lambda: serves("2.0"), "green")
             switch.write_text("upstream shop { nonsense; }")
             assert running.stderr is not None
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(HANGS):
                 while b"is refused" not in await running.stderr.readline():
                     pass
             assert await serves("2.0")

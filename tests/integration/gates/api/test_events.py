@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 
 from tests.servers.gating import Gating
+from tests.servers.waiting import HANGS
 
 
 async def stream(api: Gating, gate: str, last: str | None = None, query: str = "") -> tuple[int, list[dict[str, Any]]]:
@@ -15,7 +16,11 @@ async def stream(api: Gating, gate: str, last: str | None = None, query: str = "
     if last is not None:
         headers["Last-Event-ID"] = last
     url = f"{api.daemon.url}/gates/{gate}/events{query}"
-    async with asyncio.timeout(30), aiohttp.ClientSession() as session, session.get(url, headers=headers) as response:
+    async with (
+        asyncio.timeout(HANGS),
+        aiohttp.ClientSession() as session,
+        session.get(url, headers=headers) as response,
+    ):
         text = await response.text()
     events = []
     for block in text.split("\n\n"):

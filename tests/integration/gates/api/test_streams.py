@@ -19,6 +19,7 @@ from healthd_gates.config.settings import Config
 from healthd_gates.router import GateApi
 from tests.fakes.gates import start_replica
 from tests.servers.gating import POLICIES
+from tests.servers.waiting import HANGS
 
 TOKEN = "a token of the tests alone"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
@@ -65,7 +66,7 @@ async def test_a_silent_stream_has_a_heartbeat(url: str) -> None:
         async with session.post(f"{url}/gates/verify", json=BODY) as response:
             gate = (await response.json())["id"]
         seen = b""
-        async with asyncio.timeout(10), session.get(f"{url}/gates/{gate}/events") as stream:
+        async with asyncio.timeout(HANGS), session.get(f"{url}/gates/{gate}/events") as stream:
             while seen.count(b": heartbeat\n\n") < 2:
                 seen += await stream.content.readany()
 
@@ -79,7 +80,7 @@ async def test_who_hangs_up_leaves_nothing_behind(url: str) -> None:
             await read_briefly(session, f"{url}/gates/{gate}/events")
         with pytest.raises(TimeoutError):
             await read_briefly(session, f"{url}/gates/{gate}?wait=1h")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANGS):
         while serving():
             await asyncio.sleep(0.05)
 
@@ -97,7 +98,7 @@ async def test_a_body_that_does_not_come_is_408(url: str) -> None:
     reader, writer = await asyncio.open_connection(host, int(port))
     head = f"POST /gates/verify HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n"
     writer.write(head.encode() + b"Content-Length: 100\r\n\r\n{")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANGS):
         assert b" 408 " in await reader.readline()
     writer.close()
 
@@ -115,7 +116,7 @@ def reading(hashed: str) -> Guard:
 async def test_a_token_that_is_taken_away_is_let_go(served: tuple[GateApi, str], path: str) -> None:
     """What is held open ends with the token that opened it, and tells nothing of what came after."""
     api, url = served
-    async with aiohttp.ClientSession(headers=HEADERS) as session, asyncio.timeout(20):
+    async with aiohttp.ClientSession(headers=HEADERS) as session, asyncio.timeout(HANGS):
         async with session.post(f"{url}/gates/verify", json=BODY) as response:
             gate = (await response.json())["id"]
         api._door.guard = reading(hash_token("reader-token"))
@@ -135,7 +136,7 @@ async def test_calls_that_are_held_open_have_an_end(served: tuple[GateApi, str])
     """One caller takes half of the places, and is told to ask without waiting; that needs none."""
     api, url = served
     api._patience._at_most = 4
-    async with aiohttp.ClientSession(headers=HEADERS) as session, asyncio.timeout(20):
+    async with aiohttp.ClientSession(headers=HEADERS) as session, asyncio.timeout(HANGS):
         async with session.post(f"{url}/gates/verify", json=BODY) as response:
             gate = (await response.json())["id"]
         held = [

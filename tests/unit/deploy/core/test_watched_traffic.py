@@ -23,6 +23,7 @@ from healthd_gates.client.client import GateClient
 from healthd_gates.domain.gate import RollbackState
 from healthd_gates.domain.standing import Reason, Verdict
 from healthd_gates.schema.gate import GateDocument
+from tests.servers.waiting import HANGS
 from tests.unit.deploy.core.test_live_again import Daemon
 from tests.unit.deploy.core.test_put_back import Targets
 from tests.unit.deploy.core.test_report import STANDING
@@ -80,7 +81,7 @@ async def ended(platform: Platform, daemon: Daemon, retire_after: float | None =
     session = GateSession(cast("GateClient", daemon), config, "run-1", steps)
     session.report.version = "2.0"
     deploy = BlueGreen(platform, session, steps, config.gates, retire_after)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANGS):
         return await carried_out(lambda: deploy.deploy("2.0"), session, steps), session
 
 

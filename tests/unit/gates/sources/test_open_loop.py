@@ -9,6 +9,7 @@ import pytest
 
 from healthd_gates.sources.open_loop import OpenLoop
 from tests.servers.lateness import Lateness
+from tests.servers.waiting import HANGS
 
 
 @pytest.mark.looptime
@@ -62,4 +63,4 @@ async def test_a_bug_in_a_request_ends_it_loudly() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ExceptionGroup):
-        await asyncio.wait_for(OpenLoop(100, fire).run(), 5)
+        await asyncio.wait_for(OpenLoop(100, fire).run(), HANGS)

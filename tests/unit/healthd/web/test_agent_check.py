@@ -9,6 +9,7 @@ from healthd.model import Result
 from healthd.web import agent_check
 from healthd.web.server import CannotListenError
 from tests.fakes.monitoring import DOWN, SLOW, UP
+from tests.servers.waiting import HANGS
 from tests.unit.healthd.monitoring.test_board import Wall, config
 
 
@@ -66,7 +67,7 @@ async def test_one_line_a_connection(sent: bytes) -> None:
     async with server:
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         writer.write(sent)
-        assert await asyncio.wait_for(reader.read(), 10) == b"down #not ready: db, cache\n"
+        assert await asyncio.wait_for(reader.read(), HANGS) == b"down #not ready: db, cache\n"
         writer.close()
 
 

@@ -15,6 +15,7 @@ from healthd.web import connections as web_connections
 from healthd.web import server
 from healthd.web.connections import Connections, accept
 from healthd.web.refusals import Refusals
+from tests.servers.waiting import HANGS
 
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 Peer = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -70,7 +71,7 @@ class Stand:
         """The first line of the answer; empty where the connection is closed without one."""
         reader, writer = await self.connect(request)
         try:
-            return await asyncio.wait_for(reader.readline(), 10)
+            return await asyncio.wait_for(reader.readline(), HANGS)
         except ConnectionError:
             return b""
         finally:
@@ -118,7 +119,7 @@ async def test_who_is_being_answered_stays() -> None:
         idle = [await stand.connect(HEALTH) for _ in range(10)]
         assert await ended(idle) >= 8
         stand.release.set()
-        assert await asyncio.wait_for(asked[0].readline(), 10) == b"HTTP/1.1 200 OK\r\n"
+        assert await asyncio.wait_for(asked[0].readline(), HANGS) == b"HTTP/1.1 200 OK\r\n"
 
 
 @pytest.mark.parametrize("start", [b"GET /health HTTP/1.1\r\nHost: x\r\nX-a: ", b"G", b"\x16\x03\x01"])
@@ -188,7 +189,7 @@ async def test_the_limit_of_a_head_is_the_promised_one(request_: bytes, status: 
         for start in range(0, len(request_), piece):
             writer.write(request_[start : start + piece])
             await asyncio.sleep(0)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS):
             assert b" %d " % status in await reader.readline()
             head = await reader.readuntil(b"\r\n\r\n")
             length = next(
@@ -248,7 +249,7 @@ async def test_a_caller_that_ends_its_side_is_answered(requests: bytes, answers:
                 await asyncio.sleep(0.05)
             writer.write_eof()
             asyncio.get_running_loop().call_later(0.1, stand.release.set)
-            whole = await asyncio.wait_for(reader.read(), 10)
+            whole = await asyncio.wait_for(reader.read(), HANGS)
             assert whole.count(b" 200 OK\r\n") == answers
             writer.close()
             stand.release.clear()
@@ -260,7 +261,7 @@ async def test_a_caller_that_has_gone_holds_no_place(monkeypatch: pytest.MonkeyP
     async with Stand().serving(at_most=100) as stand:
         reader, writer = await stand.connect(SLOW)
         writer.write_eof()
-        assert await asyncio.wait_for(reader.read(), 10) == b""
+        assert await asyncio.wait_for(reader.read(), HANGS) == b""
         stand.release.set()
         assert await stand.ask() == b"HTTP/1.1 200 OK\r\n"
 
@@ -278,7 +279,7 @@ async def test_what_was_asked_before_the_stop_is_answered() -> None:
     await asyncio.sleep(0.05)
     writer.write(HEALTH)
     await serving.close()
-    assert b" 200 OK" in await asyncio.wait_for(reader.read(), 10)
+    assert b" 200 OK" in await asyncio.wait_for(reader.read(), HANGS)
     writer.close()
 
 

@@ -13,6 +13,7 @@ from healthd.cli import main
 from healthd.web import connections as web_connections
 from healthd.web import server
 from healthd.web.refusals import Refusals
+from tests.servers.waiting import HANGS
 from tests.unit.healthd.web.conftest import Open, Site
 from tests.unit.healthd.web.public.test_page import PAGES
 
@@ -40,7 +41,7 @@ async def answer(port: int, sent: bytes) -> tuple[int, str, Any]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(sent)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS):
             head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
             body = await reader.readexactly(int(headers["content-length"]))

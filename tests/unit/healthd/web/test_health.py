@@ -7,6 +7,7 @@ import pytest
 
 from healthd.model import FailureKind, Result
 from tests.fakes.monitoring import DOWN, UP
+from tests.servers.waiting import HANGS
 from tests.unit.healthd.web.conftest import Client, Open, Site, bearer
 
 PROBED = Result.healthy("12 connections", latency=0.0031, observed={"connections": 12})
@@ -277,7 +278,7 @@ async def raw(site: Site, client: Client, request: str) -> bytes:
     reader, writer = await asyncio.open_connection(client.host, client.port)
     writer.write(request.encode())
     try:
-        return await asyncio.wait_for(reader.read(), 2)
+        return await asyncio.wait_for(reader.read(), HANGS)
     finally:
         writer.close()
 

@@ -14,6 +14,7 @@ from healthd.commands.status import _print as print_status
 from healthd.model import FailureKind, Result, Status, Transition
 from healthd.web.pages.deploys import Deploy, UnknownDeploysError
 from tests.fakes.monitoring import DOWN, SLOW, UP
+from tests.servers.waiting import HANGS
 from tests.unit.healthd.web.conftest import Client, Open, Site, bearer
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"' {{ 7*7 }} </td></table>"
@@ -258,7 +259,7 @@ async def test_deploys_for_those_who_may_read_gates(open_site: Open) -> None:
 async def message(response: Any) -> dict[str, Any]:
     """The next event's data."""
     while True:
-        line = await asyncio.wait_for(response.content.readline(), 5)
+        line = await asyncio.wait_for(response.content.readline(), HANGS)
         if line.startswith(b"data: "):
             data: dict[str, Any] = json.loads(line[6:])
             return data
@@ -295,8 +296,8 @@ async def test_events_have_an_end(open_site: Open) -> None:
             assert three.status == 503
             assert "reload" in (await three.json())["detail"]
         site.streams.stop()
-        await asyncio.wait_for(one.content.read(), 5)
-        await asyncio.wait_for(two.content.read(), 5)
+        await asyncio.wait_for(one.content.read(), HANGS)
+        await asyncio.wait_for(two.content.read(), HANGS)
     assert site.streams.followers == 0
 
 
