@@ -7,6 +7,9 @@ import pytest
 
 from bench.behind import RELEASES as RELEASES_BEHIND
 from bench.behind import SETUPS, Traffic, _cell, roll_out
+from bench.detection import own_numbers
+from bench.detection.trials import Tally
+from bench.detection.words import how_soon
 from bench.ramp.__main__ import _SEED, _harm, _measure
 from bench.ramp.releases import RELEASES
 from bench.ramp.schemes import OWN
@@ -46,6 +49,13 @@ def test_a_ramp_harms_as_many_as_the_table_says(table: str, past: bool) -> None:
     found = _measure((place, 500.0, 0.01), 100, _SEED, (OWN,), past=past)
     head, row = _table(table, release)
     assert row[head.index("1 %, 500, 300")] == _harm(found[OWN], usual_budget(500.0), is_own=True), DRAWN_AGAIN
+
+
+def test_a_rate_of_events_is_judged_as_soon_as_the_table_says() -> None:
+    """The judge's column of one row, by the same seeds."""
+    place, row = next((k, row) for k, row in enumerate(own_numbers.rows()) if row.harm > 1 and "`rate`" in row.name)
+    runs = [own_numbers.ended(row, np.random.default_rng([20261122, place, run]))["judge"] for run in range(200)]
+    assert _table("events_and_shares.md", row.name)[1][1] == how_soon(Tally(tuple(runs))), DRAWN_AGAIN
 
 
 def rng(run: int) -> np.random.Generator:
