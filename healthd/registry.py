@@ -73,6 +73,7 @@ class Registry(Generic[PluginT]):
         self.what, self.group, self.base = what, group, base
         self._built_in, self._methods, self._models = built_in, methods, models or {}
         self._without_driver: set[str] = set()
+        self._loaded: set[str] = set()
         _REGISTRIES.append(self)
 
     def kinds(self) -> list[str]:
@@ -95,6 +96,7 @@ class Registry(Generic[PluginT]):
                 )
             found = _imported(self._built_in[kind])
             self._without_driver.discard(kind)
+            self._loaded.add(kind)
             return found  # type: ignore[no-any-return]
         if rivals:
             return self._load(rivals)
@@ -133,7 +135,8 @@ class Registry(Generic[PluginT]):
         return kind in self._without_driver
 
     def _model(self, kind: str) -> type[Any]:
-        if not drivers_are_left_out() or kind not in self._models or kind in _installed(self.group):
+        left_out = drivers_are_left_out() and kind in self._models and kind not in self._loaded
+        if not left_out or kind in _installed(self.group):
             return self.find(kind).config_model  # type: ignore[attr-defined, no-any-return]
         model = _imported(self._models[kind])
         self._without_driver.add(kind)

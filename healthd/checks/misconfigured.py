@@ -31,13 +31,14 @@ class Misconfigured:
 class UnloadedCheck:
     """Fails every probe for as long as the driver of its kind is not loaded.
 
-    `begun` is set once the driver is being loaded, `built` once the check that takes this one's place is there.
+    `since` (steady seconds) is when it began to wait. `begun` is set once the driver is being loaded, `built` once the
+    check that takes this one's place is there.
     """
 
     config_model: ClassVar[type[CheckConfig]] = CheckConfig
 
     def __init__(self, config: CheckConfig, context: CheckContext) -> None:
-        self.config, self.context = config, context
+        self.config, self.context, self.since = config, context, context.clock.steady()
         self.begun, self.built = False, asyncio.Event()
 
     async def probe(self) -> Result:

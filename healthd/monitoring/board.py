@@ -15,6 +15,7 @@ from healthd.monitoring.debounce import Streak
 from healthd.monitoring.dependencies import Dependencies
 from healthd.runtime.clock import Clock
 
+_FIRST_PROBE = 15.0  # seconds, beyond its timeout, for the first probe of a check that a reload brought
 _WORST_FIRST = (Status.UNHEALTHY, Status.UNKNOWN, Status.DEGRADED, Status.HEALTHY)
 
 
@@ -27,7 +28,8 @@ class CheckState:
     that cover it now. `up_since` is the time of the last change from down to up; `held_by` names the check, down or
     about to be, for which its notices are held back. `replica` names the one that ran a check which replicas run for
     each other; `elsewhere` says that it was another one than this. `contrary` is the number of results in a row
-    that contradict the status.
+    that contradict the status. `counts_as`, until `counts_until` (steady seconds), is what groups take a check for that
+    a reload brought and that was not probed yet.
     """
 
     name: str
@@ -43,6 +45,13 @@ class CheckState:
     replica: str | None = None
     elsewhere: bool = False
     contrary: int = 0
+    counts_as: Status | None = None
+    counts_until: float = 0.0
+
+    @property
+    def counted(self) -> Status:
+        """The status, or what stands in for it until the first probe."""
+        return self.status if self.probe is not None or self.counts_as is None else self.counts_as
 
     @property
     def maintenance(self) -> str | None:
@@ -97,19 +106,22 @@ class Board:
         self._added: tuple[CheckWindow, ...] = ()
         self._windows: dict[str, list[Watched]] = {}
         self._dependencies = Dependencies({}, {})
-        self._started = False
+        self._started = self._arranged = False
         self.draining = False
         self.version = 0  # grows with every change, for code that caches rendered answers
 
     def arrange(
         self, checks: Mapping[str, CheckConfig], groups: Mapping[str, Group], windows: tuple[CheckWindow, ...]
     ) -> None:
-        """Apply a configuration. The state of a check is kept when its configuration did not change."""
+        """Apply a configuration. The state of a check is kept when its configuration did not change. At a reload, one
+        that changed counts for its groups as before until it was probed, and a new one does not count: a reload alone
+        takes nobody out of a load balancer."""
         known = self._states
         self._states = {
-            name: known[name] if name in known and known[name].config == config else CheckState(name, config)
+            name: known[name] if name in known and known[name].config == config else self._unprobed(name, config)
             for name, config in checks.items()
         }
+        self._arranged = True
         self._groups, self._planned = dict(groups), windows
         self._dependencies = Dependencies.of(checks)
         self._sort_windows()
@@ -162,7 +174,7 @@ class Board:
             ready = ready or self._started
         if name == "ready" and self.draining:
             ready = False
-        tolerating = any(_counted(state, group) is not state.status for state in states if state.maintenance is None)
+        tolerating = any(_counted(state, group) is not state.counted for state in states if state.maintenance is None)
         return GroupState(name, status, ready, tolerating, states)
 
     def groups_of(self, name: str) -> frozenset[str]:
@@ -172,7 +184,7 @@ class Board:
     def overall(self) -> Status:
         """Return the worst critical status; a check that is not critical can only degrade it."""
         return worst(
-            state.status if state.config.critical or state.status.is_up else Status.DEGRADED
+            state.counted if state.config.critical or state.counted.is_up else Status.DEGRADED
             for state in self.checks()
             if state.maintenance is None
         )
@@ -180,7 +192,15 @@ class Board:
     def next_expiry(self) -> float:
         """Return the steady time at which the next result expires; infinite when none will."""
         now = self._clock.steady()
-        return min((s.good_until for s in self._states.values() if s.good_until > now), default=float("inf"))
+        ends = (end for state in self._states.values() for end in (state.good_until, state.counts_until))
+        return min((end for end in ends if end > now), default=float("inf"))
+
+    def _unprobed(self, name: str, config: CheckConfig) -> CheckState:
+        if not self._arranged:
+            return CheckState(name, config)
+        before = self._as_of_now(self._states[name]).counted if name in self._states else Status.HEALTHY
+        until = self._clock.steady() + config.timeout + _FIRST_PROBE
+        return CheckState(name, config, counts_as=before, counts_until=until)
 
     def _sort_windows(self) -> None:
         """Find the windows of each check once: which they are changes less often than they are asked for."""
@@ -214,6 +234,8 @@ class Board:
         if stale:
             since = self._clock.now() - timedelta(seconds=self._clock.steady() - state.good_until)
             return replace(state, status=Status.UNKNOWN, since=since, covers=covers)
+        if state.counts_as is not None and self._clock.steady() >= state.counts_until:
+            state = replace(state, counts_as=None)
         return state if covers == state.covers else replace(state, covers=covers)
 
 
@@ -222,4 +244,4 @@ def _counted(state: CheckState, group: Group) -> Status:
     if state.maintenance is not None:
         return Status.HEALTHY
     tolerated = group.shared_failure == "degrade" and state.config.scope is Scope.SHARED
-    return Status.DEGRADED if tolerated and state.status is Status.UNHEALTHY else state.status
+    return Status.DEGRADED if tolerated and state.counted is Status.UNHEALTHY else state.counted

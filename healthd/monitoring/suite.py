@@ -26,7 +26,7 @@ from healthd.runtime.redaction import Redactor
 
 _log = structlog.get_logger(__name__)
 _AT_ONCE = 20  # checks that are built without a pause
-_PATIENCE = 15.0  # seconds that a caller waits for the driver of a check
+_PATIENCE = 15.0  # seconds that a caller, and the first probe, waits for the driver of a check
 _HANGS = 3.0  # seconds after which the next driver is loaded although one is not there
 _SWEEP = 1.0  # seconds between two searches for overdue checks
 
@@ -167,6 +167,9 @@ class Suite:
             if left < monitor.config.interval:  # then it is this one's, should nothing have come by then
                 self._schedule.next_in(left, monitor.name)
             return None
+        if (left := self._driver_may_come(monitor)) > 0:
+            self._schedule.next_in(left, monitor.name, jitter=0)
+            return None
         flight = monitor.begin()
         if flight is None:
             self._pace(monitor)
@@ -195,8 +198,14 @@ class Suite:
             _log.exception("not known who runs a check, it is run here", check=name)
             return None
 
+    def _driver_may_come(self, monitor: Monitor) -> float:
+        """Return the seconds for which a check may still wait for its driver before that is a finding."""
+        if not isinstance(unloaded := monitor.check, UnloadedCheck):
+            return 0.0
+        return unloaded.since + _PATIENCE - self._clock.steady()
+
     async def _load(self, monitors: Sequence[Monitor]) -> None:
-        """Build checks of one kind, which waited for its driver."""
+        """Build checks of one kind, which waited for its driver, and run them."""
         for monitor in monitors:
             if isinstance(unloaded := monitor.check, UnloadedCheck):
                 build = partial(self._bear, unloaded.config, unloaded.context)
@@ -204,6 +213,8 @@ class Suite:
                     monitor.check = await in_daemon_thread(build, name=f"load {monitor.config.kind}")
                 finally:
                     unloaded.built.set()
+                if self._monitors.get(monitor.name) is monitor:
+                    self._schedule.next_in(0.0, monitor.name)
 
     def _build(self, name: str, config: CheckConfig) -> Monitor:
         monitor = Monitor(

@@ -32,3 +32,21 @@ def test_the_model_is_that_of_the_kind(kind: str) -> None:
     module, _, name = MODELS[kind].partition(":")
     assert kind in KINDS
     assert CHECKS.find(kind).config_model is getattr(import_module(module), name)
+
+
+READ_AGAIN = """
+from healthd.checks import CHECKS
+from healthd.registry import leaving_out_drivers
+
+for _ in range(2):
+    with leaving_out_drivers():
+        CHECKS.model_of({"kind": "redis"})
+    print(CHECKS.lacks_driver("redis"))
+    CHECKS.find("redis")
+"""
+
+
+def test_a_driver_that_is_loaded_is_not_waited_for_again() -> None:
+    """The file is read again at each reload, and a check that changed goes on at once."""
+    seen = subprocess.run([sys.executable, "-c", READ_AGAIN], capture_output=True, text=True, check=True)
+    assert seen.stdout.split() == ["True", "False"]

@@ -258,3 +258,36 @@ def test_version_grows_with_every_change() -> None:
         change()
         versions.append(wall.board.version)
     assert sorted(set(versions)) == versions
+
+
+def test_a_reload_alone_takes_nobody_out() -> None:
+    """A new check does not count until it was probed, one that changed counts as before; neither for ever."""
+    wall = Wall({"db": config(), "cache": config()}, {"ready": Group(checks=("db", "cache"))})
+    groups = {"ready": Group(checks=("db", "cache", "new"))}
+    wall.put("db", UP)
+    wall.put("cache", UP)
+    wall.board.arrange({"db": config(interval="9s"), "cache": config(), "new": config(critical=True)}, groups, ())
+    assert wall.ready()
+    assert wall.board.overall() is Status.HEALTHY
+    assert [wall.board.check(name).status for name in ("db", "new")] == [Status.UNKNOWN] * 2
+    wall.put("new", DOWN)
+    assert not wall.ready()
+    wall.put("new", UP)
+    wall.put("db", DOWN)
+    wall.board.arrange({"db": config(interval="8s"), "cache": config(), "new": config(critical=True)}, groups, ())
+    wall.board.arrange({"db": config(interval="7s"), "cache": config(), "new": config(critical=True)}, groups, ())
+    assert not wall.ready(), "what was down is down until it was probed"
+    wall.put("db", UP)
+    assert wall.ready()
+
+
+def test_a_new_check_that_nobody_probes_counts_after_its_time() -> None:
+    wall = Wall({"db": config()}, {"ready": Group(checks=("db",))})
+    wall.put("db", UP)
+    wall.board.arrange({"db": config(), "new": config()}, {"ready": Group(checks=("db", "new"))}, ())
+    wall.clock.seconds += 16.999
+    wall.put("db", UP)
+    assert wall.ready()
+    assert wall.board.next_expiry() == pytest.approx(wall.clock.seconds + 0.001)
+    wall.clock.seconds += 0.001
+    assert not wall.ready()

@@ -12,7 +12,7 @@ from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.misconfigured import UnloadedCheck
 from healthd.monitoring import suite as monitoring
 from tests.fakes.monitoring import UP, Scripted
-from tests.unit.healthd.monitoring.test_suite import Running, settings
+from tests.unit.healthd.monitoring.test_suite import Moved, Running, settings
 
 LOADED = threading.Event()
 
@@ -66,3 +66,27 @@ async def test_what_a_hanging_driver_is_taken_for(monkeypatch: pytest.MonkeyPatc
     message = (await running.suite.probe("a")).result.message or ""
     assert "'hanging' is still not loaded" in message
     assert "or for another package, whose search locks every import" in message
+
+
+async def test_a_driver_that_is_on_its_way_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that a reload brought waits for it as long as a caller would, and runs as soon as it is there."""
+    running = Running()
+    running.schedule = running.suite._schedule = moved = Moved()
+    await running.suite.arrange(settings(a={"kind": "hanging"}))
+    monitor = running.suite._monitors["a"]
+    assert running.suite._tick(monitor) is None
+    ((seconds, name),) = moved.moves
+    assert (0 < seconds <= 15, name) == (True, "a")
+    loading = asyncio.create_task(running.suite.load_drivers())
+    LOADED.set()
+    await loading
+    assert moved.moves[1:] == [(0.0, "a")]
+    flight = running.suite._tick(monitor)
+    assert flight is not None
+    assert (await flight).result == UP
+    monkeypatch.setattr(monitoring, "_PATIENCE", 0.0)
+    LOADED.clear()
+    await running.suite.arrange(settings(a={"kind": "hanging", "interval": "9s"}))
+    late = running.suite._tick(running.suite._monitors["a"])
+    assert late is not None
+    assert "still not loaded" in (await late).result.message
