@@ -32,16 +32,37 @@ def _refuse(message: str, node: Node) -> UnusableError:
 
 
 class Scanner(RoundTripScanner):
-    """Stops at a bracket too many: the library looks a thousand characters ahead, with each bracket again."""
+    """Stops at a bracket too many: the library looks a thousand characters ahead, with each bracket again. Takes tabs
+    in front of a comment and at the end of a line, as YAML does and the library does not."""
 
     def fetch_flow_collection_start(self, TokenClass: Any, to_push: str) -> None:  # noqa: N803 - the library's name
         if self.flow_level >= DEEPEST:
             raise TooDeepError(None, None, too_deep(), self.reader.get_mark())
         super().fetch_flow_collection_start(TokenClass, to_push)
 
+    def scan_to_next_token(self) -> Any:
+        while True:
+            found = super().scan_to_next_token()
+            if found is not None or not self._skips_tabs():
+                return found
+
+    def _skips_tabs(self) -> bool:
+        length = 0
+        while self.reader.peek(length) in (" ", "\t"):
+            length += 1
+        if not length or self.reader.peek(length) not in ("#", "\n", "\r", "\0"):
+            return False
+        self.reader.forward(length)
+        return True
+
 
 class BoundedComposer(Composer):
-    """Refuses a document that its aliases make too large, and what has no meaning in a configuration."""
+    """Refuses a document that its aliases make too large, and what has no meaning in a configuration. A second anchor
+    of a name takes the place of the first, without a word of the library's."""
+
+    def __init__(self, loader: Any = None) -> None:
+        super().__init__(loader)
+        self.warn_double_anchors = False
 
     def compose_document(self) -> Any:
         root = super().compose_document()

@@ -97,7 +97,11 @@ class _UnusableScalarError(ConstructorError):
 
 
 class _Constructor(RoundTripConstructor):
-    """Records the place of a value that cannot be built: the library passes on what `datetime` and `int` raise."""
+    """Records the place of a value that cannot be built: the library passes on what `datetime` and `int` raise. A text
+    with the tag of a text is one."""
+
+    def construct_yaml_str(self, node: Any) -> Any:
+        return self.construct_scalar(node)
 
     def construct_object(self, node: Any, deep: bool = False) -> Any:
         try:
@@ -107,6 +111,9 @@ class _Constructor(RoundTripConstructor):
         except Exception as error:
             why = f"is not a date that exists: {error}" if node.tag == _TIMESTAMP else "is not a value that exists"
             raise _UnusableScalarError(None, None, f"{why}; quote it to have it as a text", node.start_mark) from None
+
+
+_Constructor.add_constructor("tag:yaml.org,2002:str", _Constructor.construct_yaml_str)
 
 
 def read_yaml(text: str) -> Any:

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from ruamel.yaml.comments import TaggedScalar
 
 from healthd.config.yaml_text import YAMLTextError, read_yaml
 
@@ -103,3 +104,29 @@ def test_aliases_that_a_person_writes() -> None:
 def test_no_configuration(text: str, told: str) -> None:
     """Line, key and cure are told, whatever is odd about it."""
     assert refused(text).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("a: !!str memory\nb: !!str 10\nc: [!!str x]", {"a": "memory", "b": "10", "c": ["x"]}),
+        ("a:\t# one\n  b: {c: d}\t# two\n", {"a": {"b": {"c": "d"}}}),
+        ("\t# one\na: b c \t# two\n\t\n \t# three\nd: 'e'\t\n", {"a": "b c", "d": "e"}),
+        ("a: [b,\t# one\n  c]\t", {"a": ["b", "c"]}),
+        ("a: |\n  b\t# no comment\n", {"a": "b\t# no comment\n"}),
+        ("a: &x {b: 1}\nc: &x {b: 2}\nd: *x", {"a": {"b": 1}, "c": {"b": 2}, "d": {"b": 2}}),
+    ],
+    ids=["tag of a text", "tab", "lines of tabs", "in a list", "in a text", "anchor twice"],
+)
+@pytest.mark.filterwarnings("error")
+def test_what_yaml_allows_is_read(text: str, read: dict[str, object]) -> None:
+    """Without a word of the library's."""
+    found = read_yaml(text)
+    assert found == read
+    assert type(found["a"]) is not TaggedScalar
+
+
+@pytest.mark.parametrize("text", ["\ta: b", "a:\n\tb: c", "a: b\tc"])
+def test_a_tab_elsewhere_is_refused(text: str) -> None:
+    with pytest.raises(YAMLTextError, match="a tab cannot be used here"):
+        read_yaml(text)
