@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from ruamel.yaml import YAML
 
@@ -32,7 +31,7 @@ from tests.servers.command import Outcome, Running, started
 from tests.servers.daemon import Daemon
 from tests.servers.kubernetes import Api
 from tests.servers.programs import require
-from tests.servers.requests import Load
+from tests.servers.requests import Client, Load
 from tests.servers.waiting import until
 
 PAGE = Path(__file__).parents[3] / "docs/deploy/kubernetes.md"
@@ -80,7 +79,7 @@ class Routed(Load):
         super().__init__("")
         self._weights, self._hosts = weights, hosts
 
-    async def send_one(self, client: aiohttp.ClientSession) -> None:
+    async def send_one(self, client: Client) -> None:
         weights = self._weights()
         (chosen,) = random.choices(list(weights), list(weights.values()))
         self.url = self._hosts.urls[chosen]

@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-import aiohttp
-
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from tests.servers.process import Process, own_folder
+from tests.servers.requests import Client, connections
 
 _UNDER_WAY = 60  # to each shop; NGINX has room for all of them
 _LONGEST = 240.0  # seconds
@@ -85,8 +84,8 @@ def _served(line: str) -> Served:
 class _Lane:
     """The traffic of one shop."""
 
-    def __init__(self, client: aiohttp.ClientSession, shop: str, log: TextIO) -> None:
-        self._client, self._shop, self._log = client, shop, log
+    def __init__(self, client: Client, url: str, shop: str, log: TextIO) -> None:
+        self._client, self._url, self._shop, self._log = client, f"{url}/{shop}/", shop, log
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def run(self, rate: float, end: float) -> None:
@@ -103,20 +102,18 @@ class _Lane:
     async def _send(self) -> None:
         begun = time.monotonic()
         try:
-            async with self._client.get(f"/{self._shop}/") as answer:
-                await answer.read()
-                version, status = answer.headers.get("X-Version", "none"), answer.status
-        except (aiohttp.ClientError, OSError):
+            answer = await self._client.get(self._url)
+            version, status = answer.fields.get("x-version", "none"), answer.status
+        except OSError:
             version, status = "none", 0
         self._log.write(f"{time.time()} {self._shop} {version} {status} {time.monotonic() - begun}\n")
 
 
 async def _generate(file: str, url: str, *rates: str) -> None:
-    connections = aiohttp.TCPConnector(limit=0)
-    with open(file, "w", buffering=1) as log:  # noqa: PTH123
-        async with aiohttp.ClientSession(url, connector=connections) as client, asyncio.TaskGroup() as lanes:
+    with open(file, "w", buffering=1) as log, connections() as client:  # noqa: PTH123
+        async with asyncio.TaskGroup() as lanes:
             for shop, _, rate in (said.partition("=") for said in rates):
-                lanes.create_task(_Lane(client, shop, log).run(float(rate), time.monotonic() + _LONGEST))
+                lanes.create_task(_Lane(client, url, shop, log).run(float(rate), time.monotonic() + _LONGEST))
 
 
 if __name__ == "__main__":

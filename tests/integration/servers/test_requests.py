@@ -3,13 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
 
-import aiohttp
 import pytest
 
 from tests.servers.ports import HOST
-from tests.servers.requests import Load, session
+from tests.servers.requests import Load, connections
 
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 _KEPT = 3
@@ -20,8 +18,11 @@ class Closing:
 
     url = ""
     answers = True
+    met = 0
+    """Connections."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.met += 1
         await reader.readuntil(b"\r\n\r\n")
         if self.answers:
             await asyncio.sleep(0.1)  # so that the others come with connections of their own
@@ -39,21 +40,65 @@ async def closing() -> AsyncIterator[Closing]:
 
 
 async def test_a_kept_connection_that_is_closed_loses_no_request() -> None:
-    """However many of them there are; a client that gives up after one repetition loses it."""
-    async with closing() as server, session() as client:
-        load = Load(server.url)
-        await asyncio.gather(*(load.send_one(client) for _ in range(_KEPT)))
-        with pytest.raises(aiohttp.ServerDisconnectedError):
-            await client.get(server.url, trace_request_ctx=SimpleNamespace())
-        await asyncio.gather(*(load.send_one(client) for _ in range(_KEPT)))
-        await load.send_one(client)
+    """However many of them there are."""
+    async with closing() as server:
+        with connections() as client:
+            load = Load(server.url)
+            await asyncio.gather(*(load.send_one(client) for _ in range(_KEPT)))
+            await load.send_one(client)  # meets them all
+            await asyncio.gather(*(load.send_one(client) for _ in range(_KEPT)))
+        assert server.met == 2 * _KEPT + 1
     assert load.seen == [("ok", 200)] * (2 * _KEPT + 1)
 
 
 async def test_a_new_connection_that_is_closed_loses_its_request() -> None:
     """It is the server that did not answer."""
-    async with closing() as server, session() as client:
+    async with closing() as server:
         server.answers = False
         load = Load(server.url)
+        with connections() as client:
+            await load.send_one(client)
+    assert load.seen == [("UnansweredError", 0)]
+
+
+async def test_a_server_that_is_not_there_loses_the_request() -> None:
+    """Nobody listens."""
+    async with closing() as server:
+        load = Load(server.url)
+    with connections() as client:
         await load.send_one(client)
-    assert load.seen == [("ServerDisconnectedError", 0)]
+    assert load.seen == [("ConnectionRefusedError", 0)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "seen"),
+    [
+        ("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\ngone", ("gone", 503)),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nti\r\nA\r\nme and aga\r\n0\r\n\r\n",
+         ("time and aga", 200)),
+        ("HTTP/1.0 200 OK\r\n\r\nuntil the end", ("until the end", 200)),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhal", ("CutOffError", 0)),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhal", ("CutOffError", 0)),
+        ("HTTP/1.1 200 OK\r\nContent-", ("CutOffError", 0)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("pieces", [1, 1000], ids=["whole", "in bytes"])
+async def test_what_came_back(answer: str, seen: tuple[str, int], pieces: int) -> None:
+    """The body and the status of a whole answer, however it comes; half of one is lost, also on a kept connection."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(_ANSWER)
+        await reader.readuntil(b"\r\n\r\n")
+        size = max(1, len(answer) // pieces)
+        for start in range(0, len(answer), size):
+            writer.write(answer[start : start + size].encode())
+            await asyncio.sleep(0)
+        writer.close()
+
+    async with await asyncio.start_server(serve, HOST, 0) as listening:
+        load = Load(f"http://{HOST}:{listening.sockets[0].getsockname()[1]}/")
+        with connections() as client:
+            await load.send_one(client)
+            await load.send_one(client)
+    assert load.seen == [("ok", 200), seen]
