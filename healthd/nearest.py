@@ -8,6 +8,7 @@ from difflib import get_close_matches
 _ALIKE = 0.6
 _SHORT = 0.55  # such as maks for max
 _ABBREVIATION = 3  # characters from which the beginning of a word is taken for it
+_ENDING = 4  # characters from which the last word of a name is taken for it, such as wait for group_wait
 _STEM = 5  # characters that two words of one stem begin with, such as notify and notifiers
 _MOST_LISTED = 24
 ALMOST_THE_SAME = 0.8
@@ -15,13 +16,15 @@ ALMOST_THE_SAME = 0.8
 
 
 def nearest(word: str, known: Iterable[str], alike: float = _ALIKE) -> str | None:
-    """Return the known word most similar to this one, that begins so, or that has the same stem; upper and lower case,
-    `-` and `_` make no difference. None where none is `alike`."""
+    """Return the known word most similar to this one, that begins or ends so, or that has the same stem; upper and
+    lower case, `-` and `_` make no difference. None where none is `alike`."""
     plain = {_plain(each): each for each in known}
     written = _plain(word[:64])
     found = get_close_matches(written, plain, n=1, cutoff=max(alike, ALMOST_THE_SAME))
     if not found and len(written) >= _ABBREVIATION and alike <= _ALIKE:  # such as prom
         found = sorted((each for each in plain if each.startswith(written)), key=len)
+    if not found and len(written) >= _ENDING and alike <= _ALIKE:
+        found = sorted((each for each in plain if each.endswith(f"_{written}")), key=len)
     if not found and len(written) >= _STEM and alike <= _ALIKE:
         found = sorted((each for each in plain if each[:_STEM] == written[:_STEM]), key=len)
     if not found and alike <= _ALIKE:  # a slip seldom is in the first letter, and seldom changes the length much

@@ -19,6 +19,7 @@ from healthd.units import Duration
 
 _WORKING = ("running", "idle", "flow")
 _AMQP_PORTS = (5671, 5672)
+_PLAIN_PORT = 15672
 _FIRST = 1e9  # 2001, in Unix seconds: as milliseconds that is no time that a message has
 _WRONG_CLOCK = 60.0  # seconds by which the clock of a publisher may be ahead
 
@@ -31,6 +32,10 @@ def _of_the_management(address: SecretStr) -> SecretStr:
         raise ValueError("has a port of AMQP: the management listens on 15672, with TLS on 15671 or 443")
     if url.query_string or url.fragment:
         raise ValueError("has a ? or #: write the address of the management alone, as https://user:password@host:15671")
+    if url.user is None:
+        raise ValueError("names no user, whom the management asks for: write https://user:password@host:15671")
+    if url.path.rstrip("/").endswith("/api"):
+        raise ValueError("ends with /api, which healthd adds: write the address before it")
     return address
 
 
@@ -54,6 +59,13 @@ class RabbitMQConfig(CheckConfig, ClientTLS):
     """Limits on the number of messages that consumers have and did not acknowledge; none unless given."""
     interval: Duration = 30.0
     """Time between probes, plus or minus a tenth."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        url = URL(self.url.get_secret_value())
+        if (url.scheme, url.explicit_port) == ("https", _PLAIN_PORT):
+            return ("url has https with 15672, where a management listens without TLS; with TLS it is 15671",)
+        return ()
 
     @model_validator(mode="after")
     def _is_of_a_queue(self) -> Self:

@@ -52,7 +52,8 @@ def explained(error: ValidationError, tree: Any, file: str, model: type[BaseMode
             if detail["type"] == "extra_forbidden":
                 message += meant(model, tree, where)
             if detail["type"] == "literal_error":
-                message += meant_value(tree, where, detail["ctx"]["expected"])
+                named = location if location[-1] == "[key]" else where
+                message += meant_value(tree, named, detail["ctx"]["expected"])
             if message == _MAPPING:
                 message += meant_mapping(model, tree, where)
             elif message == _LIST:

@@ -33,22 +33,26 @@ def meant(model: type[BaseModel], tree: Any, where: KeyPath) -> str:
     return f"; there are: {', '.join(sorted(known))}" if 0 < len(known) <= _MOST_NAMES else ""
 
 
-def meant_value(tree: Any, where: KeyPath, expected: str) -> str:
-    """Return a suggestion for a value that is none of a few words: `; did you mean operator?`. The value itself, which
-    may be a secret at the wrong key, is not shown."""
-    node = value_at(tree, where)
+def meant_value(tree: Any, location: KeyPath, expected: str) -> str:
+    """Return a suggestion for a value, or a key, that is none of a few words: `; did you mean operator?`. The value
+    itself, which may be a secret at the wrong key, is not shown."""
+    node = location[-2] if location[-1:] == ("[key]",) else value_at(tree, location)
     alike = nearest(node, re.findall(r"'([^']+)'", expected)) if isinstance(node, str) else None
     return f"; did you mean {alike}?" if alike is not None else ""
 
 
 def meant_mapping(model: type[BaseModel], tree: Any, where: KeyPath) -> str:
     """Return a suggestion where a mapping is due: for a list of entries with a name each, where the names are the keys,
-    and for what a group has."""
+    for what a group has, and for a limit, which is one of two. Of the value a number alone is shown."""
     items = value_at(tree, where)
     if isinstance(items, CommentedMap):
         return ""
-    if "checks" in options_at(model, tree, where):
+    options = options_at(model, tree, where)
+    if "checks" in options:
         return f"; write `{where[-1]}: {{checks: [a, b]}}`"
+    if "unhealthy" in options and not isinstance(items, CommentedSeq):
+        shown = items if isinstance(items, int | float) else "…"
+        return f"; write `{where[-1]}: {{unhealthy: {shown}}}`"
     first = items[0] if isinstance(items, CommentedSeq) and items else None
     name = first.get("name") if isinstance(first, CommentedMap) else None
     return f"; instead of `- name: {name}` write `{name}:`, with its options indented below" if name else ""

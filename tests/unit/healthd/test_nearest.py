@@ -21,6 +21,8 @@ KINDS = ("access_log", "datadog", "probe", "prometheus", "postgresql", "push", "
         ("postgrest", "postgresql"),
         ("probation", None),
         ("push-", "push"),
+        ("series", "push_series"),
+        ("log", None),
     ],
 )
 def test_what_is_meant(word: str, meant: str | None) -> None:

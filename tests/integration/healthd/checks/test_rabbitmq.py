@@ -162,7 +162,8 @@ async def test_names_are_escaped(peer: Peer) -> None:
     """A name with a slash or a space asks for that queue, below a path of the management's own."""
     peer.answer("GET", f"/rabbit{rabbitmq.ALARMS}", rabbitmq.NO_ALARM)
     peer.answer("GET", "/rabbit/api/queues/shop%2Feu/a%20b", rabbitmq.queue())
-    async with watched("rabbitmq", url=f"{peer.url}/rabbit/", vhost="shop/eu", queue="a b") as check:
+    url = f"{peer.url}/rabbit/".replace("://", "://healthd:MARK0123@")
+    async with watched("rabbitmq", url=url, vhost="shop/eu", queue="a b") as check:
         assert (await check.look()).status is Status.HEALTHY
 
 
@@ -172,6 +173,8 @@ async def test_names_are_escaped(peer: Peer) -> None:
         ("amqps://healthd:MARK@rabbit/", "is the broker's address: write the management's"),
         ("http://healthd:MARK@rabbit:5672", "the management listens on 15672"),
         ("https://healthd:MARK@rabbit/?vhost=x", "write the address of the management alone"),
+        ("http://rabbit:15672", "names no user"),
+        ("http://healthd:MARK@rabbit:15672/api", "which healthd adds"),
         ("rabbit:15672", "is not a URL"),
     ],
 )
@@ -185,4 +188,4 @@ def test_another_address(url: str, cure: str) -> None:
 def test_a_limit_is_of_a_queue() -> None:
     """One that is written without a queue would never be looked at."""
     with pytest.raises(ValidationError, match="consumers, waiting without a queue: name the queue"):
-        RabbitMQConfig.model_validate({"url": "http://rabbit:15672", "consumers": 2, "waiting": {"degraded": 1}})
+        RabbitMQConfig.model_validate({"url": "http://u:p@rabbit:15672", "consumers": 2, "waiting": {"degraded": 1}})

@@ -46,6 +46,11 @@ _POLICY = "policies:\n  p:\n    criteria:\n      - {%s}\n"
             _POLICY % "kind: latency, limitt: 5s",
             "4: policies.p.criteria.0.limitt: no such option; did you mean limit?",
         ),
+        (
+            "services:\n  api:\n    source: {kind: access_log, file: /x, fields: {duratino: request_time}}\n",
+            "3: services.api.source.fields.duratino: must be 'status', 'duration', 'upstream', 'upstream_status', "
+            "'upstream_duration', 'agent', 'request', 'method' or 'time'; did you mean duration?",
+        ),
         (_POLICY % "kind: smoke", "4: policies.p.criteria.0.requests: is required"),
         (
             _POLICY % "kind: error_rate, compare: {to: lastweek}",

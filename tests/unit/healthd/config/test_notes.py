@@ -192,3 +192,10 @@ def test_a_password_that_is_an_ordinary_word_is_told_and_the_word_is_not() -> No
     told = list(notes_on_secrets(settings))
     assert [note.partition(": ")[0] for note in told] == ["checks.payments", "notifiers.words"]
     assert not {"monkey", "postgresql"} & set(" ".join(told).replace("checks.postgresql", "").split())
+
+
+def test_tls_at_the_port_without_it_is_told() -> None:
+    urls = {"a": "https://u:p@h:15672", "b": "https://u:p@h:15671", "c": "http://u:p@h:15672", "d": "https://u:p@h"}
+    checks = {name: {"kind": "rabbitmq", "url": url, "critical": True} for name, url in urls.items()}
+    told = "checks.a: url has https with 15672, where a management listens without TLS; with TLS it is 15671"
+    assert Settings.model_validate({"checks": checks}).notes == [told]
