@@ -34,6 +34,7 @@ from healthd_gates.engine.service import GateService
 from healthd_gates.engine.span_worker import NoSpans, SpanSink, SpanWorker
 from healthd_gates.engine.supervisor import Supervisor
 from healthd_gates.engine.troubled_rollbacks import TroubledRollbacks
+from healthd_gates.engine.weight_look import WeightLook
 from healthd_gates.hooks.callback_worker import CallbackWorker
 from healthd_gates.hooks.runs import Runs
 from healthd_gates.hooks.silence import SilenceWatch
@@ -85,7 +86,13 @@ class Gates:
         desk = Desk(self.outbox, self.gate_store, lock_store, attempts, ActionMetrics(registry), self._news, clock)
         self._action_worker = ActionWorker(desk, config)
         tools = Tools(
-            observer_context, self.outbox, self._news, self._changed, self._inherited, self.metrics.late.observe
+            observer_context,
+            self.outbox,
+            WeightLook(attempts, config, clock),
+            self._news,
+            self._changed,
+            self._inherited,
+            self.metrics.late.observe,
         )
         leases = Leases(database, replica, config.now.gates.lease_duration)
         self._supervisor = Supervisor(leases, tools, config, self.metrics, self._news)

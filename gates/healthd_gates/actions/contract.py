@@ -12,6 +12,7 @@ from pydantic import ConfigDict
 from healthd.config.model import Model
 from healthd.runtime.clock import Clock
 from healthd.units import Duration
+from healthd_gates.domain.action_order import Departed as Departed
 from healthd_gates.domain.action_order import Ending as Ending
 from healthd_gates.domain.action_order import Occasion
 from healthd_gates.sources.contract import Arms
@@ -130,4 +131,14 @@ class Testable(Protocol):
     async def test(self) -> ActionResult:
         """Check that the action could be carried out, with everything that it would need. Changes nothing. It may
         raise, as an attempt."""
+        ...
+
+
+@runtime_checkable
+class LooksAgain(Protocol):
+    """An action whose effect may be lost without anybody's word, and that can see this."""
+
+    async def departed(self, order: ActionRequest, ago: float) -> Departed | None:
+        """Return how the traffic goes otherwise than an order that was given so many seconds `ago`, and is done; None
+        where it goes so. Changes nothing. It may raise where that cannot be seen."""
         ...

@@ -24,7 +24,9 @@ from healthd_gates.actions.contract import (
     ActionContext,
     ActionRequest,
     ActionResult,
+    Departed,
     Ending,
+    LooksAgain,
     Testable,
     Unable,
 )
@@ -32,6 +34,7 @@ from healthd_gates.actions.misconfigured import Misconfigured, MisconfiguredActi
 
 _log = structlog.get_logger(__name__)
 _CLOSING = 1.0
+_LOOKING = 1.0  # seconds: a look of a gate waits for it
 _LONGEST_DETAIL = 2000
 
 
@@ -88,6 +91,22 @@ class Attempts:
         except Exception as error:
             outcome = ActionResult(Ending.RETRY, describe_error(error))
         return replace(outcome, detail=self._clean(outcome.detail))
+
+    async def departed(self, config: ActionConfig, order: ActionRequest, ago: float) -> Departed | None:
+        """Return how the traffic goes otherwise than an order that was given so many seconds `ago`, and is done; None
+        where it goes so, or where that cannot be seen."""
+        try:
+            async with self._opened(config, order.action) as action:
+                if not isinstance(action, LooksAgain):
+                    return None
+                looking = action.departed(order, ago)
+                found = await with_deadline(_LOOKING, looking, name=f"departed:{order.action}")
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            _log.debug("weights not looked at", action=order.action, error=describe_error(error))
+            return None
+        return None if found is None else replace(found, what=self._clean(found.what))
 
     @asynccontextmanager
     async def _opened(self, config: ActionConfig, name: str) -> AsyncIterator[Action]:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import ClassVar, Literal
 
-from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending, Unable
+from healthd.units import show_duration
+from healthd_gates.actions.contract import (
+    ActionConfig,
+    ActionContext,
+    ActionRequest,
+    ActionResult,
+    Departed,
+    Ending,
+    Unable,
+)
 from healthd_gates.actions.haproxy_backend import (
     DividedBackend,
     Divider,
@@ -72,6 +81,22 @@ class HAProxy:
             f"would set the weight {weights.candidate} for {', '.join(division.candidate)} and {weights.baseline} for "
             f"{', '.join(division.baseline)} in {self._config.backend}"
         )
+
+    async def departed(self, order: ActionRequest, ago: float) -> Departed | None:
+        wanted = self._ordered(order).wanted
+        answered, _ = await self._divider.found_where_answered()
+        for socket, found in answered.items():
+            wrong = [server for server, weight in wanted.items() if found[server].weight != weight]
+            if not wrong:
+                continue
+            has = ", ".join(f"{server} the weight {found[server].weight} and not {wanted[server]}" for server in wrong)
+            up = await self._divider.up_for(socket)
+            is_new = up is not None and up < ago
+            why = (
+                f", since it was reloaded or started again {show_duration(up)} ago" if is_new and up is not None else ""
+            )
+            return Departed(f"HAProxy at {socket} gives {has}{why}", is_new)
+        return None
 
     async def close(self) -> None: ...
 

@@ -26,6 +26,7 @@ from healthd_gates.actions.haproxy_runtime import (
     level,
     servers,
     set_weight,
+    uptime,
 )
 
 _HEAVIEST = 256  # of a weight; smaller shares than one to this cannot be had
@@ -200,6 +201,10 @@ class Divider:
                 raise Misnamed(("sockets", place), f"{wrong}.{cure}") from None
             except Unanswered:
                 continue
+
+    async def up_for(self, socket: str) -> float | None:
+        """Return for how many seconds a HAProxy runs, rounded down; None where it does not tell. Raises NotDivided."""
+        return await self._answered(socket, uptime(socket))
 
     async def look(self, division: Division, *, even_if_down: bool = False) -> None:
         """Check at every HAProxy that the traffic could be divided so. Raises NotDivided."""

@@ -133,8 +133,18 @@ async def level(socket: str) -> str:
 
 async def process_id(socket: str) -> int | None:
     """Return the id of the process, as it sees it itself; None where it does not tell. Raises Unanswered."""
+    return await _number(socket, "Pid")
+
+
+async def uptime(socket: str) -> int | None:
+    """Return for how many seconds the process runs, that of the last reload; None where it does not tell. Raises
+    Unanswered."""
+    return await _number(socket, "Uptime_sec")
+
+
+async def _number(socket: str, name: str) -> int | None:
     told = dict(line.partition(": ")[::2] for line in (await _told(socket, "show info")).splitlines())
-    return int(pid) if (pid := told.get("Pid", "").strip()).isdigit() else None
+    return int(number) if (number := told.get(name, "").strip()).isdigit() else None
 
 
 @dataclass(frozen=True, slots=True)

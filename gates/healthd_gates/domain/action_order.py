@@ -80,3 +80,12 @@ class ActionRun:
     def purpose(self) -> str:
         """Purpose of the action: the pass, a step of a ramp, or one round of a rollback."""
         return self.key.split(":")[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Departed:
+    """Traffic that goes otherwise than a done order says: what is seen, for people. `is_forgotten` is True where the
+    other side has begun anew since, without it; False where somebody may have meant it."""
+
+    what: str
+    is_forgotten: bool

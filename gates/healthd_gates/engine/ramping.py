@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from healthd.units import show_duration
 from healthd_gates.config.policy import Policy
 from healthd_gates.domain import ramp_wording
-from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
+from healthd_gates.domain.action_order import ActionRun, Departed, Occasion, OrderState
 from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.gate import EventKind, Gate, GateState
 from healthd_gates.domain.ramp import Ramp
@@ -106,16 +106,26 @@ def is_filled_by(gate: Gate, step: Step) -> bool:
 
 
 def on_look(
-    gate: Gate, standing: Standing, seen: Sighting, orders: Sequence[ActionRun], spec: GateSpec, moment: datetime
+    gate: Gate,
+    standing: Standing,
+    seen: Sighting,
+    orders: Sequence[ActionRun],
+    spec: GateSpec,
+    moment: datetime,
+    gone: Departed | None = None,
 ) -> tuple[Gate, Step | None, End | None]:
-    """Return the gate with its ramp at this look, the step that orders a wider weight, if one is due, and the end of a
-    ramp that cannot be finished."""
+    """Return the gate with its ramp at this look, the step that orders a wider weight, or once more the one that is
+    `gone`, if one is due, and the end of a ramp that cannot be finished."""
     ramp, options = gate.ramp, spec.policy.ramp
     if ramp is None or options is None:
         return gate, None, None
     share = seen.requests / seen.total if seen.total else None
     if ramp.is_full:
-        return replace(gate, ramp=replace(ramp, share=share)), None, None
+        ramp = replace(_settled(ramp, orders, standing.at), share=share, held=gone.what if gone is not None else "")
+    if gone is not None and gone.is_forgotten:
+        return _order_again(gate, ramp, gone.what, spec, moment)
+    if ramp.is_full:
+        return replace(gate, ramp=ramp), None, None
     allowance = seen.allowance
     budget = ramp.budget or options.budget or (usual_budget(allowance.traffic) if allowance.traffic else None)
     ramp = replace(
@@ -132,7 +142,7 @@ def on_look(
         return replace(gate, ramp=ramp), None, End(f"{failed.action} could not set the weight: {failed.detail}")
     if ramp.step and not ramp.is_under_way and seen.silence.lasts(seen.patience):
         return replace(gate, ramp=ramp), None, End(_silent(ramp, seen), silent=True)
-    held = _held(ramp, standing, seen, orders)
+    held = (gone.what if gone is not None else "") or _held(ramp, standing, seen, orders)
     if not held and ramp.weight >= 1.0:
         return _full(gate, ramp, spec, moment), None, None
     if not held and gate.state is GateState.SETTLING and ramp.step:
@@ -182,6 +192,16 @@ def _widen(gate: Gate, ramp: Ramp, weight: float, spec: GateSpec, moment: dateti
     moved = replace(gate, ramp=wider)
     orders = tuple((Occasion.RAMP, name) for name in names)
     return moved, Step(moved, (told,), orders, dict.fromkeys(names, weight)), None
+
+
+def _order_again(gate: Gate, ramp: Ramp, why: str, spec: GateSpec, moment: datetime) -> tuple[Gate, Step, None]:
+    """Order the same weight once more: what the evidence allowed still is allowed, and no other share is."""
+    names = spec.ramp_actions
+    again = replace(ramp, step=ramp.step + 1, since=moment, done_at=None, share=None, held=why)
+    told: Event = (EventKind.RAMP, {"weight": ramp.weight, "step": again.step, "from": ramp.weight, "why": why})
+    moved = replace(gate, ramp=again)
+    orders = tuple((Occasion.RAMP, name) for name in names)
+    return moved, Step(moved, (told,), orders, dict.fromkeys(names, ramp.weight)), None
 
 
 def _settled(ramp: Ramp, orders: Sequence[ActionRun], at: datetime) -> Ramp:

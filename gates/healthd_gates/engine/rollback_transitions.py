@@ -81,6 +81,17 @@ def on_actions_done(gate: Gate, orders: Sequence[ActionRun], spec: GateSpec, mom
     return Step(replace(gate, rollback=rollback), (rollback_event(rollback),))
 
 
+def order_again(gate: Gate, orders: Sequence[ActionRun], why: str) -> Step:
+    """Order the actions of a rollback once more, which are done and lost: a round of its own for receivers too."""
+    assert gate.rollback is not None
+    rollback = replace(gate.rollback, state=RollbackState.DUE, detail=why, confirm_until=None, round=gate.next_round)
+    names = [order.action for order in orders]
+    told = rollback_event(rollback, reason=why, actions=names)
+    weights = {order.action: order.weight for order in orders if order.weight is not None}
+    again = tuple((order.occasion, order.action) for order in orders)
+    return Step(replace(gate, rollback=rollback), (told,), again, weights)
+
+
 def unobserved(gate: Gate, why: str, state: RollbackState, moment: datetime) -> Step:
     """End the actions of a rollback of which no numbers can show the effect: an action that has verified it counts, and
     without one the gate ends in `state`."""

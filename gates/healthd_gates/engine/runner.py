@@ -31,6 +31,7 @@ from healthd_gates.engine.spec import GateSpec
 from healthd_gates.engine.step import Step
 from healthd_gates.engine.ticker import Ticker
 from healthd_gates.engine.turns import Turns
+from healthd_gates.engine.weight_look import WeightLook
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules
 from healthd_gates.store.gate_update import SeenEvidence
@@ -51,6 +52,7 @@ class Tools:
 
     observer_context: ObserverContext
     outbox: Outbox
+    weights: WeightLook
     news: ChangeEvents
     changed: Callable[[Gate, Gate], None]
     inherited: Callable[[Gate], None]
@@ -173,6 +175,7 @@ class GateRunner:
         if widening is None or gate.ramp is None or gate.decision is not None:
             return transitions.on_evaluation(gate, standing, notes, self._spec, moment, departed=departed)
         orders: Sequence[ActionRun] = ()
+        gone = await self._tools.weights.of_ramp(gate, self._spec)
         if gate.ramp.is_under_way:
             try:
                 every = await self._tools.outbox.of_gate(gate.id)
@@ -180,7 +183,9 @@ class GateRunner:
                 return transitions.on_evaluation(gate, standing, notes, self._spec, moment, departed=departed)
             orders = [order for order in every if order.purpose == gate.ramp.purpose]
         sighting = widening.look(gate.ramp)
-        return transitions.on_ramp_look(gate, standing, notes, sighting, orders, self._spec, moment, departed=departed)
+        return transitions.on_ramp_look(
+            gate, standing, notes, sighting, orders, self._spec, moment, departed=departed, gone=gone
+        )
 
     def _is_past(self, stage: str) -> bool:
         gate = self.gate
@@ -260,6 +265,7 @@ class GateRunner:
         before = ramp.traffic if ramp is not None and ramp.traffic else usual
         recovery = Recovery(bounds_of(self._spec.policy), before, sees_traffic=sees)
         ticks, until, looks = Ticker(self._clock, self._spec.policy.interval), rollback.confirm_until or rollback.at, 0
+        orders = [each for each in await self._tools.outbox.of_gate(self.gate.id) if each.purpose == rollback.purpose]
         try:
             # A few evaluations, even if the time was over before a crashed replica was back to make one.
             while not recovery.is_confirmed and (looks < _LOOKS_AT_LEAST or self._clock.now() < until):
@@ -267,6 +273,10 @@ class GateRunner:
                 self._tools.late(await ticks.wait())
                 look = await traffic.look()
                 recovery.take(look.evidence, look.notes)
+                lost = await self._tools.weights.of_rollback(self.gate, orders)
+                if lost is not None and lost.is_forgotten:
+                    await self._write(rollback_transitions.order_again(self.gate, orders, lost.what))
+                    return
                 self._record.cursor = {"source": traffic.cursor, "at": self._clock.now().isoformat()}
                 await self._write(rollback_transitions.recovering(self.gate, recovery.sentence))
         finally:

@@ -13,7 +13,7 @@ from typing import Literal
 from healthd.journal.journal import AuditEntry
 from healthd.units import stamp
 from healthd_gates.config.policy import Policy
-from healthd_gates.domain.action_order import ActionRun, Occasion
+from healthd_gates.domain.action_order import ActionRun, Departed, Occasion
 from healthd_gates.domain.gate import Decision, EventKind, Gate, GateState, QuarantinedVersion, RollbackState
 from healthd_gates.domain.standing import Reason, Standing, Verdict
 from healthd_gates.engine import ramping
@@ -97,9 +97,11 @@ def on_ramp_look(
     moment: datetime,
     *,
     departed: Sequence[str] = (),
+    gone: Departed | None = None,
 ) -> Step:
-    """Process an evaluation in a ramp, with the `orders` of its last weight: decide, widen, or go on."""
-    ramped, wider, end = ramping.on_look(gate, standing, seen, orders, spec, moment)
+    """Process an evaluation in a ramp, with the `orders` of its last weight, or what is `gone` of it: decide, widen, or
+    go on."""
+    ramped, wider, end = ramping.on_look(gate, standing, seen, orders, spec, moment, gone)
     step = on_evaluation(ramped, standing, notes, spec, moment, departed=departed)
     if step.gate.decision is not None or step.gate.state is GateState.HELD:
         return on_evaluation(gate, standing, notes, spec, moment, departed=departed)

@@ -91,6 +91,9 @@ class VirtualRamp:
             return standing
         if (ramp.pause is None) != (then.pause is None):
             self.gate = replace(self.gate, ramp=replace(ramp, pause=then.pause))
+        if then.step == ramp.step + 1 and then.weight == ramp.weight:  # the balancer had lost it
+            again = replace(ramp, step=then.step, since=evidence.at, done_at=None, pause=then.pause)
+            self.gate, ramp = replace(self.gate, ramp=again), again
         done = then.is_done or then.step > ramp.step
         if ramp.is_under_way:
             at = self.elapsed if done else max(self.elapsed, self._weights[-1][0])

@@ -60,6 +60,8 @@ def _ramped(body: Mapping[str, Any]) -> str:
     if "resume" in body:
         beyond = "" if mark is None else f", to {percent(mark)} and beyond"
         return f"{body['by']} lets it go on from {percent(body['weight'])}{beyond}: {body.get('why')}"
+    if body["from"] == body["weight"]:
+        return f"{percent(body['weight'])} ordered once more: {body.get('why')}"
     return f"widened from {percent(body['from'])} to {percent(body['weight'])}: {body.get('why')}"
 
 

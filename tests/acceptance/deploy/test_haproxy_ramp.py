@@ -1,18 +1,21 @@
 """A release behind a real HAProxy that healthd widens under load, by the Runtime API."""
 
 import asyncio
+import html
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client import Counter as Metric
 
+from healthd_gates.schema.gate import GateDocument
 from tests.acceptance.deploy import fleet
 from tests.acceptance.deploy.fleet import Fleet
 from tests.acceptance.deploy.test_nginx_ramp import BUDGET, POLICY, judged, rolled_out
@@ -34,11 +37,16 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(folder: Path, failing: dict[str, float]) -> AsyncIterator[Stage]:
+async def staged(folder: Path, failing: dict[str, float], weights: tuple[int, int] = (100, 0)) -> AsyncIterator[Stage]:
+    """Blue has the traffic, whatever `weights` of blue and green stand in HAProxy's file."""
     async with fleet.running(failing, blue="1.0", green="0.9") as hosts:
-        ends = {host: url.removeprefix("http://") for host, url in hosts.urls.items()}
-        backend = f"backend web\n server b1 {ends['blue']} weight 100\n server g1 {ends['green']} weight 0\n"
-        with haproxy.running(f"default_backend web\n{backend}") as balancer:
+        b1, g1 = (
+            f" server {server} {hosts.urls[host].removeprefix('http://')} weight {weight}\n"
+            for host, server, weight in (("blue", "b1", weights[0]), ("green", "g1", weights[1]))
+        )
+        with haproxy.running(f"default_backend web\nbackend web\n{b1}{g1}") as balancer:
+            for server, weight in (("b1", 100), ("g1", 0)):
+                balancer.command(f"set server web/{server} weight {weight}")
             source = {
                 "kind": "scrape",
                 "requests": "app_requests_total",
@@ -162,3 +170,58 @@ async def test_what_answers_late_never_or_not_at_all_is_back_at_nothing(
     harmed = lost if kind == "gone" else settled
     assert 0 < harmed <= 1.5 * BUDGET
     assert lost <= harmed
+
+
+class Reloading:
+    """Reloads HAProxy once, at the first look that a gate has at what is asked for."""
+
+    def __init__(self, stage: Stage, at: Callable[[GateDocument], bool]) -> None:
+        self._stage, self._at = stage, at
+        self.weights: list[str] = []
+
+    async def see(self, gate: GateDocument) -> None:
+        if self.weights or not self._at(gate):
+            return
+        await asyncio.to_thread(self._stage.balancer.reload)
+        self.weights = [self._stage.balancer.server("web", name)["weight"] for name in ("b1", "g1")]
+
+
+def _is_in_the_middle(gate: GateDocument) -> bool:
+    return gate.ramp is not None and 0 < gate.ramp.weight < 1 and gate.ramp.done_at is not None
+
+
+def _is_back(gate: GateDocument) -> bool:
+    return gate.rollback is not None and gate.rollback.state == "confirming"
+
+
+@pytest.mark.parametrize("weights", [(100, 0), (0, 100)], ids=["to nobody", "to all of it"])
+async def test_weights_that_a_reload_lost_in_the_middle_are_set_again(weights: tuple[int, int], tmp_path: Path) -> None:
+    """Whatever stands in HAProxy's file: the release has what its ramp ordered, and goes on from there."""
+    async with staged(tmp_path, {}, weights) as stage, Load(stage.balancer.url).running() as load:
+        reload = Reloading(stage, _is_in_the_middle)
+        good = await rolled_out(stage, "1.1", seen=reload.see)
+        assert (good.verdict, reload.weights) == ("pass", [str(weight) for weight in weights]), good
+        assert stage.balancer.server("web", "b1")["weight"] == "0"
+        again = [line for line in await log(stage, good) if " ordered once more: HAProxy at " in line]
+        assert len(again) == 1, await log(stage, good)
+        assert "since it was reloaded or started again" in again[0]
+        assert [each for each in load.seen if each[1] != 200] == []
+
+
+async def test_a_rollback_that_a_reload_undid_is_carried_out_again(tmp_path: Path) -> None:
+    """HAProxy's file gives the bad version everything: it has lost that again before the gate ends."""
+    async with staged(tmp_path, {"2.0": 0.1}, (0, 100)) as stage, Load(stage.balancer.url).running():
+        reload = Reloading(stage, _is_back)
+        bad = await rolled_out(stage, "2.0", seen=reload.see)
+        assert (bad.verdict, reload.weights) == ("fail", ["0", "100"]), bad
+        assert bad.rollback is not None
+        assert (bad.rollback.state, bad.rollback.round) == ("rolled_back", 2), bad.rollback
+        assert [stage.balancer.server("web", name)["weight"] for name in ("b1", "g1")] == ["100", "0"]
+
+
+async def log(stage: Stage, gate: GateDocument) -> list[str]:
+    """What the gate's page says of its course."""
+    async with aiohttp.ClientSession() as session:
+        page = f"{stage.daemon.url}/gates/{gate.id}/page"
+        async with session.get(page, headers={"Authorization": f"Bearer {daemon.TOKEN}"}) as answer:
+            return html.unescape(await answer.text()).splitlines()

@@ -1,6 +1,7 @@
 """A release behind a real NGINX that healthd widens under load: the actions are those of the page."""
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ from tests.servers.requests import Load
 from tests.servers.waiting import until
 
 BUDGET = 60
+Seen = Callable[[GateDocument], Awaitable[None]]
 POLICY = {
     "initial_delay": "1s",
     "interval": "1s",
@@ -45,13 +47,13 @@ def ramps(folder: Path, settings: dict[str, Any], budget: float = BUDGET) -> Non
     settings["actions"] |= documented(folder, "--weight")
 
 
-async def rolled_out(stage: Staged, version: str) -> GateDocument:
-    """The gate of a version on green, at its end."""
+async def rolled_out(stage: Staged, version: str, seen: Seen | None = None) -> GateDocument:
+    """The gate of a version on green, at its end; each of its documents is `seen`."""
     await stage.fleet.release("green", version)
-    return await judged(stage.daemon, version)
+    return await judged(stage.daemon, version, seen)
 
 
-async def judged(judging: Daemon, version: str) -> GateDocument:
+async def judged(judging: Daemon, version: str, seen: Seen | None = None) -> GateDocument:
     """The gate of a version that stands on green, at its end."""
     asked = {
         "service": "api",
@@ -62,6 +64,8 @@ async def judged(judging: Daemon, version: str) -> GateDocument:
         gate = await client.verify(asked)
         async for shown in client.follow(gate.id, to_the_end=True):
             gate = shown
+            if seen is not None:
+                await seen(shown)
     return gate
 
 

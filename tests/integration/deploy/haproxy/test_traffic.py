@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,7 @@ from healthd_deploy.haproxy.settings import DeployedBackend, HAProxyConfig
 from healthd_deploy.haproxy.traffic import Traffic
 from healthd_deploy.weighted.platform import WeightedPlatform
 from healthd_gates.actions.contract import Ending
+from tests.acceptance.guide import blocks_of
 from tests.integration.gates.actions.ordering import configured, order, tried
 from tests.integration.gates.actions.test_haproxy import answers, cutting, ramp, silent
 from tests.servers import haproxy, version
@@ -421,3 +424,28 @@ def test_a_restart_keeps_the_weights_by_the_state_that_was_written(tmp_path: Pat
     state.write_text(written)
     with haproxy.running(loads + servers) as mindful:
         assert [mindful.server("web", name)["weight"] for name in ("b1", "g1")] == ["0", "100"]
+
+
+def test_one_that_returns_is_kept_from_traffic_until_its_weights_are_set(tmp_path: Path) -> None:
+    """By the file of the page: whoever asks whether it is up is told no, and the switch makes it yes."""
+    page = Path(__file__).parents[4] / "docs/deploy/haproxy.md"
+    (text,) = (text for kind, text in blocks_of(page.read_text()) if text.startswith("# second.cfg"))
+    own = text[text.index("    monitor-uri") :]
+    with version.running("1.0") as blue, version.running("2.0") as green:
+        for documented, server in (("127.0.0.1:3001", blue), ("127.0.0.1:3002", green)):
+            own = own.replace(documented, f"127.0.0.1:{server.port}")
+        with haproxy.running(own) as running:
+            assert status(f"{running.url}/haproxy-up") == status(f"{running.url}/") == 503
+            said = options(running, tmp_path, backend="api", servers={"blue": ["blue"], "green": ["green"]})
+            (settings := tmp_path / "tool.yaml").write_text(f"traffic: {json.dumps(said)}\n")
+            switched = CliRunner().invoke(main, ["haproxy", "switch", "green", "--config", str(settings)])
+            assert switched.exit_code == 0, switched.output
+            assert status(f"{running.url}/haproxy-up") == status(f"{running.url}/") == 200
+
+
+def status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code

@@ -6,7 +6,7 @@ from typing import Any
 from healthd.runtime.clock import Clock, SystemClock
 from healthd.runtime.redaction import Redactor, secrets_of
 from healthd_gates import actions
-from healthd_gates.actions.contract import ActionConfig, ActionRequest, ActionResult
+from healthd_gates.actions.contract import ActionConfig, ActionRequest, ActionResult, Departed
 from healthd_gates.actions.executor import Attempts
 from healthd_gates.domain.action_order import Occasion
 from healthd_gates.domain.gate import Decision, Gate, GateState, Rollback, RollbackState
@@ -76,6 +76,11 @@ async def tried(
 async def described(config: ActionConfig, ordered: ActionRequest) -> str:
     """What a try would do."""
     return await _attempts(config, None).describe(config, ordered)
+
+
+async def lost(config: ActionConfig, ordered: ActionRequest, ago: float) -> Departed | None:
+    """What a look finds at an order that was done so many seconds ago."""
+    return await _attempts(config, None).departed(config, ordered, ago)
 
 
 async def examined(config: ActionConfig) -> ActionResult:

@@ -12,10 +12,10 @@ import aiohttp
 import pytest
 from pydantic import ValidationError
 
-from healthd_gates.actions.contract import ActionConfig, ActionRequest, Ending
+from healthd_gates.actions.contract import ActionConfig, ActionRequest, Departed, Ending
 from healthd_gates.actions.haproxy_backend import Weights, weights_of
 from healthd_gates.domain.action_order import Occasion
-from tests.integration.gates.actions.ordering import configured, described, order, tried
+from tests.integration.gates.actions.ordering import configured, described, lost, order, tried
 from tests.servers import haproxy, version
 from tests.servers.haproxy import HAProxy
 
@@ -61,6 +61,24 @@ async def test_the_requests_follow_the_weight(balancer: HAProxy) -> None:
     for ordered in (order(), order()):
         assert (await tried(action(balancer), ordered)).ending is Ending.DONE
     assert await answers(balancer.url) == {"1.0": 200}
+
+
+async def test_weights_that_are_gone_are_seen(balancer: HAProxy, tmp_path: Path) -> None:
+    """What a new process of HAProxy has lost is told from what somebody has set; one that does not answer says
+    nothing."""
+    both = action(balancer, sockets=[f"{balancer.stats}-not", str(balancer.stats)])
+    assert (await tried(action(balancer), ramp(0.25))).ending is Ending.DONE
+    assert await lost(both, ramp(0.25), 3600.0) is None
+    balancer.command("set server web/g1 weight 7")
+    told = await lost(both, ramp(0.25), 0.0)
+    assert told == Departed(f"HAProxy at {balancer.stats} gives g1 the weight 7 and not 1", is_forgotten=False)
+    balancer.reload()
+    assert (told := await lost(both, ramp(0.25), 3600.0)) is not None
+    assert told.is_forgotten
+    assert f"{balancer.stats} gives g1 the weight 0 and not 1, b1 the weight 100 and not 3, since it was" in told.what
+    assert await lost(action(balancer, sockets=[f"{balancer.stats}-not"]), ramp(0.25), 3600.0) is None
+    assert (await tried(action(balancer), order())).ending is Ending.DONE
+    assert await lost(both, order(), 3600.0) is None
 
 
 async def test_what_cannot_take_the_traffic_gets_none(balancer: HAProxy) -> None:

@@ -5,13 +5,14 @@ from datetime import timedelta
 
 import pytest
 
-from healthd_gates.domain.gate import Gate, GateState
+from healthd_gates.domain.action_order import Departed, Occasion, OrderState
+from healthd_gates.domain.gate import EventKind, Gate, GateState
 from healthd_gates.domain.ramp import Pause, Ramp
 from healthd_gates.domain.standing import Reason
 from healthd_gates.engine.ramping import Sighting, on_look
 from healthd_gates.judge.follow import Silence
 from healthd_gates.judge.ramp import Allowance
-from tests.unit.gates.engine.values import NOW, gate, spec, standing
+from tests.unit.gates.engine.values import NOW, gate, run, spec, standing
 
 COMPARE = [{"kind": "error_rate", "limit": "5%", "compare": {"to": "concurrent"}}]
 RAMP = Ramp(until=NOW + timedelta(hours=1), weight=0.25, step=2, done_at=NOW, since=NOW)
@@ -72,3 +73,47 @@ def test_a_full_ramp_is_only_looked_at() -> None:
     full = replace(RAMP, weight=1.0, full_at=NOW)
     after, wider = looked(full, seen(requests=1000.0))
     assert (after.ramp, wider) == (replace(full, share=1.0), False)
+
+
+@pytest.mark.parametrize(
+    "ramp",
+    [RAMP, replace(RAMP, weight=1.0, full_at=NOW), replace(RAMP, pause=Pause(1, NOW, by="ann", reason="a look"))],
+)
+def test_a_weight_that_the_balancer_has_forgotten_is_ordered_once_more(ramp: Ramp) -> None:
+    """With a key of its own, so that it is carried out; neither wider nor narrower, and in a pause too."""
+    policy = spec({"on_ramp": ["shift"]}, criteria=COMPARE, ramp={"budget": 300})
+    gone = Departed("HAProxy has begun anew", is_forgotten=True)
+    after, again, end = on_look(gate(GateState.RAMPING, ramp=ramp), LOOK, seen(), (), policy, NOW, gone)
+    assert (after.ramp is not None, again is not None, end) == (True, True, None)
+    assert after.ramp is not None
+    assert again is not None
+    assert (after.ramp.weight, after.ramp.step, after.ramp.done_at) == (ramp.weight, 3, None)
+    assert after.ramp.full_at == ramp.full_at
+    assert (again.orders, again.weights) == (((Occasion.RAMP, "shift"),), {"shift": ramp.weight})
+    ((kind, told),) = again.events
+    assert (kind, told["from"], told["weight"]) == (EventKind.RAMP, ramp.weight, ramp.weight)
+    assert told["why"] == "HAProxy has begun anew"
+
+
+def test_a_weight_that_somebody_else_has_set_holds_the_ramp() -> None:
+    """It may be meant: nothing is set against it, and the silence of a release that gets nothing ends it as ever."""
+    policy = spec({"on_ramp": ["shift"]}, criteria=COMPARE, ramp={"budget": 300})
+    gone = Departed("HAProxy gives g1 the weight 0 and not 25", is_forgotten=False)
+    after, wider, end = on_look(gate(GateState.RAMPING, ramp=RAMP), LOOK, seen(), (), policy, NOW, gone)
+    assert (wider, end) == (None, None)
+    assert after.ramp is not None
+    assert after.ramp.held == gone.what
+    silent = replace(seen(requests=0.0), silence=Silence(90.0, 40.0))
+    _, _, end = on_look(gate(GateState.RAMPING, ramp=RAMP), LOOK, silent, (), policy, NOW, gone)
+    assert end is not None
+    assert end.silent
+
+
+def test_a_full_ramp_whose_weight_was_set_again_is_done_once_its_action_is() -> None:
+    """The next loss is looked for again from then on."""
+    policy = spec({"on_ramp": ["shift"]}, criteria=COMPARE, ramp={"budget": 300})
+    full = replace(RAMP, weight=1.0, full_at=NOW, done_at=None)
+    done = run(OrderState.SEEN, action="shift", finished_at=NOW)
+    after, _, _ = on_look(gate(GateState.OBSERVING, ramp=full), LOOK, seen(requests=1000.0), (done,), policy, NOW)
+    assert after.ramp is not None
+    assert after.ramp.done_at == LOOK.at
