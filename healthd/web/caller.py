@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from healthd.config.auth_grant import Grant
+from healthd.config.auth_grant import ROLES, Grant
 from healthd.config.reach import Reach
 from healthd.web.problems import Problem
 
@@ -40,12 +40,13 @@ class Caller:
         """Return the refusal of something that the caller may change elsewhere, but not here."""
         return Problem(403, "Forbidden", f"{self} may not change {what}: it is bound to {self.reach}")
 
-    def lacks(self, scope: str) -> Problem:
+    def lacks(self, scope: str, purpose: str = "") -> Problem:
         """Return the refusal of something for which the caller has no right."""
-        cure = f"give it that scope under auth.tokens, or make one with `healthd token new --scope {scope}`"
+        role = next(name for name, scopes in ROLES.items() if scope in scopes or "admin" in scopes)
+        cure = f"give it the role {role} under auth.tokens, or make one with `healthd token new --role {role}`"
         if self.is_person:
-            cure = "give the entry under auth.sign_in.people a role or scopes that have it"
-        return Problem(403, "Forbidden", f"{self} lacks the scope {scope}: {cure}")
+            cure = f"give the entry under auth.sign_in.people the role {role}"
+        return Problem(403, "Forbidden", f"{self} lacks the scope {scope}{purpose}: {cure}, or that scope alone")
 
     def __str__(self) -> str:
         return f"{'person' if self.is_person else 'token'} {self.name!r}"

@@ -120,7 +120,7 @@ class Verify:
 def _may_override(call: Call[VerifyBody, Any]) -> None:
     """Raise Problem 403 for an override by a caller who may not."""
     if call.body.override is not None and not call.caller.may("gates:rollback"):
-        raise Problem(403, "Forbidden", f"token {call.caller.name!r} lacks the scope gates:rollback for an override")
+        raise call.caller.lacks("gates:rollback", " for an override")
 
 
 def _traced(request: VerifyRequest, traceparent: str) -> VerifyRequest:

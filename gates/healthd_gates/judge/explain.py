@@ -122,7 +122,7 @@ def finding_sentence(
             if needed < 1:  # safety is proven, and something speaks against it
                 return f"The {what} is open: {seen}; {limits}; nothing passes while there are signs of harm."
             more = f"{plural(needed, f'more {noun}')} ({seconds(needed_seconds)})"
-            return f"The {what} is open: {seen}; {limits}; a proof takes about {more}."
+            return f"The {what} is open: {seen}; {limits}; a proof would take about {more}."
 
 
 REASONS = {

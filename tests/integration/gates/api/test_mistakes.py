@@ -90,7 +90,11 @@ async def test_a_look_at_the_wrong_place(api: Gating, path: str, status: int, sa
         ("TOKEN", 401, "the word Bearer is missing: send `Authorization: Bearer TOKEN`"),
         ("Bearer Bearer TOKEN", 401, "the word Bearer is there twice"),
         ("Basic Om5vbmU=", 401, "a password is taken for reading alone: send `Authorization: Bearer TOKEN`"),
-        ("Bearer READER", 403, "token 'read' lacks the scope gates:verify: give it that scope under auth.tokens"),
+        (
+            "Bearer READER",
+            403,
+            "token 'read' lacks the scope gates:verify: give it the role deployer under auth.tokens",
+        ),
     ],
 )
 async def test_a_caller_who_may_not(api: Gating, header: str | None, status: int, said: str) -> None:
