@@ -92,7 +92,9 @@ class Report:
     def sentence(self, code: int) -> str:
         """Return the report for people."""
         text = f"{self.version}: {_ENDINGS[code]}"
-        if self.reason:
+        if self.strayed is not None and self._is_unseen:  # what is seen explains what could not be
+            text += f": {self.strayed.rstrip('.')}"
+        elif self.reason:
             text += f": {self.reason.removeprefix(_SAID.get(code, '')).rstrip('.')}"
             text += f" ({self.strayed.rstrip('.')})" if self.strayed and self.strayed not in self.reason else ""
         elif code == PROMOTED and (proof := self._proof()):
@@ -111,10 +113,16 @@ class Report:
         return text
 
     @property
-    def _saw_none(self) -> bool:
-        """True if healthd did not see the traffic at the version: what the proxy was told is no proof of it."""
+    def _is_unseen(self) -> bool:
+        """True if healthd did not see the traffic at the version in the end."""
         standing = self.gates[-1].standing if self.gates and self.ramp is None else None
         return standing is not None and standing.reason in _UNSEEN
+
+    @property
+    def _saw_none(self) -> bool:
+        """True if healthd never saw a request of the version: what the proxy was told is no proof of traffic."""
+        errors = self._errors()
+        return self._is_unseen and not (errors is not None and errors.requests)
 
     def _proof(self) -> str:
         """Return what the pass of the last gate stands on, as whether it was compared with anything; empty where a

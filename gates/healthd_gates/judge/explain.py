@@ -102,9 +102,9 @@ def finding_sentence(
     match finding:
         case Finding.NO_TELEMETRY:
             return f"The {what} is unknown: no telemetry from the candidate."
-        case Finding.NO_TRAFFIC:
+        case Finding.NO_TRAFFIC if not counted:
             return f"The {what} is unknown: no request came to the candidate."
-        case Finding.TRAFFIC_LOST:
+        case Finding.NO_TRAFFIC | Finding.TRAFFIC_LOST:
             return f"The {what} is open: the candidate has lost its traffic. It was {seen}; {limits}."
         case Finding.HARM:
             return f"The {what} is {cause}: {seen}; {limits}."
@@ -144,7 +144,7 @@ REASONS = {
     Reason.NO_BASELINE: "The baseline sends no numbers, so the comparison that the policy asks for cannot be made.",
     Reason.NO_SERIES: "A criterion's own numbers do not come, so nothing can be said about it.",
     Reason.MISCOUNTED: "More errors than requests are counted: the two selectors do not count the same thing.",
-    Reason.NOT_SWITCHED: "The baseline still has most of the requests: the traffic was not switched to the candidate.",
+    Reason.NOT_SWITCHED: "The baseline has most of the requests: the traffic is not with the candidate.",
     Reason.CRASH_LOOPING: "The candidate's processes start again and again; what they fail as they die nobody counts.",
     Reason.RESTARTED: "A process of the candidate began anew: nothing passes until its processes stay alive.",
     Reason.UNREACHABLE: "A process of the candidate cannot be reached: nothing passes until all of them can.",

@@ -77,7 +77,7 @@ def test_signs_of_harm_are_told_beside_what_a_gate_waits_for() -> None:
     judge = Judge(Rules((ErrorRate(limit=0.05),), timing=Timing(interval=5, initial_delay=0), whole=True))
     told = [judge.step(Evidence(MIDNIGHT, 5.0, Counts(20, 3), Counts(200, 2))) for _ in range(12)]
     waiting = [standing.sentence for standing in told if standing.reason is Reason.NOT_SWITCHED]
-    first = "The baseline still has most of the requests: the traffic was not switched to the candidate."
+    first = "The baseline has most of the requests: the traffic is not with the candidate."
     assert waiting[-1] == f"{first} There are signs of harm: error_rate."
 
 
@@ -89,7 +89,7 @@ NOBODY = "The candidate had traffic and has lost it, which is no sign of health.
     [
         ((Counts(0, 0), Counts(0, 0)), Reason.TRAFFIC_LOST, f"{NOBODY}nobody has any requests."),
         ((None, None), Reason.TELEMETRY_LOST, "The candidate's numbers have stopped coming"),
-        ((None, Counts(100, 0)), Reason.NOT_SWITCHED, "The baseline still has most of the requests"),
+        ((None, Counts(100, 0)), Reason.NOT_SWITCHED, "The baseline has most of the requests"),
     ],
     ids=["nobody is asked", "nothing is counted", "the baseline alone is counted"],
 )
