@@ -156,12 +156,12 @@ class StatusPage:
 
     def _whole(self, deploys: tuple[Deploy, ...] | str, sight: Sight) -> dict[str, Part]:
         headline = status_view.headline(self._board, self.troubles(), named=sight.deploys)
-        away = status_view.away(self.outage(), details=sight.details)
+        notes = status_view.notes(self.outage(), self._health.not_in_force, details=sight.details)
         title = self._settings.environment
         return {
             "title": self._part("title", headline, title),
             "icon": self._part("icon", headline.status.value),
-            "headline": self._part("headline", headline, title, away),
+            "headline": self._part("headline", headline, title, notes),
             "groups": self._part("groups", status_view.groups(self._board)),
             "deploys": self._part("deploys", deploys),
         }

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from healthd.config.in_force import NotInForce
 from healthd.journal.outage import AWAY, Outage
 from healthd.model import Status
 from healthd.monitoring.board import Board, CheckState
@@ -132,10 +133,25 @@ def headline(board: Board, troubles: Sequence[Trouble] = (), *, named: bool = Fa
     return Headline(Status.UNHEALTHY, f"{worst.word}{more}", f"{said} {sentence}", traffic, ready, counts, links)
 
 
-def away(outage: Outage | None, *, details: bool) -> str:
-    """Return what it means that the journal cannot be used; nothing where it can."""
-    if outage is None:
-        return ""
+def notes(outage: Outage | None, not_in_force: NotInForce | None, *, details: bool) -> tuple[str, ...]:
+    """Return what is wrong with the daemon itself: its journal that cannot be used, a configuration that was refused or
+    waits for a restart."""
+    found = [] if outage is None else [_away(outage, details=details)]
+    if not_in_force is not None:
+        found.append(_not_in_force(not_in_force, details=details))
+    return tuple(found)
+
+
+def _not_in_force(it: NotInForce, *, details: bool) -> str:
+    since, why = f"{it.since:%d %b %H:%M:%S} UTC", f": {'; '.join(it.problems[:_NAMED])}" if details else ""
+    more = f"; and {len(it.problems) - _NAMED} more" if details and len(it.problems) > _NAMED else ""
+    if it.status == "restart":
+        return f"The configuration waits for a restart since {since}{why}{more}."
+    return f"The configuration was refused, since {since}{why}{more}. The one before is in force; a restart would fail."
+
+
+def _away(outage: Outage, *, details: bool) -> str:
+    """Return what it means that the journal cannot be used."""
     why = f" ({outage.problem})" if details else ""
     last = f", but for a write at {outage.last_write:%H:%M:%S}" if outage.last_write is not None else ""
     return f"The journal is away since {outage.since:%H:%M:%S} UTC{last}{why}. {AWAY}"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from healthd.commands.status import _print as print_status
+from healthd.config.in_force import NotInForce
 from healthd.model import FailureKind, Result, Status, Transition
 from healthd.web.pages.deploys import Deploy, UnknownDeploysError
 from tests.fakes.monitoring import DOWN, SLOW, UP
@@ -254,6 +255,25 @@ async def test_deploys_for_those_who_may_read_gates(open_site: Open) -> None:
     site.page.deploys = Unknown()
     site.clock.seconds += 10
     assert "They cannot be told now: the journal is down." in await get(client, headers=bearer("root"))
+
+
+async def test_a_refused_configuration_is_told(open_site: Open) -> None:
+    """Why, to those who see details; a page that says nothing of it looks as if the file were in force."""
+    site, client = await open_site()
+    site.put("db", UP)
+    assert "configuration" not in await get(client, headers=bearer("reader"))
+    problems = tuple(f"c.yaml:{line}: checks.db: wrong" for line in range(8))
+    site.health.not_in_force = NotInForce("refused", site.clock.now(), problems)
+    site.clock.seconds += 10
+    told, since = "The configuration was refused, since", "29 Mar 00:16:40 UTC"
+    assert f"{told} {since}. The one before is in force; a restart would fail." in await get(client)
+    html = await get(client, headers=bearer("reader"))
+    assert f"{told} {since}: c.yaml:0: checks.db: wrong; c.yaml:1" in html
+    assert "and 2 more. The one before is in force" in html
+    site.health.not_in_force = NotInForce("restart", site.clock.now(), ("http.listen changes only with a restart",))
+    site.clock.seconds += 10
+    html = await get(client, headers=bearer("reader"))
+    assert "The configuration waits for a restart since 29 Mar 00:16:50 UTC: http.listen changes only with" in html
 
 
 async def message(response: Any) -> dict[str, Any]:
