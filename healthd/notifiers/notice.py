@@ -33,10 +33,11 @@ class Notice:
     `key` is the subject; a newer notice of the same key replaces an older one. It is news when `standing`, `firing` or
     `severity` differ from the last notification. `since` is the time of the change to this state, `began` when its
     cause began. `always` also sends an end without a beginning, such as a deploy that passed. `lasts` (seconds) ends a
-    firing notice by itself. `labels` are those of the check or service. `link` leads to the runbook or the deploy,
-    `page` to healthd's own page about it. `parts` are the notices that a summary combines; `before` is the last
-    notification to the same receiver about the subject; `reminds_of` is its time where this one only repeats it,
-    because it still fires. No text in it holds a secret.
+    firing notice by itself; one that `is_followed` is never repeated: what comes of it is told by another. `labels` are
+    those of the check or service. `link` leads to the runbook or the deploy, `page` to healthd's own page about it.
+    `parts` are the notices that a summary combines; `before` is the last notification to the same receiver about the
+    subject; `reminds_of` is its time where this one only repeats it, because it still fires. No text in it holds a
+    secret.
     """
 
     key: str
@@ -55,6 +56,7 @@ class Notice:
     page: str | None = None
     always: bool = False
     lasts: float | None = None
+    is_followed: bool = False
     parts: tuple[Notice, ...] = ()
     before: Notice | None = None
     reminds_of: datetime | None = None

@@ -171,14 +171,14 @@ class Subjects:
             return False
         repeat = self._notifier.repeat
         sent_at = self._sent_at.get(notice.key, float("-inf"))
-        return (repeat is not None and self._clock.steady() - sent_at >= repeat) or self._is_due_again(notice.key)
+        return (repeat is not None and self._clock.steady() - sent_at >= repeat) or self._is_due_again(notice)
 
-    def _is_due_again(self, key: str) -> bool:
+    def _is_due_again(self, notice: Notice) -> bool:
         """True if it is time to remind people of something that still fires, and nobody has said to have seen it."""
         interval = self._config.repeat_interval
-        if interval is None or key in self._unreminded:
+        if interval is None or notice.key in self._unreminded or notice.is_followed:
             return False
-        return self._clock.now() - self._told[key].at >= timedelta(seconds=interval)
+        return self._clock.now() - self._told[notice.key].at >= timedelta(seconds=interval)
 
     def _drop_what_is_over(self) -> None:
         for key, notice in list(self._now.items()):

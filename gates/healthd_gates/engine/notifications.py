@@ -94,6 +94,7 @@ def _verdict(gate: Gate, decision: Decision) -> Notice:
         link=gate.deployment.url,
         always=True,
         lasts=_TOLD,
+        is_followed=gate.rollback is not None,
     )
 
 

@@ -77,6 +77,15 @@ def test_a_pass_ends_what_a_fail_began() -> None:
     assert passed.differs_from(failed)
 
 
+def test_a_verdict_that_a_rollback_follows_reminds_nobody() -> None:
+    """The rollback has a notice of its own, which ends; a version that stays where it is reminds."""
+    failed = decided(Verdict.FAIL, Verdict.FAIL)
+    (left,) = notices(GATE, failed)
+    undone = replace(failed, rollback=Rollback(RollbackState.DUE, "decision", "errors", START))
+    verdict, rollback = notices(GATE, undone)
+    assert (left.is_followed, verdict.is_followed, rollback.is_followed) == (False, True, False)
+
+
 def test_a_rollback_is_told_from_its_beginning_to_its_end() -> None:
     """One that did not take effect for certain is critical; one that did is over."""
     due = replace(GATE, rollback=Rollback(RollbackState.DUE, "decision", "errors", START))

@@ -304,6 +304,27 @@ async def test_reminders_until_somebody_has_seen_it(talk: Talk) -> None:
     assert talk.said["hook"][4:] == ["db healthy info"]
 
 
+@pytest.mark.parametrize("is_followed", [True, False])
+async def test_what_something_else_follows_is_not_repeated(talk: Talk, is_followed: bool) -> None:
+    chat = {**CHAT, "repeat_interval": "60s"}
+    async with telling(talk, talk.configure(notifiers={"team": chat}, routes=[{"to": "team"}])) as notifications:
+        failed = Notice(
+            key="gate:api",
+            about="gate",
+            name="api",
+            standing="fail g1",
+            firing=True,
+            severity=Severity.WARNING,
+            summary="api 2.0 failed",
+            since=talk.clock.now(),
+            lasts=3600.0,
+            is_followed=is_followed,
+        )
+        notifications.tell(failed)
+        await asyncio.sleep(130)
+    assert talk.said == {"hook": ["api fail g1 warning"] * (1 if is_followed else 3)}
+
+
 async def test_a_reminder_is_not_taken_for_the_same_message_again(talk: Talk) -> None:
     """It has an id of its own, which a further attempt keeps, and says what it is; so has what is told together."""
     chat = {**CHAT, "repeat_interval": "60s"}
