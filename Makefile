@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate
-WORKERS ?= 6
+WORKERS ?= 7
 # Tests start hundreds of programs: each would compile all of its modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 # Tests without a server, a database or a tool of others; gates in virtual time, and proofs by many examples or by a schema
@@ -20,8 +20,8 @@ SLOW_PROOFS = $(addprefix --ignore=tests/unit/gates/judge/test_, false_rollback.
 run: $(VENV)/.run
 	export PYTHONPATH=$(CURDIR)/gates:$(CURDIR)/deploy; exec $(BIN)/python -m healthd run
 
-# In the order that tests/conftest.py gives, the long files first: by number of tests, the longest would come last and
-# alone. Most tests wait most of their time: four workers leave almost half of two processors idle, six use them.
+# In the order that tests/conftest.py gives: by number of tests, the longest files would come last and alone. Many tests
+# wait most of their time: four workers leave almost half of two processors idle.
 test: install
 	$(BIN)/python -m tests.servers.install
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+_HERE = Path(__file__).parent
 settings.load_profile("ci")  # how long an example takes is the machine's matter, here as there
 
 # jsonschema imports it for the formats of IRIs, which no schema here has: it parses 39 grammars, in every worker.
@@ -41,16 +42,22 @@ if TYPE_CHECKING:
     from tests.servers import moto, peers, postgresql, redis, tls
 
 
+_SPREAD = {"acceptance": 0.85, "integration": 0.95, "unit": 1.0}
+"""Over which part of a run the files of a folder are spread: what takes long is not to be begun last, and alone."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where several workers share the machine, mix the files of unit tests, which compute, among all others, which
-    mostly wait for programs: one kind after the other would first leave processors idle, and then fight for them."""
+    """Where several workers share the machine, mix the files of each kind evenly among all others: acceptance tests
+    mostly wait for programs, and unit tests compute. One kind after the other would first leave processors idle, and
+    then fight for them."""
     if not hasattr(config, "workerinput"):
         return
-    files = list(dict.fromkeys(item.path for item in items))
-    unit = Path(__file__).with_name("unit")
-    kinds = [[path for path in files if path.is_relative_to(unit) is computes] for computes in (False, True)]
-    places = {path: index / len(kind) for kind in kinds for index, path in enumerate(kind)}
-    items.sort(key=lambda item: places[item.path])
+    files = dict.fromkeys(item.path for item in items)
+    places: dict[Path, float] = {}
+    for kind, part in _SPREAD.items():
+        paths = [path for path in files if path.is_relative_to(_HERE / kind)]
+        places |= {path: index / len(paths) * part for index, path in enumerate(paths)}
+    items.sort(key=lambda item: places.get(item.path, 0.0))
 
 
 @pytest.fixture(scope="session")

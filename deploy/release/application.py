@@ -67,7 +67,7 @@ def build(root: Path, out: Path, commit: Commit, wheel: Path) -> None:
 def pack(packages: Path, out: Path, commit: Commit, target: Target, others: list[Target]) -> Path:
     """Put a folder of packages into a zipapp that starts nowhere but where it can, and names those of `others`."""
     file, made = out / f"{target.name(commit.version)}.pyz", packages.with_name("made.pyz")
-    _run(commit, "shiv", "--reproducible", "--site-packages", str(packages), "--python",
+    _run(commit, "shiv", "--reproducible", "--uncompressed", "--site-packages", str(packages), "--python",
          "/usr/bin/env python3", "--entry-point", f"{_PROGRAM}:main", "--output-file", str(made))  # fmt: skip
     beside = {each.suffix: f"{each.name(commit.version)}.pyz" for each in others}
     words = (file.name, target.python, target.platform, target.suffix, target.glibc, beside)
