@@ -11,7 +11,7 @@ from healthd.commands.options import json_option
 from healthd_gates.client.client import GateClient
 from healthd_gates.commands.choosing import chosen_gate, find
 from healthd_gates.commands.connection import asking
-from healthd_gates.commands.view import line
+from healthd_gates.commands.gate_words import line
 from healthd_gates.domain.gate import GateState
 from healthd_gates.domain.rollback_wording import WORDS
 from healthd_gates.schema.gate import GateDocument

@@ -19,7 +19,9 @@ from healthd_gates.client.client import GateClient
 from healthd_gates.client.exit_codes import code_of
 from healthd_gates.commands.choosing import chosen_gate, find
 from healthd_gates.commands.connection import asking
-from healthd_gates.commands.view import VERDICTS, WIDE, picture, showing, tell, verdict_words
+from healthd_gates.commands.gate_picture import VERDICTS, WIDE, picture
+from healthd_gates.commands.gate_words import tell, verdict_words
+from healthd_gates.commands.view import showing
 from healthd_gates.domain.gate import GateState, RollbackState
 from healthd_gates.schema.gate import GateDocument, GatesDocument
 

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from healthd.commands.terminal import echo, terminal
+from healthd_gates.commands.gate_picture import WIDE, criteria_table, evidence_line
 from healthd_gates.commands.ramp_table import after
-from healthd_gates.commands.view import WIDE, criteria_table, evidence_line
 from healthd_gates.domain import ramp_wording
 from healthd_gates.domain.ramp import Ramp
 from healthd_gates.engine.ramp_replay import Replayed

@@ -19,7 +19,7 @@ from healthd.units import show_duration
 from healthd_gates.client.client import GateClient
 from healthd_gates.commands.connection import asking
 from healthd_gates.commands.delivery import Delivery, deliveries
-from healthd_gates.commands.view import rollback_words
+from healthd_gates.commands.gate_words import rollback_words
 from healthd_gates.domain.standing import Reason
 from healthd_gates.schema.gate import GateDocument
 

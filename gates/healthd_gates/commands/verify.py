@@ -19,8 +19,9 @@ from healthd_gates.client.exit_codes import INTERRUPTED, code_of
 from healthd_gates.client.pipeline import span_of
 from healthd_gates.commands.arms import arm, arm_options, given
 from healthd_gates.commands.connection import asking
+from healthd_gates.commands.gate_words import tell
 from healthd_gates.commands.interrupt import Interrupts, ask_what_now
-from healthd_gates.commands.view import Show, showing, tell
+from healthd_gates.commands.view import Show, showing
 from healthd_gates.schema.gate import DryRunDocument, GateDocument
 
 

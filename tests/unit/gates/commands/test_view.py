@@ -10,8 +10,10 @@ from rich.text import Text
 
 from healthd.commands.terminal import echo, terminal
 from healthd_gates.client.exit_codes import code_of
+from healthd_gates.commands.gate_picture import picture
+from healthd_gates.commands.gate_words import line, tell
 from healthd_gates.commands.report import summary
-from healthd_gates.commands.view import line, picture, showing, tell
+from healthd_gates.commands.view import showing
 from healthd_gates.criteria.error_rate import ErrorRate
 from healthd_gates.domain.evidence import Counts, Evidence
 from healthd_gates.domain.gate import Decision, Gate, GateState, Rollback, RollbackState

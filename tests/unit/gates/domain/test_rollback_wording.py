@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from healthd_gates.commands.view import picture, tell
+from healthd_gates.commands.gate_picture import picture
+from healthd_gates.commands.gate_words import tell
 from healthd_gates.domain.gate import Gate, GateState, Rollback, RollbackState
 from healthd_gates.domain.rollback_wording import WORDS
 from healthd_gates.domain.standing import Verdict

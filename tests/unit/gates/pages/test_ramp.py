@@ -8,7 +8,8 @@ from typing import Any
 from rich.console import Console
 
 from healthd.web.pages.renderer import Renderer
-from healthd_gates.commands.view import bar, line, picture
+from healthd_gates.commands.gate_picture import bar, picture
+from healthd_gates.commands.gate_words import line
 from healthd_gates.domain.gate import EventKind, GateEvent, GateState
 from healthd_gates.domain.ramp import Ramp
 from healthd_gates.pages.gate_history import GateHistory

@@ -1,0 +1,67 @@
+"""A gate in words: a line of a log, the verdict, how far a rollback has come, and what a person can do."""
+
+from __future__ import annotations
+
+import click
+
+from healthd.commands.terminal import plain
+from healthd_gates.domain import rollback_wording
+from healthd_gates.domain.rollback_wording import WORDS
+from healthd_gates.schema.gate import GateDocument, RollbackDocument
+
+
+def line(gate: GateDocument) -> str:
+    """Return the state of a gate in one plain line; first of all what it waits for."""
+    if gate.waits_for is not None:
+        return plain(f"{gate.state}: {gate.waits_for}")
+    if gate.rollback is not None:
+        return plain(f"{gate.state}: {gate.rollback.told}")
+    text = f"{gate.state}: {gate.told}" if gate.told else str(gate.state)
+    if gate.ramp is not None and gate.decision is None:
+        text += f" {gate.ramp.told}"
+    return plain(f"{text} {decides(gate)}" if waits(gate) else text)
+
+
+def waits(gate: GateDocument) -> bool:
+    """True if a gate waits for a person."""
+    paused = gate.decision is None and gate.ramp is not None and gate.ramp.pause is not None
+    return gate.state == "held" or (paused and not gate.is_answered)
+
+
+def decides(gate: GateDocument) -> str:
+    """Return who decides a held gate, or lets a paused ramp go on, and by which commands."""
+    if gate.state != "held":
+        return f"A person lets it go on: healthd gate resume {gate.id} --reason …"
+    return f"A person decides: healthd gate approve|reject {gate.id} --reason …"
+
+
+def verdict_words(gate: GateDocument) -> str:
+    """Return the verdict; of a version that passed and was rolled back by its watch what that found."""
+    late = gate.verdict == "pass" and gate.rollback is not None and gate.rollback.trigger == "watch"
+    return "fail in the watch" if late else gate.verdict
+
+
+def rollback_words(rollback: RollbackDocument) -> str:
+    """Return how far a rollback has come, loud where it wants a person, and who called for it if a person did."""
+    label = WORDS[rollback.state].label
+    by = f", by {rollback.by}" if rollback.by else ""
+    return f"{label.upper() if rollback.state.wants_a_person else label}{by}"
+
+
+def tell(gate: GateDocument, *, as_json: bool) -> None:
+    """The last word on stdout: the verdict and why, or the whole document."""
+    if as_json:
+        click.echo(gate.model_dump_json(indent=2))
+        return
+    sentence = gate.told or "no evidence"
+    left = gate.rollback if gate.verdict == "pass" else None  # a pass alone would read as if the version stayed
+    word = gate.verdict if left is None else f"{verdict_words(gate)}, {rollback_words(left)}"
+    click.echo(plain(f"{word}: {gate.service} {gate.candidate.version}: {sentence}"))
+    for criterion in gate.standing.criteria if gate.standing else ():
+        if criterion.sentence not in sentence:
+            click.echo(plain(f"  {criterion.sentence}"))
+    if gate.rollback is not None:
+        told = rollback_wording.sentence(gate.rollback, sentence)
+        click.echo(plain(f"  rollback: {gate.rollback.state}: {told}"))
+    if gate.page:
+        click.echo(f"  {gate.page}")
