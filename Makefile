@@ -57,7 +57,7 @@ build: install
 	$(BIN)/python -m build --no-isolation --wheel --outdir dist .
 
 # All that a release consists of, but for the image; RELEASE.md says the rest.
-release: tagged install
+release: tagged $(VENV)/.release
 	$(BIN)/python -m deploy.release build $(ARGS)
 
 # Before minutes of installing.
@@ -83,6 +83,7 @@ lock: $(BIN)/uv
 	$(COMPILE) --extra apprise --extra aws --extra grpc --extra mysql --extra otlp pyproject.toml -c requirements/run.lock -o requirements/container.lock
 	$(COMPILE) --group build -o requirements/build.lock
 	$(COMPILE) --all-extras --group dev pyproject.toml -c requirements/run.lock -o requirements/dev.lock
+	$(COMPILE) --group release -c requirements/dev.lock -o requirements/release.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-deps --group servers -o requirements/servers.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-deps --group node -o requirements/node.lock
 
@@ -103,6 +104,11 @@ $(VENV)/.dev: requirements/dev.lock pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install -q --no-compile --require-hashes -r requirements/dev.lock # two thirds of it nobody imports
 	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
 	touch $@ $(VENV)/.run
+
+$(VENV)/.release: requirements/release.lock | $(VENV)/bin/python
+	@echo "Installing $$(grep -c == requirements/release.lock) packages into $(VENV): a minute, without a word."
+	$(BIN)/pip install -q --require-hashes -r requirements/release.lock
+	touch $@
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache

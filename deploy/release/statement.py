@@ -13,7 +13,7 @@ from typing import Any
 from deploy.release.source import Commit
 
 _SUMS = "SHA256SUMS"
-_LOCKS = ("requirements/build.lock", "requirements/container.lock", "requirements/dev.lock")
+_LOCKS = ("requirements/container.lock", "requirements/release.lock")
 
 
 def digest(file: Path) -> str:

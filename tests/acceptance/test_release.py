@@ -29,14 +29,18 @@ pytestmark = pytest.mark.timeout(600)  # a guard, as ever: the zipapp is a hundr
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of a release, built where the umask and the time zone are somebody's own."""
+    """The files of a release, built with its tools alone, where the umask and the time zone are somebody's own."""
     try:
         source.read(ROOT)
     except (OSError, subprocess.CalledProcessError) as none:
         pytest.skip(f"a release is built from a commit, and git reads none here: {none}")
     folder = tmp_path_factory.mktemp("release")
     (folder / "tmp").mkdir()
-    command = [sys.executable, "-m", "deploy.release", "build", "--untagged", "--out", str(folder / "out")]
+    python = folder / "tools" / "bin" / "python"
+    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, folder / "tools"], check=True)
+    install = [UV, "pip", "install", "--quiet", "--python", python, "--require-hashes", "--requirement"]
+    subprocess.run([*install, ROOT / "requirements" / "release.lock"], check=True)
+    command = [python, "-m", "deploy.release", "build", "--untagged", "--out", str(folder / "out")]
     env = {**os.environ, "TMPDIR": str(folder / "tmp"), "TZ": "Asia/Tokyo"}
     subprocess.run(command, cwd=ROOT, env=env, umask=0o077, stdout=subprocess.DEVNULL, check=True, timeout=580)
     return folder / "out"
