@@ -2,16 +2,17 @@
 # Installs healthd on a host with systemd, or upgrades it: a virtual environment in /opt/healthd, a configuration in
 # /etc/healthd, and the unit. Run again with a newer wheel it upgrades; with an older one it goes back.
 #
-#   sudo ./install.sh healthd-0.1.0-py3-none-any.whl healthd-0.1.0.requirements.txt
+#   sudo ./install.sh healthd-0.1.0-py3-none-any.whl healthd-0.1.0.requirements.txt [PACKAGE…]
 #
+# Each run makes a new environment: name the packages that you add, such as extensions of yours, at each run.
 # Both are files of a release: check them first (sha256sum --check SHA256SUMS). What healthd depends on comes from the
 # package index of this host, each by the hash that the second file names. PYTHON names another interpreter than python3
 # (3.11 or newer, with venv); PREFIX another root than /, and then systemd is not asked.
 set -euo pipefail
 
-wheel=${1:-} requirements=${2:-} root=${PREFIX:-} python=${PYTHON:-python3}
+wheel=${1:-} requirements=${2:-} root=${PREFIX:+$(realpath -ms -- "$PREFIX")} python=${PYTHON:-python3}
 if [[ ! -f $wheel || $wheel != *.whl || ! -f $requirements ]]; then
-  echo "usage: install.sh WHEEL REQUIREMENTS" >&2
+  echo "usage: install.sh WHEEL REQUIREMENTS [PACKAGE…]" >&2
   exit 2
 fi
 if [[ -z $root && $EUID -ne 0 ]]; then
@@ -30,6 +31,7 @@ mkdir -p "$root/opt"
 "$python" -m venv "$new"
 "$new/bin/pip" install --quiet --disable-pip-version-check --require-hashes --requirement "$requirements"
 "$new/bin/pip" install --quiet --disable-pip-version-check --no-deps "$wheel"
+(($# <= 2)) || "$new/bin/pip" install --quiet --disable-pip-version-check "${@:3}"
 "$new/bin/healthd" --version
 config=$root/etc/healthd/config.yaml
 if [[ -f $config ]]; then
@@ -40,7 +42,8 @@ else
   "$new/bin/healthd" config check --elsewhere "$config"
 fi
 install -D -m 0644 <("$new/bin/healthd" config example systemd) "$root/etc/systemd/system/healthd.service"
-sed -i "1s|^#!$new/bin/|#!/opt/healthd/bin/|" "$new"/bin/healthd "$new"/bin/healthd-deploy
+# Every program in it, and `activate`, names the folder that it was made in.
+grep -FIlZ -- "$new" "$new"/bin/* "$new/pyvenv.cfg" | xargs -0 sed -i "s|$new|/opt/healthd|g"
 rm -rf "$old"
 [[ ! -d $home ]] || mv "$home" "$old"
 mv "$new" "$home"

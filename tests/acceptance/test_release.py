@@ -162,6 +162,38 @@ def test_the_wheel_leads_to_a_first_gate(out: Path, tmp_path: Path) -> None:
     first_gate.is_reached(home, home / "healthd-environment/bin")
 
 
+def test_the_installer_makes_an_environment_that_is_whole_where_it_ends(out: Path, tmp_path: Path) -> None:
+    """It is made under another name. A second run, with a package of one's own, keeps what the first one made."""
+    python, root = tmp_path / "python", tmp_path / "root"
+    python.write_text(  # pip is uv's, for its cache
+        f"""#!/bin/sh
+test "$1 $2" = "-m venv" || exec {sys.executable} "$@"
+{Path(sys.executable).resolve()} -m venv --without-pip "$3"
+printf '%s\\n' '#!/bin/sh' "HOME={Path.home()} exec {UV} pip \\"\\$@\\" --python $3/bin/python" > "$3/bin/pip"
+chmod 755 "$3/bin/pip"
+"""
+    )
+    python.chmod(0o755)
+    files = [only(out, ending) for ending in (".whl", ".requirements.txt")]
+
+    def install(*more: str) -> None:
+        env = {**os.environ, "PREFIX": "root", "PYTHON": str(python)}
+        subprocess.run([ROOT / "deploy/systemd/install.sh", *files, *more], env=env, cwd=tmp_path, check=True)
+
+    install()
+    home = root / "opt/healthd"
+    text = "".join(file.read_text() for file in (home / "bin").iterdir() if not file.is_symlink())
+    assert "#!/opt/healthd/bin/python" in text
+    assert 'VIRTUAL_ENV="/opt/healthd"' in text.replace("'", '"')
+    assert "--python /opt/healthd/bin/python" in text
+    assert "healthd.new" not in text + (home / "pyvenv.cfg").read_text()
+    before = home.stat().st_ino
+    install("iniconfig")
+    assert (root / "opt/healthd.old").stat().st_ino == before
+    assert not (root / "opt/healthd.new").exists()
+    subprocess.run([home / "bin/python", "-I", "-c", "import iniconfig, healthd"], check=True)
+
+
 def test_the_zipapp_leads_to_a_first_gate(out: Path, tmp_path: Path) -> None:
     """By the words of the page: what it tells to type, in a home with nothing but Python and this file."""
     programs, zipapp = tmp_path / "bin", only(out, ".pyz")
