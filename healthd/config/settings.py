@@ -88,7 +88,7 @@ class Settings(Model):
     """Checks by name. By default: this host and this process."""
     groups: dict[Name, Annotated[Group, AfterValidator(names_checks)]] = {}
     """Sets of checks with an endpoint each; `ready` has all critical checks by default, and `startup` and `preflight`
-    (the pre-deployment checklist) are the same as `ready`."""
+    (the pre-deployment checklist) have the same. `startup` asks only whether each has been probed, and remembers it."""
     maintenance: tuple[Annotated[Maintenance, AfterValidator(names_checks), AfterValidator(names_groups)], ...] = ()
     """Planned maintenance windows."""
     silences: tuple[Annotated[Silence, AfterValidator(names_checks), AfterValidator(names_groups)], ...] = ()

@@ -170,8 +170,9 @@ class Board:
         states = tuple(self._as_of_now(self._states[check]) for check in group.checks)
         status = worst(_counted(state, group) for state in states)
         ready = status.is_up
-        if name == "startup":
-            ready = ready or self._started
+        if name == "startup":  # what a restart cannot cure is no fault of the start
+            looked_at = (state.probe is not None or _counted(state, group).is_up for state in states)
+            ready = self._started or all(looked_at)
         if name == "ready" and self.draining:
             ready = False
         tolerating = any(_counted(state, group) is not state.counted for state in states if state.maintenance is None)

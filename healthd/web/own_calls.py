@@ -27,7 +27,7 @@ _IETF = {"application/health+json": IetfAnswer}
 _GROUPS = {
     "live": "Whether the daemon itself lives, for a liveness probe; a database that is down changes nothing here.",
     "ready": "Whether traffic may be sent here, for a readiness probe and load balancers.",
-    "startup": "Whether what the group needs has been probed and is up, for a startup probe.",
+    "startup": "Whether every check of the group has been probed, whatever was found, for a startup probe.",
 }
 _SIGNAL = "(start|fail|log|[0-9]{1,3})"
 _KEY = "[A-Za-z0-9_-]{16,64}"

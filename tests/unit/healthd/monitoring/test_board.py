@@ -167,10 +167,26 @@ class TestMaintenance:
 
 
 class TestStartup:
-    """The startup group latches."""
+    """The startup group asks whether each check was probed, and latches."""
 
-    def wall(self) -> Wall:
-        return Wall({"db": config()}, {"startup": Group(checks=("db",)), "ready": Group(checks=("db",))})
+    def wall(self, *more: str) -> Wall:
+        group = Group(checks=("db", *more))
+        return Wall({name: config() for name in group.checks}, {"startup": group, "ready": group})
+
+    def test_what_is_down_does_not_keep_it_from_starting(self) -> None:
+        """Else Kubernetes would restart it again and again while a database is away."""
+        wall = self.wall("mail")
+        wall.put("mail", UP)
+        assert not wall.ready("startup")
+        wall.put("db", DOWN)
+        assert wall.ready("startup")
+        assert not wall.ready("ready")
+
+    def test_what_is_in_maintenance_need_not_be_probed(self) -> None:
+        wall = Wall({"db": config()}, {"startup": Group(checks=("db",))}, TestMaintenance.window)
+        assert not wall.ready("startup")
+        wall.clock.seconds = 1150
+        assert wall.ready("startup")
 
     def test_started_once_is_started_for_good(self) -> None:
         """A later failure is a matter of readiness, not of the start."""
