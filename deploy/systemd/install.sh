@@ -28,7 +28,7 @@ fi
 new=$root/opt/healthd.new old=$root/opt/healthd.old home=$root/opt/healthd
 rm -rf "$new"
 mkdir -p "$root/opt"
-"$python" -m venv "$new"
+"$python" -m venv --prompt healthd "$new"
 "$new/bin/pip" install --quiet --disable-pip-version-check --require-hashes --requirement "$requirements"
 "$new/bin/pip" install --quiet --disable-pip-version-check --no-deps "$wheel"
 (($# <= 2)) || "$new/bin/pip" install --quiet --disable-pip-version-check "${@:3}"

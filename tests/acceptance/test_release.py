@@ -38,9 +38,10 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tmp").mkdir()
     python = folder / "tools" / "bin" / "python"
     subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, folder / "tools"], check=True)
-    install = [UV, "pip", "install", "--quiet", "--python", python, "--require-hashes", "--requirement"]
-    subprocess.run([*install, ROOT / "requirements" / "release.lock"], check=True)
-    command = [python, "-m", "deploy.release", "build", "--untagged", "--out", str(folder / "out")]
+    lock = ROOT / "requirements" / "release.lock"
+    install = [str(UV), "pip", "install", "--quiet", "--python", str(python), "--require-hashes", "--requirement"]
+    subprocess.run([*install, str(lock)], check=True)
+    command = [str(python), "-m", "deploy.release", "build", "--untagged", "--out", str(folder / "out")]
     env = {**os.environ, "TMPDIR": str(folder / "tmp"), "TZ": "Asia/Tokyo"}
     subprocess.run(command, cwd=ROOT, env=env, umask=0o077, stdout=subprocess.DEVNULL, check=True, timeout=580)
     return folder / "out"
@@ -168,17 +169,17 @@ def test_the_installer_makes_an_environment_that_is_whole_where_it_ends(out: Pat
     python.write_text(  # pip is uv's, for its cache
         f"""#!/bin/sh
 test "$1 $2" = "-m venv" || exec {sys.executable} "$@"
-{Path(sys.executable).resolve()} -m venv --without-pip "$3"
-printf '%s\\n' '#!/bin/sh' "HOME={Path.home()} exec {UV} pip \\"\\$@\\" --python $3/bin/python" > "$3/bin/pip"
-chmod 755 "$3/bin/pip"
+{Path(sys.executable).resolve()} "$@" --without-pip
+printf '%s\\n' '#!/bin/sh' "HOME={Path.home()} exec {UV} pip \\"\\$@\\" --python $5/bin/python" > "$5/bin/pip"
+chmod 755 "$5/bin/pip"
 """
     )
     python.chmod(0o755)
-    files = [only(out, ending) for ending in (".whl", ".requirements.txt")]
+    files = [str(only(out, ending)) for ending in (".whl", ".requirements.txt")]
 
     def install(*more: str) -> None:
         env = {**os.environ, "PREFIX": "root", "PYTHON": str(python)}
-        subprocess.run([ROOT / "deploy/systemd/install.sh", *files, *more], env=env, cwd=tmp_path, check=True)
+        subprocess.run([str(ROOT / "deploy/systemd/install.sh"), *files, *more], env=env, cwd=tmp_path, check=True)
 
     install()
     home = root / "opt/healthd"
@@ -186,7 +187,8 @@ chmod 755 "$3/bin/pip"
     assert "#!/opt/healthd/bin/python" in text
     assert 'VIRTUAL_ENV="/opt/healthd"' in text.replace("'", '"')
     assert "--python /opt/healthd/bin/python" in text
-    assert "healthd.new" not in text + (home / "pyvenv.cfg").read_text()
+    assert "/healthd.new" not in text + (home / "pyvenv.cfg").read_text()
+    assert "(healthd.new)" not in text
     before = home.stat().st_ino
     install("iniconfig")
     assert (root / "opt/healthd.old").stat().st_ino == before

@@ -1,6 +1,7 @@
 """What a release says of itself: its changelog, and the version of its chart."""
 
 import json
+import os
 import shutil
 import subprocess
 import tarfile
@@ -83,9 +84,10 @@ def test_the_chart_carries_the_version_and_the_rules(tmp_path: Path) -> None:
 def test_npm_installs_the_client_under_the_version_of_the_release(tmp_path: Path) -> None:
     """Out of every registry; its page leads to the repository, and nothing of it keeps it from being published."""
     npm = require("npm")
+    path = os.pathsep.join([str(require("node").parent), os.environ["PATH"]])
     node.build(ROOT, tmp_path, commit(version="1.2.3rc1", tag="v1.2.3rc1"))
     command = [str(npm), "install", "--offline", "--no-audit", "--no-fund", "./healthd-gates-1.2.3-rc.1.tgz"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run(command, env={**os.environ, "PATH": path}, cwd=tmp_path, check=True, capture_output=True)
     installed = tmp_path / "node_modules/healthd-gates"
     described = json.loads((installed / "package.json").read_text())
     assert (described["version"], "private" in described) == ("1.2.3-rc.1", False)
