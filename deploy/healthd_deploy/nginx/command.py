@@ -34,6 +34,8 @@ async def blue_green(deploy: Deploy[NginxConfig]) -> None:
     if told := unseen(config.upstream.pid):
         deploy.steps.say(told)
     platform = NginxPlatform(config)
+    if (doubt := await platform.doubt_of_idle()) is not None:
+        deploy.steps.say(doubt, "✗")
     deployment = BlueGreen(
         platform,
         deploy.gate_session,

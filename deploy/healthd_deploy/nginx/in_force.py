@@ -69,8 +69,9 @@ async def _refuse_another(config: Upstream, configuration: Configuration) -> Non
     if of is None or tested is None or not pid or not _is_local(config) or (master := Master.of(pid)) is None:
         return
     running = master.file(await built_with(config.test[: of + 1], config.timeout))
-    if running is not None and tested.is_file() and not running.samefile(tested):
-        raise AnotherInForce(running, tested, pid)
+    with suppress(OSError):  # of a folder that is another user's
+        if running is not None and tested.is_file() and not running.samefile(tested):
+            raise AnotherInForce(running, tested, pid)
 
 
 def stopped(config: Upstream, configuration: Configuration) -> str | None:

@@ -6,7 +6,7 @@ from healthd_deploy.core import program
 from healthd_deploy.core.exit import COULD_NOT_ASK, NoAnswer, StepFailed, TargetDown
 from healthd_deploy.core.platform import Strayed
 from healthd_deploy.core.shares import has_traffic
-from healthd_deploy.nginx import in_force, loaded
+from healthd_deploy.nginx import idle, in_force, loaded
 from healthd_deploy.nginx.loaded import Configuration
 from healthd_deploy.nginx.rehearsal import Rehearsal
 from healthd_deploy.nginx.settings import NginxConfig
@@ -29,6 +29,15 @@ class NginxPlatform:
 
     async def idle(self) -> str:
         return self._config.upstream.beside(await self.live())
+
+    async def doubt_of_idle(self) -> str | None:
+        """Return that the idle target does not answer, for people; None where it does, and where the file does not tell
+        which one it is, as the deploy's own look says then. Raises Misnamed."""
+        try:
+            state = self._file.read()
+        except StepFailed:
+            return None
+        return await idle.doubt_of(self._config.upstream, state)
 
     async def share(self, target: str) -> float:
         return self._file.read().share(target) / 100

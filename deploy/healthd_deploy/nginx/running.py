@@ -47,7 +47,9 @@ class Master:
         if name is None or (prefix is None and not Path(name).is_absolute()):
             return None
         file = self.folder / (prefix or "") / name
-        return file if file.is_file() else None  # a title may be cut short, and a container has files of its own
+        with suppress(OSError):  # of a folder that is another user's
+            return file if file.is_file() else None  # a title may be cut short, and a container has files of its own
+        return None
 
 
 def options_of(words: Sequence[str]) -> dict[str, str]:

@@ -5,12 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
 from healthd.config.model import Model, Name
+from healthd.runtime.authority import problem_of_authority
 from healthd.units import Duration
 from healthd.wording import shape
 from healthd_deploy.core.release_program import ReleasedByPrograms
+
+
+def _connectable(server: str) -> str:
+    if not server.startswith("unix:") and (problem := problem_of_authority(server)) is not None:
+        raise ValueError(problem)
+    return server
+
 
 # An address is written into NGINX's configuration: it may contain nothing that could end the directive.
 Server = Annotated[
@@ -21,6 +29,7 @@ Server = Annotated[
             "a server as NGINX has it, such as 10.0.1.10:3000 or unix:/run/api.sock, without http://",
         )
     ),
+    AfterValidator(_connectable),
 ]
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import json
+import os
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -262,6 +263,23 @@ def test_the_file_of_a_command_line(tmp_path: Path, words: str, built: dict[str,
     paths = {option: path.replace("/etc", here["/etc"]).replace("/usr", here["/usr"]) for option, path in built.items()}
     found = Master(words.split(), Path(here["/home"])).file(paths)
     assert found == (None if file is None else Path(f"{tmp_path}{file}"))
+
+
+def test_a_file_in_a_folder_of_another_user_is_not_known(tmp_path: Path) -> None:
+    """It is no fault of the deploy that it may not be looked at."""
+    (tmp_path / "boot.conf").touch()
+    tmp_path.chmod(0)
+    nobody = 65_534
+    itself = os.geteuid()
+    try:
+        if itself == 0:
+            os.seteuid(nobody)
+        with pytest.raises(PermissionError):
+            (tmp_path / "boot.conf").stat()
+        assert Master(["-c", f"{tmp_path}/boot.conf"], Path("/")).file({}) is None
+    finally:
+        os.seteuid(itself)
+        tmp_path.chmod(0o700)
 
 
 @pytest.mark.parametrize(

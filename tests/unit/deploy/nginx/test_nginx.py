@@ -1,6 +1,7 @@
 """The file that NGINX includes: replaced whole, taken back when NGINX refuses it, and nothing foreign gets in."""
 
 import asyncio
+import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 
 from healthd_deploy.cli import main
 from healthd_deploy.core.exit import NoAnswer, StepFailed, TargetDown
+from healthd_deploy.core.misnamed import Misnamed
 from healthd_deploy.core.steps import Steps
 from healthd_deploy.nginx import able
 from healthd_deploy.nginx.platform import NginxPlatform
@@ -289,6 +291,28 @@ async def test_the_way_back_is_looked_at_before_a_switch(tmp_path: Path) -> None
         assert (tmp_path / "api.conf").stat() == before
 
 
+async def test_the_idle_target_is_looked_at_before_the_release(tmp_path: Path) -> None:
+    """A port that is wrong is said before anything is released to it; the live target under another name is refused."""
+    async with await asyncio.start_server(answering, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+
+        def idle(*servers: str) -> NginxPlatform:
+            said = upstream(tmp_path, targets={"blue": [f"127.0.0.1:{port}"], "green": servers})
+            tool = {"service": "api", "upstream": said.model_dump(mode="json"), "release": {"argv": ["true"]}}
+            return NginxPlatform(NginxConfig.model_validate_json(json.dumps(tool)))
+
+        assert await idle("127.0.0.1:1").doubt_of_idle() is None  # no file yet
+        await UpstreamSwitch(upstream(tmp_path)).switch("blue", even_if_dead=True)
+        told = "green does not answer yet: green cannot take the traffic (127.0.0.1:1: Connection refused). If the rel"
+        assert (await idle("127.0.0.1:1").doubt_of_idle() or "").startswith(told)
+        UpstreamFile(upstream(tmp_path)).noted("green", "1.9")
+        assert (await idle("127.0.0.1:1").doubt_of_idle() or "").startswith("green, which has 1.9, does not answer: ")
+        async with await asyncio.start_server(answering, "127.0.0.1") as other:
+            assert await idle(f"127.0.0.1:{other.sockets[0].getsockname()[1]}").doubt_of_idle() is None
+        with pytest.raises(Misnamed, match=rf"targets\.green\.1: localhost:{port} is 127.0.0.1:{port} of blue under"):
+            await idle("127.0.0.1:1", f"localhost:{port}").doubt_of_idle()
+
+
 async def test_what_healthd_has_put_back_is_told_as_back(tmp_path: Path) -> None:
     """Whatever the tool's own file says of the target: NGINX has the traffic there, and loads that file."""
     loads = tmp_path / "loaded"
@@ -406,6 +430,7 @@ async def test_a_first_line_that_is_no_state(tmp_path: Path, first: bytes) -> No
         ({"targets": {**TARGETS, "blue": []}}, "targets.blue"),
         ({"options": ["keepalive 1; }"]}, "options"),
         ({"reload": []}, "reload"),
+        ({"targets": {"blue": ["10.0.1.10:99999"], "green": ["10.0.1.11:3000"]}}, "targets.blue"),
         ({"targets": {"blue": ["http://10.0.1.10:3000"], "green": ["10.0.1.11:3000"]}}, "targets.blue"),
     ],
     ids=[
@@ -416,6 +441,7 @@ async def test_a_first_line_that_is_no_state(tmp_path: Path, first: bytes) -> No
         "no address",
         "a brace",
         "no program",
+        "a port that cannot be",
         "an address as healthd's configuration has it",
     ],
 )
