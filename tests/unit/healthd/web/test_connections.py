@@ -5,7 +5,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import structlog
@@ -15,7 +15,7 @@ from healthd.web import connections as web_connections
 from healthd.web import server
 from healthd.web.connections import Connections, accept
 from healthd.web.refusals import Refusals
-from tests.servers.waiting import HANGS
+from tests.servers.waiting import HANGS, until
 
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 Peer = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -83,19 +83,19 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web_connections, "_SWEEP", 0.05)
 
 
-async def ended(peers: list[Peer]) -> int:
-    """How many of the connections the server has closed."""
+async def ended(peers: list[Peer], at_least: int) -> int:
+    """How many of the connections the server has closed, once it has closed so many."""
 
-    async def has_ended(reader: asyncio.StreamReader) -> bool:
-        try:
-            await asyncio.wait_for(reader.read(), 0.1)
-        except TimeoutError:
-            return False
-        except ConnectionError:
-            return True
-        return True
+    async def end(reader: asyncio.StreamReader) -> None:
+        with suppress(ConnectionError):
+            await reader.read()
 
-    return sum(await asyncio.gather(*(has_ended(reader) for reader, _ in peers)))
+    ends = [asyncio.create_task(end(reader)) for reader, _ in peers]
+    await until(lambda: sum(each.done() for each in ends) >= at_least, "connections are closed")
+    count = sum(each.done() for each in ends)
+    for each in ends:
+        each.cancel()
+    return count
 
 
 async def test_idle_connections_make_room() -> None:
@@ -104,7 +104,7 @@ async def test_idle_connections_make_room() -> None:
         async with Stand().serving(at_most=8) as stand:
             idle = [await stand.connect(HEALTH) for _ in range(40)]
             assert [await stand.ask() for _ in range(20)] == [b"HTTP/1.1 200 OK\r\n"] * 20
-            assert await ended(idle) >= 32
+            assert await ended(idle, 32) >= 32
             assert stand.refused["crowded"] >= 32
     assert [(line["event"], line["log_level"]) for line in told] == [
         ("idle connections were closed: there are too many", "warning")
@@ -117,7 +117,7 @@ async def test_who_is_being_answered_stays() -> None:
         asked = await stand.connect(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
         await asyncio.sleep(0.05)
         idle = [await stand.connect(HEALTH) for _ in range(10)]
-        assert await ended(idle) >= 8
+        assert await ended(idle, 8) >= 8
         stand.release.set()
         assert await asyncio.wait_for(asked[0].readline(), HANGS) == b"HTTP/1.1 200 OK\r\n"
 
@@ -127,11 +127,16 @@ async def test_half_a_request_ends(start: bytes) -> None:
     """Trickled or not at all: a head has its seconds, whatever the caller goes on sending."""
     async with Stand().serving(at_most=100) as stand:
         half = [await stand.connect(start) for _ in range(5)]
-        for _ in range(8):
-            await asyncio.sleep(0.05)
-            for _, writer in half:
-                writer.write(b"a")
-        assert await ended(half) == 5
+
+        async def trickle() -> None:
+            while True:
+                await asyncio.sleep(0.05)
+                for _, writer in half:
+                    writer.write(b"a")
+
+        trickling = asyncio.create_task(trickle())
+        assert await ended(half, 5) == 5
+        trickling.cancel()
         assert await stand.ask() == b"HTTP/1.1 200 OK\r\n"
 
 
@@ -142,7 +147,7 @@ async def test_a_second_request_has_its_seconds_too() -> None:
         await asyncio.sleep(0.1)
         half[1].write(b"a")
         await asyncio.sleep(0.5)
-        assert await ended([kept, half]) == 1
+        assert await ended([kept, half], 1) == 1
         assert stand.refused["slow_head"] == 1
 
 
