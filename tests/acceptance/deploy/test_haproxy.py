@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import re
 import signal
 from collections import Counter
 from pathlib import Path
 
 from tests.acceptance.deploy.haproxy_stage import staged
 from tests.acceptance.deploy.test_nginx import ended
+from tests.servers.command import started
 from tests.servers.requests import Load
 from tests.servers.waiting import until
 
@@ -124,6 +126,27 @@ async def test_weights_that_are_gone_while_a_gate_judges_are_said_at_once(tmp_pa
         outcome = await ended(process)
         assert outcome.code == 130
         assert stage.weights() == [("100", "0")]
+
+
+async def test_a_haproxy_that_was_reloaded_while_its_gate_judged_is_no_promotion(tmp_path: Path) -> None:
+    """The other one brought the requests by which it passed: nothing is undone, the end is 4, and the command of the
+    last line gives the version what it has passed for."""
+    async with staged(tmp_path, balancers=2) as stage, Load(stage.url).running() as load:
+        process = await stage.start("1.1", "--json")
+        await until(lambda: stage.weights() == [("0", "100")] * 2, "the switch")
+        await asyncio.to_thread(stage.balancers[1].reload)
+        outcome = await ended(process)
+        assert outcome.code == 4, outcome.err
+        lost = f"HAProxy at {stage.balancers[1].stats} gives green 0 % of the traffic: was it reloaded"
+        report = outcome.json()
+        assert (report["ending"], report["reason"].startswith(f"its gate passed, but {lost}")) == ("not undone", True)
+        assert stage.weights() == [("0", "100"), ("100", "0")]
+        words = re.search(r"`(healthd-deploy haproxy switch green)`", report["reason"])
+        assert words is not None
+        restored = await ended(await started(*words[1].split(), "--config", str(tmp_path / "deploy.json")))
+        assert restored.code == 0, restored.err
+        assert stage.weights() == [("0", "100")] * 2
+        assert [each for each in load.seen if each[1] != 200] == []
 
 
 async def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
