@@ -145,6 +145,6 @@ def bar(ramp: RampDocument) -> str:
 def evidence_line(standing: StandingDocument) -> Text:
     """Return how strong the evidence of harm is, and how strong it must be."""
     missing = f" · {standing.gaps} gaps: numbers that did not come, which count for nothing" if standing.gaps else ""
-    resets = f" · {standing.resets} counter resets" if standing.resets else ""
+    resets = f" · {standing.resets} counter resets: a process began anew" if standing.resets else ""
     text = f"  evidence of harm {standing.e_harm:,.3g}, rolled back at {standing.e_needed:,.0f}{missing}{resets}"
     return Text(text, style="dim")

@@ -6,7 +6,7 @@ A request fails when it is answered with an unexpected status, or not at all; pe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from secrets import token_hex
 from typing import ClassVar, Literal, Self
 
@@ -25,6 +25,7 @@ from healthd_gates.sources.increase import Increase
 from healthd_gates.sources.volley import Orders, Outcome, Volley
 
 _MOST_AT_ONCE = 1000
+_FEW = 0.05  # share of the requests that a busy host may miss without a word
 _ROOT = SmokeRequest(method="get", path="/")
 _EDGES = tuple(0.001 * 1.25**step for step in range(51))  # 1 ms to 70 s, finer than any ratio that is judged
 
@@ -125,13 +126,16 @@ class Probe:
         last = follow(known or Snapshot.zero(0.0), [snapshot], increase)
         states, gaps = {self._epoch: last or snapshot}, unsent + missed + anew
         counts = increase.counts()
+        many = missed if missed > _FEW * counts.requests else 0
+        notes = tuple(_causes(unsent, many, tally.last_problem, anew=anew))
         if counts.requests:
-            note = f"{unanswered} requests were not answered; {tally.last_problem}"
-            return ArmLook(counts, states, gaps, increase.resets, notes=(note,) if unanswered else ())
+            if unanswered:
+                notes = (f"{unanswered} requests were not answered; {tally.last_problem}", *notes)
+            return ArmLook(counts, states, gaps, increase.resets, notes=notes)
         if unsent:
             silence = SourceUnavailable(FailureKind.EXHAUSTED, f"healthd could not ask: {tally.last_problem}")
             return ArmLook(None, states, gaps, increase.resets, silence)
-        return ArmLook(None, states, gaps, increase.resets)
+        return ArmLook(None, states, gaps, increase.resets, notes=notes)
 
     def _news(self, name: str) -> tuple[int, int, int]:
         """Return counts since the previous evaluation: requests that could not be sent, that healthd missed or is not
@@ -146,3 +150,13 @@ class Probe:
         unsent, missed, unanswered = (new - old for new, old in zip(now, self._told[name], strict=True))
         self._told[name] = now
         return unsent, missed, unanswered
+
+
+def _causes(unsent: int, missed: int, problem: str, *, anew: bool) -> Iterator[str]:
+    """Yield why numbers are missing."""
+    if anew:
+        yield "healthd began anew meanwhile, and these requests are counted from 0 again"
+    if unsent:
+        yield f"{unsent} requests could not be sent: {problem}"
+    if missed:
+        yield f"{missed} requests were not sent or not waited for in time, because this host was too busy"

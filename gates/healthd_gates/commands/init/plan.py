@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from healthd_gates.commands.init.survey import LOGS, Host
 from healthd_gates.sources.access_log.formats import COMBINED
 
 _PROMETHEUS = "http://127.0.0.1:9090"
+_MOST_OTHERS = 5
 Targets = Mapping[str, tuple[str, ...]]
 
 
@@ -118,7 +119,7 @@ def _as_loopback(server: str) -> str:
 
 async def choose(host: Host, service: Proposal, log: Path | None, ask: pages.Get) -> Plan:
     """Return the plan with the best source that could be tried."""
-    left_out: list[str] = []
+    left_out = list(_other_sites(host, service))
     urls = [url for urls in service.targets.values() for url in urls]
     paths = await asyncio.gather(*(pages.health_path(url, ask) for url in urls))
     health = next(filter(None, paths), None)
@@ -137,6 +138,20 @@ async def choose(host: Host, service: Proposal, log: Path | None, ask: pages.Get
     several = len(service.targets) > 1
     in_front = await through(front, health, left_out) if several else None
     return Plan(host, service, source, health, left_out, through=in_front)
+
+
+def _other_sites(host: Host, service: Proposal) -> Iterator[str]:
+    """Yield the sites of NGINX that pass requests to other servers than the service has."""
+    mine = set(map(_as_loopback, service.servers))
+    others = {
+        as_name(each.name): each.servers
+        for each in host.sites
+        if each.servers and not mine & set(map(_as_loopback, each.servers)) and as_name(each.name) != service.name
+    }
+    for name, servers in list(others.items())[:_MOST_OTHERS]:
+        yield f"{name}, to which NGINX passes requests too ({', '.join(servers[:2])}): --service {name} writes that one"
+    if len(others) > _MOST_OTHERS:
+        yield f"{len(others) - _MOST_OTHERS} more services behind NGINX"
 
 
 def _of_log(service: Proposal, log: Path | None, left_out: list[str]) -> Source | None:

@@ -166,6 +166,8 @@ async def test_a_gate_that_was_killed_goes_on(peer: Peer) -> None:
     await second.source.close()
     assert second.resets == 1
     assert second.gaps >= 1
+    said = [note for look in second.looks for note in look.notes]
+    assert said.count("candidate: healthd began anew meanwhile, and these requests are counted from 0 again") == 1
 
 
 async def test_both_arms_get_the_same_rate_and_all_addresses_a_turn(peer: Peer) -> None:

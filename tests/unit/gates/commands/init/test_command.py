@@ -143,6 +143,20 @@ def test_every_combination_is_valid(
         assert compares == ("colours" not in source, "colours" in source)
 
 
+def test_another_service_behind_the_proxy_is_told(here: Path, monkeypatch: pytest.MonkeyPatch, plain: int) -> None:
+    """With the option that writes it; one more colour of the same service is none."""
+    mine = log_of(here, plain)
+    others = [replace(mine, name=name, servers=(f"127.0.0.1:{port}",)) for name, port in (("search", 4), ("mails", 5))]
+    found(monkeypatch, Host(sites=[mine, replace(mine, name="again"), *others]))
+    done = init("--yes")
+    assert done.exit_code == 0, done.output
+    told = [line for line in done.output.splitlines() if "NGINX passes requests too" in line]
+    assert told == [
+        f"  left out: {name}, to which NGINX passes requests too (127.0.0.1:{port}): --service {name} writes that one"
+        for name, port in (("search", 4), ("mails", 5))
+    ]
+
+
 def test_a_log_format_is_taken_over_as_it_is(here: Path, monkeypatch: pytest.MonkeyPatch, plain: int) -> None:
     """Its braces and quotes mean nothing to the configuration."""
     found(monkeypatch, Host(sites=[log_of(here, plain)]))
