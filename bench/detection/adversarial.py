@@ -53,23 +53,25 @@ _COARSE = (0.1, 0.25, 0.5, 1.0, 5.0, inf)
 def main() -> None:
     """Print the tables, row by row."""
     asked = _arguments()
-    head = [f"{100 * base:g} %, {rate:g}/s" for base, rate in product(asked.bases, asked.rates)]
-    cells = list(product(asked.bases, asked.rates))
+    places = list(product(asked.bases, asked.rates))
+    head = [f"{100 * base:g} %, {rate:g}/s" for base, rate in places]
     for title, scenarios in (("healthy", HEALTHY), ("harmful", HARMFUL)):
-        chosen = [each for each in scenarios if asked.only in each.name]
-        if chosen:
-            print(f"\n| {title} | {' | '.join(head)} |\n|{' --- |' * (1 + len(head))}", flush=True)
-        for scenario in chosen:
+        print(f"| {title} | {' | '.join(head)} |\n|{' --- |' * (1 + len(head))}", flush=True)
+        for scenario in scenarios:
+            if asked.only not in scenario.name:
+                continue
             runs = asked.runs // 4 if scenario.harmful else asked.runs
-            found = [
-                run(Cell(scenario, rate, base, asked.policy, past=not asked.no_past), runs, asked.seed).judge
-                for base, rate in cells
-            ]
+            cells = [Cell(scenario, rate, base, asked.policy, past=not asked.no_past) for base, rate in places]
+            found = [run(cell, runs, asked.seed).judge for cell in cells]
             shown = [how_soon(tally) if scenario.harmful else _kept(tally) for tally in found]
             print(f"| {scenario.name} | {' | '.join(shown)} |", flush=True)
-    if asked.only in _UNLIKE:
-        found = [_unlike_buckets(asked.policy, rate, base, asked.runs // 10, asked.seed) for base, rate in cells]
-        print(f"\n| {_UNLIKE} | {' | '.join(_kept(tally) for tally in found)} |", flush=True)
+        if title == "healthy":
+            if asked.only in _UNLIKE:
+                found = [
+                    _unlike_buckets(asked.policy, rate, base, asked.runs // 10, asked.seed) for base, rate in places
+                ]
+                print(f"| {_UNLIKE} | {' | '.join(_kept(tally) for tally in found)} |", flush=True)
+            print()
 
 
 def _kept(tally: Tally) -> str:

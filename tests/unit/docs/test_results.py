@@ -7,8 +7,8 @@ import pytest
 
 from bench.behind import RELEASES as RELEASES_BEHIND
 from bench.behind import SETUPS, Traffic, _cell, roll_out
-from bench.detection import own_numbers
-from bench.detection.trials import Tally
+from bench.detection import adversarial, own_numbers
+from bench.detection.trials import Cell, Tally, run
 from bench.detection.words import how_soon
 from bench.ramp.__main__ import _SEED, _harm, _measure
 from bench.ramp.releases import RELEASES
@@ -33,7 +33,10 @@ def test_a_gate_behind_another_tool_harms_as_many_as_the_table_says(gate: str) -
     """One row is run again, by the same seeds: a judge that decides otherwise needs other figures."""
     tool, release = "Argo Rollouts, 10 s", "8 % errors"
     own, gated = (
-        [roll_out(SETUPS[tool][rule], Traffic(rng(run), 100, RELEASES_BEHIND[release], 0.001)) for run in range(20)]
+        [
+            roll_out(SETUPS[tool][rule], Traffic(rng(number), 100, RELEASES_BEHIND[release], 0.001))
+            for number in range(20)
+        ]
         for rule in ("its own rule", gate)
     )
     head, row = _table("behind.md", f"{tool} | {release}")
@@ -54,13 +57,20 @@ def test_a_ramp_harms_as_many_as_the_table_says(table: str, past: bool) -> None:
 def test_a_rate_of_events_is_judged_as_soon_as_the_table_says() -> None:
     """The judge's column of one row, by the same seeds."""
     place, row = next((k, row) for k, row in enumerate(own_numbers.rows()) if row.harm > 1 and "`rate`" in row.name)
-    runs = [own_numbers.ended(row, np.random.default_rng([20261122, place, run]))["judge"] for run in range(200)]
+    runs = [own_numbers.ended(row, np.random.default_rng([20261122, place, number]))["judge"] for number in range(200)]
     assert _table("events_and_shares.md", row.name)[1][1] == how_soon(Tally(tuple(runs))), DRAWN_AGAIN
 
 
-def rng(run: int) -> np.random.Generator:
+def test_harder_traffic_is_judged_as_the_table_says() -> None:
+    """Of the row with the most rollbacks, by the same seeds."""
+    scenario = next(each for each in adversarial.HEALTHY if each.name == "bursts after a quiet past, gaps")
+    found = run(Cell(scenario, 50.0, 0.01), 300, 20261128).judge
+    assert _table("adversarial.md", scenario.name)[1][1] == adversarial._kept(found), DRAWN_AGAIN
+
+
+def rng(number: int) -> np.random.Generator:
     """That of one run of `python -m bench.behind`."""
-    return np.random.default_rng([20261126, run])
+    return np.random.default_rng([20261126, number])
 
 
 def _table(name: str, row: str) -> tuple[list[str], list[str]]:
