@@ -166,6 +166,9 @@ class GateDocument(Shown):
     def told(self) -> str | None:
         """The verdict with its reason, who ended it and why, or how it stands; None before any evidence."""
         if self.decision is not None:
+            by, rollback = self.decision.by, self.rollback
+            if by is not None and self.decision.verdict is Verdict.FAIL and rollback is not None and rollback.by == by:
+                return f"{by} called for a rollback: {self.decision.sentence}"
             return self.decision.told
         if self.verdict == "cancelled" and self.notes:
             return self.notes[-1]

@@ -217,3 +217,15 @@ def test_a_journal_that_is_away_is_told_as_long_as_it_is(capsys: pytest.CaptureF
         console.print(picture(away, NOW, 200))
     assert "The journal is away since 12:00:00 UTC" in captured.get()
     assert GateDocument.of(decided(Verdict.PASS), journal_away_since=NOW).waits_for is None
+
+
+def test_a_rollback_that_a_person_called_for_is_no_verdict_of_the_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    """Who called for it, and why, once; a rejection says who it was too."""
+    decision = Decision(Verdict.FAIL, Verdict.FAIL, "person", "carts are empty", NOW, "bob")
+    rollback = Rollback(RollbackState.ROLLED_BACK, "person", "carts are empty", NOW, by="bob")
+    tell(GateDocument.of(replace(decided(Verdict.FAIL), decision=decision, rollback=rollback)), as_json=False)
+    out = capsys.readouterr().out
+    assert out.startswith("fail: api 1.4.2: bob called for a rollback: carts are empty\n")
+    assert "  rollback: rolled_back: Rolled back\n" in out
+    tell(GateDocument.of(replace(decided(Verdict.FAIL), decision=decision)), as_json=False)
+    assert capsys.readouterr().out.startswith("fail: api 1.4.2: bob: carts are empty\n")
