@@ -209,6 +209,10 @@ async def _is_up(check: Watched) -> bool:
     return (await check.look()).status is Status.HEALTHY
 
 
+async def _is_behind(check: Watched) -> bool:
+    return (await check.look()).status is not Status.HEALTHY
+
+
 async def test_standby_whose_receiver_died(small_server: postgresql.PostgreSQL, standby: postgresql.Standby) -> None:
     """Everything that was received is replayed, and still it falls behind: first a warning, then red."""
     await small_server.execute("CREATE TABLE IF NOT EXISTS moving (at timestamptz)")
@@ -275,7 +279,7 @@ async def test_standby_whose_replay_is_paused(small_server: postgresql.PostgreSQ
         try:
             await small_server.execute("CREATE TABLE IF NOT EXISTS paused (at timestamptz)")
             await small_server.execute("INSERT INTO paused VALUES (now())")
-            await asyncio.sleep(0.2)
+            await until(lambda: _is_behind(check), "the standby has received what it does not replay")
             result = await check.finds(Status.UNHEALTHY, FailureKind.LAGGING)
             assert "replay is paused" in result.message
         finally:

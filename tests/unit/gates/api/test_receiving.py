@@ -6,6 +6,7 @@ import json
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
@@ -19,15 +20,16 @@ from healthd.web.problems import Problem, answering_problems
 from healthd_gates.api.bodies import Bodies, taken
 from healthd_gates.api.requests import ReasonBody, VerifyBody
 from healthd_gates.domain.request import PushedEvidence
+from tests.servers.waiting import until
 
 LARGEST = 100_000
 PLAIN = b'{"reason": "x"}'
 
 
-@pytest.fixture
-async def url() -> AsyncIterator[str]:
-    """A server that takes two bodies of the largest size at once, each within half a second."""
-    bodies = Bodies(at_once=2 * LARGEST, seconds=0.5)
+@asynccontextmanager
+async def receiving(seconds: float) -> AsyncIterator[tuple[str, Bodies]]:
+    """A server that takes two bodies of the largest size at once, each within so many seconds."""
+    bodies = Bodies(at_once=2 * LARGEST, seconds=seconds)
 
     async def size(request: web.Request) -> web.Response:
         await bodies.read(request, LARGEST)
@@ -37,8 +39,15 @@ async def url() -> AsyncIterator[str]:
     app.add_routes([web.post("/", answering_problems(size))])
     server = TestServer(app)
     await server.start_server(auto_decompress=False, lingering_time=0)
-    yield str(server.make_url("/"))
+    yield str(server.make_url("/")), bodies
     await server.close()
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    """One that waits for half a second."""
+    async with receiving(0.5) as (url, _):
+        yield url
 
 
 async def post(url: str, body: object, **headers: str) -> tuple[int, str]:
@@ -79,7 +88,7 @@ async def test_packed_bodies(url: str, encoding: str, body: bytes, status: int) 
     assert time.process_time() - began < 1
 
 
-async def test_only_so_much_at_once(url: str) -> None:
+async def test_only_so_much_at_once() -> None:
     """Whoever comes beyond that is asked to come again; what never arrives makes room when its time is over."""
     never = asyncio.Event()
 
@@ -87,12 +96,13 @@ async def test_only_so_much_at_once(url: str) -> None:
         yield b"x"
         await never.wait()
 
-    stalled = [asyncio.create_task(post(url, slow())) for _ in range(2)]
-    await asyncio.sleep(0.2)
-    assert (await post(url, PLAIN))[0] == 503
-    assert [status for status, _ in await asyncio.gather(*stalled)] == [408, 408]
-    never.set()
-    assert (await post(url, PLAIN))[0] == 200
+    async with receiving(2.0) as (url, bodies):
+        stalled = [asyncio.create_task(post(url, slow())) for _ in range(2)]
+        await until(lambda: bodies._left == 0, "both have begun")
+        assert (await post(url, PLAIN))[0] == 503
+        assert [status for status, _ in await asyncio.gather(*stalled)] == [408, 408]
+        never.set()
+        assert (await post(url, PLAIN))[0] == 200
 
 
 async def test_a_body_that_is_not_as_it_says(url: str) -> None:
