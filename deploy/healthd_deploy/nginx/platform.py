@@ -52,6 +52,13 @@ class NginxPlatform:
                 return  # it is there already, and has traffic
             back = f"`healthd-deploy nginx switch {self._config.upstream.beside(target)}` takes it back"
             raise StepFailed(has_traffic(target, state.share(target) / 100, back))
+        if not self._switch.is_loaded():
+            file, live = self._config.upstream.file, self._config.upstream.beside(target)
+            raise StepFailed(
+                f"{file} leads to {live}, and NGINX has not loaded it, so that {target} has the traffic: a tool was "
+                f"killed before its reload. `healthd-deploy nginx switch {target}` keeps the traffic where it is, "
+                f"`healthd-deploy nginx switch {live}` gives it to {live}"
+            )
         await self._config.release.run(target, version)
         self._file.noted(target, version)
 

@@ -74,6 +74,12 @@ class UpstreamSwitch:
             # Also where the file said so before: its writer may have been killed before the reload.
             await self._put_in_force(target, before, wanted, patient, configuration)
 
+    def is_loaded(self) -> bool:
+        """False where NGINX is known to have other servers than the file: whoever wrote it was killed before the
+        reload."""
+        content = self._file.content()
+        return content is None or not self._taken.lacks(content, workers(self._config.pid))
+
     def _has_all(self, target: str) -> bool:
         """Return True where the file gives a target all of the traffic. Raises StepFailed where it tells no target; one
         that is gone gives nobody any, and is written again."""

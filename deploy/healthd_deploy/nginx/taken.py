@@ -22,7 +22,8 @@ class Taken:
         leaves no record."""
         seen = None
         if before is not None and now is not None:
-            seen = {"content": _digest(content), "workers": sorted(now.started.items() - before.started.items())}
+            own = sorted(now.started.items() - before.started.items())
+            seen = {"content": _digest(content), "servers": _digest(_servers(content)), "workers": own}
         with suppress(OSError):  # without a record NGINX is reloaded once more
             self._file.write_text(json.dumps(seen), encoding="ascii")
 
@@ -34,6 +35,22 @@ class Taken:
             seen = json.loads(self._file.read_text(encoding="ascii"))
             return seen["content"] == _digest(content) and now.started.items() <= set(map(tuple, seen["workers"]))
         return False
+
+    def lacks(self, content: bytes, now: Workers | None) -> bool:
+        """True if every worker that takes connections `now` was seen to have other servers than this content, whatever
+        its first line says of versions."""
+        if now is None:
+            return False
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            seen = json.loads(self._file.read_text(encoding="ascii"))
+            is_other = seen["servers"] != _digest(_servers(content))
+            return is_other and now.started.items() <= set(map(tuple, seen["workers"]))
+        return False
+
+
+def _servers(content: bytes) -> bytes:
+    """Return the content without its first line."""
+    return content.partition(b"\n")[2]
 
 
 def _digest(content: bytes) -> str:

@@ -4,15 +4,19 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
 from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.nginx import directives
+from healthd_deploy.nginx.platform import NginxPlatform
 from healthd_deploy.nginx.reloaded import patience, workers
-from healthd_deploy.nginx.settings import Upstream
+from healthd_deploy.nginx.settings import NginxConfig, Upstream
 from healthd_deploy.nginx.switch import UpstreamSwitch
+from healthd_deploy.nginx.upstream_file import UpstreamFile
 from tests.servers import nginx
 from tests.servers.ports import HOST, held_port
 from tests.servers.waiting import until
@@ -21,6 +25,10 @@ _HTTP = "server { listen @LISTEN@; return 200 one; }"
 
 
 def switched(balancer: nginx.Nginx, folder: Path, **changes: str) -> UpstreamSwitch:
+    return UpstreamSwitch(upstream(balancer, folder, **changes))
+
+
+def upstream(balancer: nginx.Nginx, folder: Path, **changes: str) -> Upstream:
     own = ["nginx", "-e", "stderr", "-p", str(balancer.file.parent), "-c", str(balancer.file)]
     said = {
         "file": str(folder / "api.conf"),
@@ -31,7 +39,7 @@ def switched(balancer: nginx.Nginx, folder: Path, **changes: str) -> UpstreamSwi
         "pid": str(balancer.file.parent / "pid"),
         **changes,
     }
-    return UpstreamSwitch(Upstream.model_validate_json(json.dumps(said)))
+    return Upstream.model_validate_json(json.dumps(said))
 
 
 @asynccontextmanager
@@ -63,6 +71,30 @@ async def test_the_switch_waits_for_an_old_worker(tmp_path: Path) -> None:
         now = workers(balancer.file.parent / "pid")
         assert now is not None
         assert old.pid not in now.started
+
+
+async def test_nothing_is_released_to_the_target_that_nginx_still_has(tmp_path: Path) -> None:
+    """The file leads to green since a tool was killed before its reload: the idle target is not blue. A version that is
+    noted needs no reload, and whoever reloads NGINX has it load the file."""
+    with nginx.running(_HTTP) as balancer:
+        config = upstream(balancer, tmp_path)
+        deploys = NginxPlatform(
+            NginxConfig.model_validate({"service": "api", "upstream": config, "release": {"argv": ["true"]}})
+        )
+        await until(lambda: workers(config.pid) is not None, "the worker")
+        await UpstreamSwitch(config).switch("blue", even_if_dead=True)
+        await deploys.release("green", "2.0")
+        await deploys.release("green", "2.1")
+        file = UpstreamFile(config)
+        with file.locked():
+            file.replace(directives.written(config, replace(file.read(), live="green")))
+        with pytest.raises(
+            StepFailed, match=r"api\.conf leads to green, and NGINX has not loaded it, so that blue has"
+        ):
+            await deploys.release("blue", "2.2")
+        assert file.read().versions == {"green": "2.1"}
+        await UpstreamSwitch(config).switch("green", even_if_dead=True)
+        await deploys.release("blue", "2.2")
 
 
 async def test_a_worker_that_hangs_is_no_failed_reload(tmp_path: Path) -> None:
