@@ -149,6 +149,8 @@ def _covers(check: dict[str, Any]) -> list[str]:
             told.append(f"{words} until {until}{by}: {cover.get('reason', '')}")
         elif cover:
             told.append(f"{words}: {cover}" if isinstance(cover, str) else words)
+    if held_by := check.get("heldBy"):
+        told.append(f"not notified: it depends on {held_by}")
     return told
 
 

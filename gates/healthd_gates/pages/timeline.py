@@ -56,7 +56,8 @@ def timeline(film: GateHistory) -> tuple[Step, ...]:
     if gate.rollback is not None:
         steps.append(_rollback(gate))
     if gate.state.is_over:
-        steps.append(Step(gate.state.value.capitalize(), "done", state_of(gate)[0], gate.finished_at))
+        end = state_of(gate)[0] if gate.rollback is None else steps[-1].sign  # of the rollback, which may be well
+        steps.append(Step(gate.state.value.capitalize(), "done", end, gate.finished_at))
     return tuple(steps)
 
 

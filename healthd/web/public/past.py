@@ -29,7 +29,8 @@ _FRESH = 60.0  # seconds for which what was read is not read again
 _WHOLE = 3600.0  # seconds after which all days are read again, rather than the last two
 _LAST = 2  # days: those that may still change
 _PATIENCE = 5.0  # seconds for the journal
-_VISITOR = 0.5  # seconds for which the first visitor waits
+_VISITOR = 0.5  # seconds for which a visitor waits for what is very old
+_FIRST = 3.0  # seconds for which the first visitor of this process waits, whose page others may be shown
 Days = Mapping[str, tuple[tuple[Day, ...], ...]]
 """Days of each component, by page."""
 
@@ -77,7 +78,7 @@ class PublicPast:
         self._asked.set()
         if age > 2 * _FRESH and not self._fails:
             try:
-                await asyncio.wait_for(self._read.wait(), _VISITOR)
+                await asyncio.wait_for(self._read.wait(), _VISITOR if self._known is not None else _FIRST)
             except TimeoutError:
                 return
 

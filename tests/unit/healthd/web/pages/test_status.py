@@ -110,6 +110,12 @@ async def test_results_that_the_status_does_not_follow_yet_are_counted(
         assert re.search(rf"(?<!: ){re.escape(said)}", " ".join(text.split())), text
 
 
+def test_what_is_held_back_is_said_on_the_terminal_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """A red line of which nobody was told wants its reason."""
+    print_status({"status": "not ready", "checks": {"api": {"status": "unhealthy", "heldBy": "db"}}})
+    assert "not notified: it depends on db" in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize("credentials", [bearer("nobody"), basic("nobody"), {"Authorization": "Basic ?"}], ids=str)
 async def test_an_unknown_token_is_nobodys(open_site: Open, credentials: dict[str, str]) -> None:
     """It shows what everyone sees, as on /health."""

@@ -13,7 +13,7 @@ from healthd.model import Result, Status
 from healthd.monitoring.incidents import Incidents
 from healthd.web import spending as spent
 from healthd.web.pages.kept import Kept
-from healthd.web.public import standing
+from healthd.web.public import past, standing
 from healthd.web.public.page import Form
 from healthd.web.public.standing import Overall, State, overall
 from healthd.web.public.view import Scene
@@ -166,6 +166,18 @@ async def test_served_without_the_journal(open_site: Open, tmp_path: Path) -> No
     assert "Checkout Outage" in told
     assert "100% uptime over 61 days" in told
     assert "Past incidents and uptime are as of 29 Mar 2026, 00:16 UTC." in told
+
+
+async def test_the_first_visitor_waits_for_the_past(
+    open_site: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A journal that has just been opened is slow, and a page without a past may be kept by a CDN: it waits longer than
+    later ones, who are shown what is known."""
+    site, client = await opened(open_site, tmp_path, public_pages=PAGES)
+    site.put("db", UP)
+    await store(site, ("db", 24 * 60, Status.UNKNOWN, Status.HEALTHY, ""))
+    monkeypatch.setattr(past, "_VISITOR", 0.0)
+    assert "100% uptime over 61 days" in words(await seen(client))
 
 
 async def test_a_reload_while_the_journal_is_away_forgets_nothing(open_site: Open, tmp_path: Path) -> None:
