@@ -3,7 +3,7 @@ business."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
@@ -138,7 +138,9 @@ class Testable(Protocol):
 class LooksAgain(Protocol):
     """An action whose effect may be lost without anybody's word, and that can see this."""
 
-    async def departed(self, order: ActionRequest, ago: float) -> Departed | None:
+    async def departed(self, order: ActionRequest, ago: float, right: MutableMapping[str, float]) -> Departed | None:
         """Return how the traffic goes otherwise than an order that was given so many seconds `ago`, and is done; None
-        where it goes so. Changes nothing. It may raise where that cannot be seen."""
+        where it goes so. `right` has the steady time at which each place was last seen to be right, and is given back
+        to the next look: what has begun anew before that has forgotten nothing. Changes nothing. It may raise where
+        that cannot be seen."""
         ...

@@ -8,7 +8,7 @@ open during the hours without a rollback.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -92,14 +92,16 @@ class Attempts:
             outcome = ActionResult(Ending.RETRY, describe_error(error))
         return replace(outcome, detail=self._clean(outcome.detail))
 
-    async def departed(self, config: ActionConfig, order: ActionRequest, ago: float) -> Departed | None:
+    async def departed(
+        self, config: ActionConfig, order: ActionRequest, ago: float, right: MutableMapping[str, float]
+    ) -> Departed | None:
         """Return how the traffic goes otherwise than an order that was given so many seconds `ago`, and is done; None
-        where it goes so, or where that cannot be seen."""
+        where it goes so, or where that cannot be seen. `right` is what the action keeps from look to look."""
         try:
             async with self._opened(config, order.action) as action:
                 if not isinstance(action, LooksAgain):
                     return None
-                looking = action.departed(order, ago)
+                looking = action.departed(order, ago, right)
                 found = await with_deadline(_LOOKING, looking, name=f"departed:{order.action}")
         except asyncio.CancelledError:
             raise

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, MutableMapping
+from math import inf
 from typing import ClassVar, Literal
 
 from healthd.units import show_duration
@@ -51,7 +52,7 @@ class HAProxy:
     config_model: ClassVar[type[ActionConfig]] = HAProxyConfig
 
     def __init__(self, config: HAProxyConfig, context: ActionContext) -> None:
-        self._config = config
+        self._config, self._clock = config, context.clock
         self._divider = Divider(config)
 
     async def execute(self, order: ActionRequest) -> ActionResult:
@@ -82,16 +83,18 @@ class HAProxy:
             f"{', '.join(division.baseline)} in {self._config.backend}"
         )
 
-    async def departed(self, order: ActionRequest, ago: float) -> Departed | None:
+    async def departed(self, order: ActionRequest, ago: float, right: MutableMapping[str, float]) -> Departed | None:
         wanted = self._ordered(order).wanted
         answered, _ = await self._divider.found_where_answered()
+        now = self._clock.steady()
         for socket, found in answered.items():
             wrong = [server for server, weight in wanted.items() if found[server].weight != weight]
             if not wrong:
+                right[socket] = now
                 continue
             has = ", ".join(f"{server} the weight {found[server].weight} and not {wanted[server]}" for server in wrong)
             up = await self._divider.up_for(socket)
-            is_new = up is not None and up < ago
+            is_new = up is not None and up < min(ago, now - right.get(socket, -inf))
             why = (
                 f", since it was reloaded or started again {show_duration(up)} ago" if is_new and up is not None else ""
             )

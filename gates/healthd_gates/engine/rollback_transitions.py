@@ -82,7 +82,8 @@ def on_actions_done(gate: Gate, orders: Sequence[ActionRun], spec: GateSpec, mom
 
 
 def order_again(gate: Gate, orders: Sequence[ActionRun], why: str) -> Step:
-    """Order the actions of a rollback once more, which are done and lost: a round of its own for receivers too."""
+    """Order those actions of a rollback once more whose effect is lost: a round of its own for receivers too. The
+    others are not repeated: to go back twice may be to go too far."""
     assert gate.rollback is not None
     rollback = replace(gate.rollback, state=RollbackState.DUE, detail=why, confirm_until=None, round=gate.next_round)
     names = [order.action for order in orders]

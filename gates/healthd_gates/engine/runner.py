@@ -31,7 +31,7 @@ from healthd_gates.engine.spec import GateSpec
 from healthd_gates.engine.step import Step
 from healthd_gates.engine.ticker import Ticker
 from healthd_gates.engine.turns import Turns
-from healthd_gates.engine.weight_look import WeightLook
+from healthd_gates.engine.weight_look import Right, WeightLook
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules
 from healthd_gates.store.gate_update import SeenEvidence
@@ -72,6 +72,7 @@ class GateRunner:
         self._doubts: tuple[str, ...] | None = None
         self._widening: ramping.Widening | None = None
         self._unseen = 0.0
+        self._right: Right = {}
 
     @property
     def gate(self) -> Gate:
@@ -175,7 +176,9 @@ class GateRunner:
         if widening is None or gate.ramp is None or gate.decision is not None:
             return transitions.on_evaluation(gate, standing, notes, self._spec, moment, departed=departed)
         orders: Sequence[ActionRun] = ()
-        gone = await self._tools.weights.of_ramp(gate, self._spec)
+        gone = None
+        if standing.verdict is not Verdict.FAIL:  # harm that is proven waits for no balancer
+            gone = await self._tools.weights.of_ramp(gate, self._spec, self._right)
         if gate.ramp.is_under_way:
             try:
                 every = await self._tools.outbox.of_gate(gate.id)
@@ -252,6 +255,7 @@ class GateRunner:
     async def _confirm(self, rollback: Rollback) -> None:
         """Watch the traffic until the baseline is seen to have it and to be healthy, or the timeout has passed."""
         kept = self._record.cursor or {}
+        orders = [each for each in await self._tools.outbox.of_gate(self.gate.id) if each.purpose == rollback.purpose]
         try:
             traffic = open_traffic(self.gate, self._spec, self._tools.observer_context, kept.get("source"))
         except NotObservable as gone:
@@ -265,7 +269,6 @@ class GateRunner:
         before = ramp.traffic if ramp is not None and ramp.traffic else usual
         recovery = Recovery(bounds_of(self._spec.policy), before, sees_traffic=sees)
         ticks, until, looks = Ticker(self._clock, self._spec.policy.interval), rollback.confirm_until or rollback.at, 0
-        orders = [each for each in await self._tools.outbox.of_gate(self.gate.id) if each.purpose == rollback.purpose]
         try:
             # A few evaluations, even if the time was over before a crashed replica was back to make one.
             while not recovery.is_confirmed and (looks < _LOOKS_AT_LEAST or self._clock.now() < until):
@@ -273,9 +276,9 @@ class GateRunner:
                 self._tools.late(await ticks.wait())
                 look = await traffic.look()
                 recovery.take(look.evidence, look.notes)
-                lost = await self._tools.weights.of_rollback(self.gate, orders)
-                if lost is not None and lost.is_forgotten:
-                    await self._write(rollback_transitions.order_again(self.gate, orders, lost.what))
+                if lost := await self._tools.weights.forgotten(self.gate, orders, self._right):
+                    again, why = [order for order, _ in lost], lost[0][1].what
+                    await self._write(rollback_transitions.order_again(self.gate, again, why))
                     return
                 self._record.cursor = {"source": traffic.cursor, "at": self._clock.now().isoformat()}
                 await self._write(rollback_transitions.recovering(self.gate, recovery.sentence))

@@ -4,7 +4,7 @@ them when it begins anew."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from datetime import datetime
 
 from healthd.config.in_force import Current
@@ -17,6 +17,9 @@ from healthd_gates.domain.gate import Gate
 from healthd_gates.engine.spec import GateSpec, action_arms
 from healthd_gates.sources.contract import Arms
 
+Right = MutableMapping[str, MutableMapping[str, float]]
+"""When each place of each action was last seen to be as ordered: of one gate, from look to look."""
+
 
 class WeightLook:
     """Asks the actions of a gate. What cannot be seen is no finding."""
@@ -24,7 +27,7 @@ class WeightLook:
     def __init__(self, attempts: Attempts, config: Current[Config], clock: Clock) -> None:
         self._attempts, self._in_force, self._clock = attempts, config, clock
 
-    async def of_ramp(self, gate: Gate, spec: GateSpec) -> Departed | None:
+    async def of_ramp(self, gate: Gate, spec: GateSpec, right: Right) -> Departed | None:
         """Return how the traffic departs from the last weight of a ramp, which is done; None where it does not."""
         ramp = gate.ramp
         if ramp is None or not ramp.step or ramp.is_under_way or ramp.since is None:
@@ -35,29 +38,35 @@ class WeightLook:
             )
             for name in spec.ramp_actions
         ]
-        return await self._of(asked, ramp.since)
+        found = [each for each in await self._of(asked, ramp.since, right) if each is not None]
+        return next((each for each in found if each.is_forgotten), found[0] if found else None)
 
-    async def of_rollback(self, gate: Gate, orders: Sequence[ActionRun]) -> Departed | None:
-        """Return how the traffic departs from the orders of a rollback, which are done; None where it does not."""
+    async def forgotten(
+        self, gate: Gate, orders: Sequence[ActionRun], right: Right
+    ) -> Sequence[tuple[ActionRun, Departed]]:
+        """Return those orders of a rollback that are done and were forgotten since, and how the traffic departs."""
         done = [order for order in orders if order.state in (OrderState.DONE, OrderState.SEEN)]
         if not done:
-            return None
+            return ()
         asked = [
             ActionRequest(order.key, order.action, order.occasion, gate, self._arms(gate), weight=order.weight)
             for order in done
         ]
-        return await self._of(asked, min(order.created_at for order in done))
+        found = await self._of(asked, min(order.created_at for order in done), right)
+        return [
+            (order, each) for order, each in zip(done, found, strict=True) if each is not None and each.is_forgotten
+        ]
 
     def _arms(self, gate: Gate) -> Arms:
         return action_arms(gate.service, self._in_force.now.services.get(gate.service), gate.candidate, gate.baseline)
 
-    async def _of(self, asked: Sequence[ActionRequest], ordered_at: datetime) -> Departed | None:
-        """Return what the first of them finds: what was forgotten before what somebody else did."""
-        actions, ago = self._in_force.now.actions, (self._clock.now() - ordered_at).total_seconds()
-        looks = [
-            self._attempts.departed(config, request, ago)
-            for request in asked
-            if (config := actions.get(request.action)) is not None
-        ]
-        found = [each for each in await asyncio.gather(*looks) if each is not None]
-        return next((each for each in found if each.is_forgotten), found[0] if found else None)
+    async def _of(
+        self, asked: Sequence[ActionRequest], ordered_at: datetime, right: Right
+    ) -> Sequence[Departed | None]:
+        ago = (self._clock.now() - ordered_at).total_seconds()
+        return await asyncio.gather(*(self._one(request, ago, right) for request in asked))
+
+    async def _one(self, request: ActionRequest, ago: float, right: Right) -> Departed | None:
+        if (config := self._in_force.now.actions.get(request.action)) is None:
+            return None
+        return await self._attempts.departed(config, request, ago, right.setdefault(request.action, {}))

@@ -78,9 +78,11 @@ async def described(config: ActionConfig, ordered: ActionRequest) -> str:
     return await _attempts(config, None).describe(config, ordered)
 
 
-async def lost(config: ActionConfig, ordered: ActionRequest, ago: float) -> Departed | None:
-    """What a look finds at an order that was done so many seconds ago."""
-    return await _attempts(config, None).departed(config, ordered, ago)
+async def lost(
+    config: ActionConfig, ordered: ActionRequest, ago: float, right: dict[str, float] | None = None
+) -> Departed | None:
+    """What a look finds at an order that was done so many seconds ago; `right` is what earlier looks kept."""
+    return await _attempts(config, None).departed(config, ordered, ago, {} if right is None else right)
 
 
 async def examined(config: ActionConfig) -> ActionResult:

@@ -81,6 +81,20 @@ async def test_weights_that_are_gone_are_seen(balancer: HAProxy, tmp_path: Path)
     assert await lost(both, order(), 3600.0) is None
 
 
+async def test_weights_that_somebody_sets_after_a_reload_that_kept_them_are_not_forgotten(balancer: HAProxy) -> None:
+    """The reload is younger than the order, and the weights were seen to be right after it: a person took the traffic
+    away."""
+    balancer.reload()
+    assert (await tried(action(balancer), ramp(0.25))).ending is Ending.DONE
+    right: dict[str, float] = {}
+    assert await lost(action(balancer), ramp(0.25), 3600.0, right) is None
+    right = {socket: seen + 1.0 for socket, seen in right.items()}  # HAProxy rounds its age down to seconds
+    balancer.command("set server web/g1 weight 0")
+    told = await lost(action(balancer), ramp(0.25), 3600.0, right)
+    assert told == Departed(f"HAProxy at {balancer.stats} gives g1 the weight 0 and not 1", is_forgotten=False)
+    assert (await tried(action(balancer), order())).ending is Ending.DONE
+
+
 async def test_what_cannot_take_the_traffic_gets_none(balancer: HAProxy) -> None:
     spare = action(balancer, servers={"blue": ["b1"], "green": ["spare"]})
     up = await tried(spare, ramp(0.5))

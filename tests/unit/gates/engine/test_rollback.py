@@ -9,7 +9,7 @@ import pytest
 
 from healthd_gates.actions.contract import ActionRequest, ActionResult, Ending
 from healthd_gates.actions.executor import Attempts
-from healthd_gates.domain.action_order import Occasion, OrderState
+from healthd_gates.domain.action_order import Departed, Occasion, OrderState
 from healthd_gates.domain.errors import ServiceBusy
 from healthd_gates.domain.evidence import Counts
 from healthd_gates.domain.gate import EventKind, Gate, GateEvent, GateState, Rollback, RollbackState
@@ -72,6 +72,25 @@ async def log_of(running: Replica, gate: Gate, kind: EventKind) -> list[GateEven
 def rollback_of(gate: Gate) -> Rollback:
     assert gate.rollback is not None
     return gate.rollback
+
+
+async def test_only_what_was_lost_of_a_rollback_is_carried_out_again(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A balancer that was reloaded is told again; whoever else went back once would go back too far."""
+    Script.act, Note.act = switched_back(Counts(1000, 2)), always(DONE)
+
+    async def departed(_self: Note, order: ActionRequest, _ago: float, _right: object) -> Departed | None:
+        tried = [each.action for each in Note.tried]
+        lost = order.action == "back" and tried.count("back") == 1
+        return Departed("the balancer has begun anew", is_forgotten=True) if lost else None
+
+    monkeypatch.setattr(Note, "departed", departed, raising=False)
+    async with replica(file, config(service={"on_fail": ["tell", "back"]}, **THREE)) as running:
+        gate = await finished(running)
+        assert [each.action for each in Note.tried] == ["tell", "back", "back"]
+        assert len({each.key for each in Note.tried}) == 3
+        assert (rollback_of(gate).state, rollback_of(gate).round) == (RollbackState.ROLLED_BACK, 2)
 
 
 async def test_an_action_is_told_which_versions_failed(file: Path) -> None:
