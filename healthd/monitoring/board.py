@@ -114,8 +114,8 @@ class Board:
         self, checks: Mapping[str, CheckConfig], groups: Mapping[str, Group], windows: tuple[CheckWindow, ...]
     ) -> None:
         """Apply a configuration. The state of a check is kept when its configuration did not change. At a reload, one
-        that changed counts for its groups as before until it was probed, and a new one does not count: a reload alone
-        takes nobody out of a load balancer."""
+        that changed counts for its groups as before until it was probed, and a new one does not count, once anything
+        was probed at all: a reload alone takes nobody out of a load balancer, and lets nobody in."""
         known = self._states
         self._states = {
             name: known[name] if name in known and known[name].config == config else self._unprobed(name, config)
@@ -199,9 +199,16 @@ class Board:
     def _unprobed(self, name: str, config: CheckConfig) -> CheckState:
         if not self._arranged:
             return CheckState(name, config)
-        before = self._as_of_now(self._states[name]).counted if name in self._states else Status.HEALTHY
         until = self._clock.steady() + config.timeout + _FIRST_PROBE
-        return CheckState(name, config, counts_as=before, counts_until=until)
+        if name not in self._states:
+            starting = bool(self._states) and all(state.probe is None for state in self._states.values())
+            counts_as = Status.UNKNOWN if starting else Status.HEALTHY
+        else:
+            before = self._as_of_now(self._states[name])
+            counts_as = before.counted
+            if before.probe is None and before.counts_as is not None:
+                until = min(until, before.counts_until)  # reloads in a row prolong nothing
+        return CheckState(name, config, counts_as=counts_as, counts_until=until)
 
     def _sort_windows(self) -> None:
         """Find the windows of each check once: which they are changes less often than they are asked for."""

@@ -297,6 +297,32 @@ def test_a_reload_alone_takes_nobody_out() -> None:
     assert wall.ready()
 
 
+def test_reloads_in_a_row_do_not_prolong_what_a_check_counts_as() -> None:
+    """A check that each of them changes is never probed to its end, and is not healthy for ever."""
+    groups = {"ready": Group(checks=("db",))}
+    wall = Wall({"db": config()}, groups)
+    wall.put("db", UP)
+    for seconds in (11, 12, 13):
+        wall.board.arrange({"db": config(interval=f"{seconds}s")}, groups, ())
+        assert wall.ready(), seconds
+        wall.clock.seconds += 6.0
+    assert not wall.ready()
+    wall.board.arrange({"db": config(interval="14s")}, groups, ())
+    assert not wall.ready()
+
+
+def test_a_reload_before_the_first_result_lets_nobody_in() -> None:
+    """The process has not started yet, whatever its checks are called by now."""
+    groups = {"startup": Group(checks=("db",)), "ready": Group(checks=("db",))}
+    wall = Wall({"db": config()}, groups)
+    renamed = {name: Group(checks=("database",)) for name in groups}
+    wall.board.arrange({"database": config()}, renamed, ())
+    assert not wall.ready()
+    assert not wall.ready("startup")
+    wall.put("database", UP)
+    assert wall.ready("startup")
+
+
 def test_a_new_check_that_nobody_probes_counts_after_its_time() -> None:
     wall = Wall({"db": config()}, {"ready": Group(checks=("db",))})
     wall.put("db", UP)
