@@ -97,7 +97,7 @@ async def test_two_sigterms_are_in_a_hurry(base: Config) -> None:
     settings = {**base, "http": {"drain": "10m"}}
     async with daemon.running(settings) as server:
         server.process.send(signal.SIGTERM)
-        await asyncio.sleep(0.3)
+        await until(lambda: "draining" in server.log(), "the first is heard: the kernel makes one of two")
         assert server.process.running
         server.process.send(signal.SIGTERM)
         await until(lambda: server.process.exit_code is not None, "the end, long before that of the drain")
