@@ -182,6 +182,12 @@ class Gate:
         return self.decision is not None and self.decision.counts_as is Verdict.PASS and self.rollback is None
 
     @property
+    def measured_traffic(self) -> bool:
+        """True if a criterion judged requests of its candidate: a preflight is about what runs already."""
+        criteria = self.standing.criteria if self.standing is not None else ()
+        return any(criterion.log_e_harm is not None for criterion in criteria)
+
+    @property
     def is_watch_cut_short(self) -> bool:
         """True if the watch after its pass was ended before its time, so that the pass says nothing of the present."""
         ends = (self.finished_at, self.watch_until)

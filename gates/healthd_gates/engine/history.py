@@ -4,8 +4,8 @@ numbers."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -13,7 +13,7 @@ import structlog
 from healthd.checks.failures import describe
 from healthd.runtime.deadline import DeadlineExceededError, with_deadline
 from healthd_gates.config.observed import ReadSource
-from healthd_gates.domain.evidence import Evidence, Stream
+from healthd_gates.domain.evidence import Counts, Evidence, Stream
 from healthd_gates.domain.gate import Gate, RollbackState
 from healthd_gates.engine.source_readers import Past, SourceReaders, together
 from healthd_gates.sources.contract import HistoricalSource, Source, SourceUnavailable
@@ -22,6 +22,7 @@ from healthd_gates.store.gate_store import GateStore
 BEFORE = timedelta(hours=3)
 _STEP = 30.0  # seconds; the judge needs no finer history, and a gate stores the history that it was judged by
 _GATES = 100  # of the service, among which those of the last hours are
+_PUT_BACK_WITHIN = 300.0  # seconds after the gate, by the deploy tool or by hand
 _HELPED = (RollbackState.ROLLED_BACK, RollbackState.UNSEEN)
 _TRIES = 3
 _SECONDS = 30.0
@@ -61,19 +62,54 @@ def merged(pasts: Sequence[tuple[ReadSource, list[Evidence]]]) -> list[Evidence]
     return [interval for interval in whole if interval is not None]
 
 
-def without(spans: Sequence[tuple[datetime, datetime]], past: Iterable[Evidence]) -> list[Evidence]:
-    """Return the intervals that have no part in any of the spans."""
+@dataclass(frozen=True, slots=True)
+class BadTime:
+    """The time of a gate whose version did not stay. `helped` is True if healthd saw the numbers fine once the traffic
+    was back: so it was the release, and not the service."""
 
-    def is_inside(interval: Evidence) -> bool:
-        began = interval.at - timedelta(seconds=interval.seconds)
-        return any(interval.at > first and began < last for first, last in spans)
+    began: datetime
+    ended: datetime
+    helped: bool
 
-    return [interval for interval in past if not is_inside(interval)]
+    def covers(self, interval: Evidence) -> bool:
+        """Return True if the interval has a part in it."""
+        return interval.at > self.began and interval.at - timedelta(seconds=interval.seconds) < self.ended
+
+
+def without(times: Sequence[BadTime], past: Sequence[Evidence]) -> list[Evidence]:
+    """Return the past, oldest interval first, but for what versions did that did not stay.
+
+    Where healthd did not see that it helped to put one back, the past itself must show it: what went on while the
+    deploy tool or a person put the traffic back is left out too, and nothing at all if the trouble outlasted the gate
+    by minutes, for then it may be the service's own.
+    """
+    spans = [[place for place, interval in enumerate(past) if time.covers(interval)] for time in times]
+    covered, left_out = {place for span in spans for place in span}, set[int]()
+    for time, inside in zip(times, spans, strict=True):
+        if not inside or time.helped:
+            left_out.update(inside)
+            continue
+        half, end = _share([past[place] for place in inside]) / 2, inside[-1] + 1
+        while end < len(past) and end not in covered and _share([past[end]]) > half:
+            end += 1
+        if (past[end - 1].at - time.ended).total_seconds() <= _PUT_BACK_WITHIN:
+            left_out.update(range(inside[0], end))
+    return [interval for place, interval in enumerate(past) if place not in left_out]
+
+
+def _share(intervals: Sequence[Evidence]) -> float:
+    """Return the share of failed requests, of both arms and all streams together."""
+    streams = [
+        stream for each in intervals for stream in (Stream(each.candidate, each.baseline), *each.streams.values())
+    ]
+    numbers = [arm for stream in streams for arm in (stream.candidate, stream.baseline)]
+    arms = [arm for arm in numbers if isinstance(arm, Counts)]
+    return sum(arm.errors for arm in arms) / max(1.0, sum(arm.requests for arm in arms))
 
 
 class HistoryFetch:
-    """The pending fetch of one gate's history, but for the time `rolled_back`: what releases did that were blamed for
-    it, and put back with success, is no measure for the next one."""
+    """The pending fetch of one gate's history, but for the `bad_times`: what releases did that did not stay is no
+    measure for the next one."""
 
     def __init__(
         self,
@@ -81,10 +117,10 @@ class HistoryFetch:
         start: datetime,
         every: float,
         gate_id: str,
-        rolled_back: Sequence[tuple[datetime, datetime]] = (),
+        bad_times: Sequence[BadTime] = (),
     ) -> None:
         self._sources, self._start, self._step, self._gate_id = sources, start, history_step(every), gate_id
-        self._rolled_back = rolled_back
+        self._bad_times = bad_times
         self._task: asyncio.Task[list[Evidence]] | None = asyncio.create_task(self._fetch(), name=f"history:{gate_id}")
 
     def take(self) -> list[Evidence] | None:
@@ -103,7 +139,7 @@ class HistoryFetch:
         """Fetch the history of all sources."""
         pasts = await asyncio.gather(*(self._fetch_one(each.build) for each in self._sources))
         whole = merged([(each.what, past) for each, past in zip(self._sources, pasts, strict=True)])
-        return as_baseline(without(self._rolled_back, whole))
+        return as_baseline(without(self._bad_times, whole))
 
     async def _fetch_one(self, build: Callable[[], Source]) -> list[Evidence]:
         """Fetch the history of one source. Without it the judge is slower, and nothing can be proven against it: only a
@@ -139,16 +175,22 @@ async def begin_fetch(
     JournalError."""
     if traffic is None or not traffic.historical or await gate_store.evidence(gate.id, "history"):
         return None
-    rolled_back = await _rolled_back(gate, gate_store)
-    return HistoryFetch(traffic.historical, gate.created_at, every, gate.id, rolled_back)
+    bad_times = await _bad_times(gate, gate_store)
+    return HistoryFetch(traffic.historical, gate.created_at, every, gate.id, bad_times)
 
 
-async def _rolled_back(gate: Gate, gate_store: GateStore) -> list[tuple[datetime, datetime]]:
-    """Return the times of the service's latest gates after whose rollback the numbers were seen to be fine: so it was
-    the release, and not the service. Raises JournalError."""
+async def _bad_times(gate: Gate, gate_store: GateStore) -> list[BadTime]:
+    """Return the times of the service's latest gates whose versions had traffic and did not stay: refused, put back, or
+    given up before anybody judged them. Raises JournalError.
+
+    Not those after whose rollback the numbers were not seen to be fine: it may be the service itself.
+    """
     page = await gate_store.page(gate.service, (), _GATES, gate.id)
-    return [
-        (each.created_at, each.finished_at)
-        for each in page.gates
-        if each.rollback is not None and each.rollback.state in _HELPED and each.finished_at is not None
-    ]
+    times = list[BadTime]()
+    for each in page.gates:
+        state = each.rollback.state if each.rollback is not None else None
+        if each.finished_at is None or each.may_stay or state is RollbackState.UNCONFIRMED:
+            continue
+        if state in _HELPED or each.measured_traffic:
+            times.append(BadTime(each.created_at, each.finished_at, helped=state in _HELPED))
+    return times

@@ -12,12 +12,13 @@ from structlog.testing import capture_logs
 from healthd.model import FailureKind
 from healthd_gates.config.observed import ReadSource
 from healthd_gates.domain.evidence import Counts, Evidence, Stream
-from healthd_gates.domain.gate import Gate, Page, RollbackState
-from healthd_gates.engine.history import BEFORE, HistoryFetch, as_baseline, begin_fetch, merged
+from healthd_gates.domain.gate import Gate, GateState, Page, RollbackState
+from healthd_gates.domain.standing import CriterionReport, Finding, Reason, Standing, Verdict
+from healthd_gates.engine.history import BEFORE, BadTime, HistoryFetch, as_baseline, begin_fetch, merged, without
 from healthd_gates.engine.source_readers import Past, SourceReaders
 from healthd_gates.sources.contract import Arm, Arms, SourceContext, SourceUnavailable
 from healthd_gates.store.gate_store import GateStore
-from tests.fakes.gate_states import ROLLBACK, RUNNING
+from tests.fakes.gate_states import DECIDED, PASSED, ROLLBACK, RUNNING
 from tests.fakes.gates import Scripted, ScriptedConfig
 from tests.fakes.monitoring import MIDNIGHT, LoopClock
 from tests.fakes.past import Remembering, RememberingConfig
@@ -120,23 +121,43 @@ class Listed(GateStore):
         return Page(self._gates, None, ())
 
 
+REFUSED = DECIDED["fail", Verdict.FAIL]
+UNDECIDED = DECIDED["inconclusive", Verdict.FAIL]
+CANCELLED = replace(RUNNING, state=GateState.CANCELLED)
+
+
+def judged(gate: Gate, log_e_harm: float | None = 0.0) -> Gate:
+    """The gate with the standing of a criterion of its traffic, or of a check."""
+    criterion = CriterionReport("errors", critical=True, finding=Finding.OPEN, sentence="", log_e_harm=log_e_harm)
+    standing = Standing(MIDNIGHT, 60.0, None, Reason.OBSERVING, "", 0.0, 4.6, (criterion,))
+    return replace(gate, standing=standing)
+
+
 @pytest.mark.parametrize(
-    ("state", "left_out"),
+    ("earlier", "state", "left_out"),
     [
-        (RollbackState.ROLLED_BACK, True),
-        (RollbackState.UNSEEN, True),
-        (RollbackState.UNCONFIRMED, False),
-        (None, False),
+        (judged(PASSED), RollbackState.ROLLED_BACK, True),
+        (judged(REFUSED), RollbackState.UNSEEN, True),
+        (judged(REFUSED), RollbackState.UNCONFIRMED, False),
+        (judged(REFUSED), RollbackState.FAILED, True),
+        (judged(PASSED), RollbackState.LEFT, True),
+        (judged(REFUSED), None, True),
+        (judged(UNDECIDED), None, True),
+        (judged(CANCELLED), None, True),
+        (judged(PASSED), None, False),
+        (judged(DECIDED["inconclusive", Verdict.PASS]), None, False),
+        (judged(REFUSED, log_e_harm=None), None, False),
+        (CANCELLED, None, False),
     ],
 )
-async def test_the_time_of_a_release_that_was_rolled_back_is_no_past(
-    state: RollbackState | None, left_out: bool
+async def test_the_time_of_a_release_that_did_not_stay_is_no_past(
+    earlier: Gate, state: RollbackState | None, left_out: bool
 ) -> None:
-    """Or a release as bad as the last one would be no worse than usual. Where the rollback was not seen to help, it may
-    be the service itself."""
+    """Or a release as bad as the last one would be no worse than usual, whoever has put that back. Where a rollback was
+    not seen to help, it may be the service itself; and a preflight is about what runs already."""
     began, ended = MIDNIGHT - timedelta(minutes=30, seconds=10), MIDNIGHT - timedelta(minutes=20)
     rollback = replace(ROLLBACK, state=state) if state is not None else None
-    earlier = replace(RUNNING, created_at=began, finished_at=ended, rollback=rollback)
+    earlier = replace(earlier, created_at=began, finished_at=ended, rollback=rollback)
     config = RememberingConfig()
     build = lambda: Remembering(config, Arms("api", Arm("2")), SourceContext(LoopClock(), str))  # noqa: E731
 
@@ -153,3 +174,41 @@ async def test_the_time_of_a_release_that_was_rolled_back_is_no_past(
     assert len(past) == 360 - 21 * left_out
     inside = [each for each in past if began < each.at <= ended]
     assert (not inside) is left_out
+
+
+def minutes(*failed: int) -> list[Evidence]:
+    """Half minutes with so many of a hundred requests failed, and one a minute before MIDNIGHT is the last."""
+    last = len(failed) + 1
+    at = [MIDNIGHT - timedelta(seconds=30 * (last - place)) for place in range(len(failed))]
+    return [Evidence(moment, 30.0, Counts(100, bad)) for moment, bad in zip(at, failed, strict=True)]
+
+
+def bad_time(past: list[Evidence], first: int, last: int, *, helped: bool = False) -> BadTime:
+    return BadTime(past[first].at - timedelta(seconds=20), past[last].at - timedelta(seconds=10), helped)
+
+
+def test_what_went_on_until_it_was_put_back_is_no_past_either() -> None:
+    past = minutes(1, 10, 12, 9, 8, 2, 1, 0)
+    assert without([bad_time(past, 1, 2)], past) == [past[0], *past[5:]]
+
+
+def test_trouble_that_outlasts_the_gate_by_minutes_is_the_services_own() -> None:
+    """Unless healthd has seen that it helped to put the release back."""
+    past = minutes(1, *[10] * 14, 1)
+    assert without([bad_time(past, 1, 2)], past) == past
+    assert without([bad_time(past, 1, 2, helped=True)], past) == [past[0], *past[3:]]
+    past = minutes(1, *[10] * 11, 1)
+    assert without([bad_time(past, 1, 2)], past) == [past[0], past[-1]]
+
+
+def test_releases_one_after_the_other_are_each_left_out() -> None:
+    """The next one is no trouble that outlasts the first; nor does one matter that is older than the past."""
+    past = minutes(1, *[10] * 25, 1)
+    times = [bad_time(past, 1, 8), bad_time(past, 9, 16), bad_time(past, 17, 25)]
+    before = BadTime(past[0].at - timedelta(hours=5), past[0].at - timedelta(hours=4), helped=False)
+    assert without([before, *times], past) == [past[0], past[-1]]
+
+
+def test_the_streams_of_a_source_tell_as_well() -> None:
+    past = [replace(each, candidate=None, streams={"jobs": Stream(each.candidate)}) for each in minutes(1, 9, 8, 0)]
+    assert without([bad_time(past, 1, 1)], past) == [past[0], past[3]]
