@@ -44,7 +44,7 @@ def test_a_gate_behind_another_tool_harms_as_many_as_the_table_says(gate: str) -
     assert row[head.index(gate)] == _cell(gated, harmed, is_own=False), DRAWN_AGAIN
 
 
-@pytest.mark.parametrize(("table", "past"), [("ramp_without_past.md", False)])
+@pytest.mark.parametrize(("table", "past"), [("ramp_without_past.md", False), ("ramp_with_past.md", True)])
 def test_a_ramp_harms_as_many_as_the_table_says(table: str, past: bool) -> None:
     """Of 10 % errors at 1 %, 500 requests/s and the usual budget."""
     release = "10 %"
