@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from healthd_deploy.core import program
 from healthd_deploy.core.exit import NothingSwitched, StepFailed
+from healthd_deploy.core.program import ProgramTimedOut
 from healthd_deploy.nginx import directives, in_force
 from healthd_deploy.nginx.able import refuse_unable
 from healthd_deploy.nginx.loaded import Configuration
-from healthd_deploy.nginx.reloaded import NotTaken, patience, until_reloaded, workers
+from healthd_deploy.nginx.reloaded import NotTaken, Workers, patience, until_reloaded, workers
 from healthd_deploy.nginx.settings import Upstream
 from healthd_deploy.nginx.state import State
 from healthd_deploy.nginx.taken import Taken
@@ -104,6 +105,7 @@ class UpstreamSwitch:
     ) -> None:
         """Have NGINX load the file, which has what is `wanted`. Raises StepFailed, which says what became of it, where
         it does not."""
+        was = workers(self._config.pid)
         try:
             await self._reload(wanted, patient, configuration.errors)
         except StepFailed as failure:
@@ -113,7 +115,7 @@ class UpstreamSwitch:
                 with suppress(StepFailed):  # for the case that `pid` names another NGINX
                     await program.run(self._config.reload, within=self._config.timeout)
                 raise NotTaken(f"{failure}. {self._config.file} is as it was before: nothing was switched") from None
-            raise StepFailed(await self._taken_back(target, before, str(failure), patient, configuration)) from None
+            raise await self._taken_back(target, before, failure, was, patient, configuration) from None
 
     async def _reload(self, content: bytes, patient: float, errors: str) -> None:
         """Have NGINX load this content; return once its new workers alone take connections. Raises NotTaken, which
@@ -124,23 +126,35 @@ class UpstreamSwitch:
         self._taken.note(content, before, workers(self._config.pid))
 
     async def _taken_back(
-        self, target: str, before: bytes | None, failure: str, patient: float, configuration: Configuration
-    ) -> str:
-        """Put the file back after a failed reload. Return what became of it, for people.
+        self,
+        target: str,
+        before: bytes | None,
+        failure: StepFailed,
+        was: Workers | None,
+        patient: float,
+        configuration: Configuration,
+    ) -> StepFailed:
+        """Put the file back after a failed reload of NGINX, whose workers `was` before it. Return what became of it.
 
         The reload may have worked nevertheless, such as one that exceeded its time: NGINX is reloaded once more, now
-        with the old file.
+        with the old file. One that fails again, and leaves the workers as they were, has done nothing.
         """
         file = self._config.file
         if before is None:  # the first file: NGINX may need it to start at all
             why = in_force.stopped(self._config, configuration)
             cure = why or "NGINX has not loaded it: start NGINX, or reload it"
-            return f"{failure}. {file} is written, for {target}: {cure}"
+            return StepFailed(f"{failure}. {file} is written, for {target}: {cure}")
         self._file.put_back(before)
         try:
             await self._reload(before, patient, configuration.errors)
-        except StepFailed:
-            return (
-                f"{failure}. {file} is as it was before; NGINX could not be reloaded with it either: see what it runs"
-            )
-        return f"{failure}. {file} is as it was before, and NGINX is reloaded with it: nothing was switched"
+        except StepFailed as again:
+            if not isinstance(failure, ProgramTimedOut) and not isinstance(again, ProgramTimedOut | NotTaken):
+                try:
+                    await until_reloaded(self._config.pid, was, within=patient, errors=configuration.errors)
+                except NotTaken:
+                    self._in_force = before
+                    kept = f"{file} is as it was before, and NGINX has the workers that it had"
+                    return NothingSwitched(f"{failure}. {kept}: the reload does nothing, and nothing was switched")
+            either = f"{file} is as it was before; NGINX could not be reloaded with it either: see what it runs"
+            return StepFailed(f"{failure}. {either}")
+        return StepFailed(f"{failure}. {file} is as it was before, and NGINX is reloaded with it: nothing was switched")

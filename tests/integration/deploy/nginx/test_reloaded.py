@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from healthd_deploy.core.exit import StepFailed
+from healthd_deploy.core.exit import NothingSwitched, StepFailed
 from healthd_deploy.nginx import directives
 from healthd_deploy.nginx.platform import NginxPlatform
 from healthd_deploy.nginx.reloaded import patience, workers
@@ -95,6 +95,22 @@ async def test_nothing_is_released_to_the_target_that_nginx_still_has(tmp_path: 
         assert file.read().versions == {"green": "2.1"}
         await UpstreamSwitch(config).switch("green", even_if_dead=True)
         await deploys.release("blue", "2.2")
+
+
+async def test_a_reload_that_never_works_has_switched_nothing(tmp_path: Path) -> None:
+    """The way back ends at once: there is nothing to take back, and nothing to try again for minutes."""
+    with nginx.running(_HTTP) as balancer:
+        config = upstream(balancer, tmp_path)
+        await until(lambda: workers(config.pid) is not None, "the worker")
+        await UpstreamSwitch(config).switch("blue", even_if_dead=True)
+        before = (tmp_path / "api.conf").read_bytes()
+        asked = tmp_path / "asked"
+        failing = ["sh", "-c", f"echo >>{asked}; echo no right >&2; exit 1"]
+        broken = UpstreamSwitch(config.model_copy(update={"reload": failing, "timeout": 0.5}))
+        with pytest.raises(NothingSwitched, match=r"sh ended with 1: no right\. .*the reload does nothing, and"):
+            await broken.switch("green", even_if_dead=True)
+        await broken.switch("blue", goes_back=True)
+        assert ((tmp_path / "api.conf").read_bytes(), len(asked.read_text())) == (before, 2)
 
 
 async def test_a_worker_that_hangs_is_no_failed_reload(tmp_path: Path) -> None:
