@@ -22,6 +22,7 @@ _LOOK = 5.0  # seconds between two reads of the journal
 _SETTLED = 15.0  # seconds after which another replica's view of what was acknowledged is surely known
 _MOST_WAITING = 1000  # audit entries kept while the journal is away; beyond that the oldest are lost
 _PATIENCE = 2.0  # seconds for which a caller waits for the journal
+_START_PATIENCE = 10.0  # seconds for which the start of a gate waits for it
 
 
 class Store(Protocol):
@@ -58,10 +59,17 @@ class Windows:
             (it for it in mine.values() if it.end is not None and it.end > now), key=lambda it: (it.end, it.id)
         )
 
-    async def freezes(self) -> Iterable[Window]:
-        """Return the freezes that any replica has stored by now; where the journal is away, those known here."""
-        await self.refresh()
-        return [window for window in self.all() if window.kind == "freeze"]
+    async def freezes(self) -> tuple[Iterable[Window], str | None]:
+        """Return the freezes that any replica has stored by now, and None; where the journal is away or too slow, those
+        known here, and why there may be others."""
+        problem = None
+        try:
+            await with_deadline(_START_PATIENCE, self.read(), name="freezes")
+        except JournalError as error:
+            problem = str(error)
+        except TimeoutError:
+            problem = "it does not answer whether there is a freeze"
+        return [window for window in self.all() if window.kind == "freeze"], problem
 
     @property
     def unsaved(self) -> int:

@@ -19,6 +19,7 @@ from healthd_gates.domain.errors import (
     AlreadyDecided,
     AmbiguousGate,
     Draining,
+    JournalUnavailable,
     NotPushed,
     ServiceBusy,
     TooManyGates,
@@ -48,8 +49,8 @@ _ELSEWHERE_SECONDS = 1.0  # between polls of a gate that another replica runs
 _HERE_SECONDS = 15.0
 
 
-async def _none() -> Iterable[FreezesServices]:
-    return ()
+async def _none() -> tuple[Iterable[FreezesServices], str | None]:
+    return (), None
 
 
 class GateService:
@@ -81,9 +82,9 @@ class GateService:
         self.interventions = Interventions(TakeOver(self.get, supervisor, self._busy, clock), clock)
         self.locks = DeployLocks(lock_store, lambda: supervisor.config)
         self.draining = False
-        self.freezes: Callable[[], Awaitable[Iterable[FreezesServices]]] = _none
-        """Returns the freezes besides those of the configuration, also those that another replica was told a moment
-        ago."""
+        self.freezes: Callable[[], Awaitable[tuple[Iterable[FreezesServices], str | None]]] = _none
+        """Returns the freezes besides those of the configuration, and why those may not be known that another replica
+        was told a moment ago; None where they are."""
         self.outage: Callable[[], Outage | None] = lambda: None
         """Returns the journal's outage: its gates are as they were stored last. Neither blocks nor fails."""
 
@@ -102,10 +103,13 @@ class GateService:
         `guards_live`: Only judge a version that has the traffic since its last gate: a fail would move that although
         nobody named where to.
         """
-        admission, spec = self._admissions.validated(request, caller, await self.freezes(), idempotency_key, joins_for)
+        freezes, unread = await self.freezes()
+        admission, spec = self._admissions.validated(request, caller, freezes, idempotency_key, joins_for)
         with journal_refusals():
             if idempotency_key is not None and (before := await self._gate_store.known(admission)) is not None:
                 return before
+            if unread is not None:
+                raise JournalUnavailable(problem=unread)
             if self.draining:
                 raise Draining
             if len(self._supervisor) >= self._supervisor.config.gates.max_running:
@@ -119,7 +123,10 @@ class GateService:
     async def could_start(self, request: VerifyRequest, *, caller: str) -> Gate:
         """Return the gate that `start` would store now, with doubts about its numbers. Stores nothing. Raises as
         `start`."""
-        admission, spec = self._admissions.validated(request, caller, await self.freezes())
+        freezes, unread = await self.freezes()
+        admission, spec = self._admissions.validated(request, caller, freezes)
+        if unread is not None:
+            raise JournalUnavailable(problem=unread)
         with journal_refusals():
             try:
                 await self._gate_store.refuse(admission)

@@ -165,6 +165,26 @@ async def test_a_freeze_that_another_replica_was_told_a_moment_ago_refuses(file:
                 await ask(request("api", "2.0"), caller="ci")
 
 
+async def test_no_gate_starts_while_nobody_knows_whether_there_is_a_freeze(file: Path) -> None:
+    """A journal may be too slow for the question and take the gate all the same; who asks again is answered."""
+    async with replica(file) as running:
+        before = await running.keeper.start(request("api", "1.0"), caller="ci", idempotency_key="k")
+        clock = LoopClock()
+        windows = Windows(Board(clock), Unanswering(running.database, clock), clock)
+        running.keeper.freezes = windows.freezes
+        for ask in (running.keeper.start, running.keeper.could_start):
+            with pytest.raises(refusals.JournalUnavailable, match="does not answer whether there is a freeze"):
+                await ask(request("web", "2.0"), caller="ci")
+        again = await running.keeper.start(request("api", "1.0"), caller="ci", idempotency_key="k")
+        assert again.id == before.id
+
+
+class Unanswering(WindowStore):
+    async def load(self) -> dict[str, Window]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
 async def test_a_version_that_failed_stays_out_until_it_is_released(file: Path) -> None:
     """Another version may be tried; an override of something else does not help."""
     Script.act = broken
