@@ -27,6 +27,7 @@ fi
 # The new environment is made beside the old one and then takes its place: a failure leaves what runs as it was.
 new=$root/opt/healthd.new old=$root/opt/healthd.old home=$root/opt/healthd
 rm -rf "$new"
+trap 'rm -rf "$new"' EXIT
 mkdir -p "$root/opt"
 "$python" -m venv --prompt healthd "$new"
 "$new/bin/pip" install --quiet --disable-pip-version-check --require-hashes --requirement "$requirements"

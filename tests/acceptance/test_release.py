@@ -164,7 +164,7 @@ def test_the_wheel_leads_to_a_first_gate(out: Path, tmp_path: Path) -> None:
 
 
 def test_the_installer_makes_an_environment_that_is_whole_where_it_ends(out: Path, tmp_path: Path) -> None:
-    """It is made under another name. A second run, with a package of one's own, keeps what the first one made."""
+    """It is made under another name. A second run keeps what the first made; one that fails changes nothing."""
     python, root = tmp_path / "python", tmp_path / "root"
     python.write_text(  # pip is uv's, for its cache
         f"""#!/bin/sh
@@ -177,11 +177,12 @@ chmod 755 "$5/bin/pip"
     python.chmod(0o755)
     files = [str(only(out, ending)) for ending in (".whl", ".requirements.txt")]
 
-    def install(*more: str) -> None:
+    def install(*more: str) -> int:
         env = {**os.environ, "PREFIX": "root", "PYTHON": str(python)}
-        subprocess.run([str(ROOT / "deploy/systemd/install.sh"), *files, *more], env=env, cwd=tmp_path, check=True)
+        command = [str(ROOT / "deploy/systemd/install.sh"), *files, *more]
+        return subprocess.run(command, env=env, cwd=tmp_path, check=False).returncode
 
-    install()
+    assert install() == 0
     home = root / "opt/healthd"
     text = "".join(file.read_text() for file in (home / "bin").iterdir() if not file.is_symlink())
     assert "#!/opt/healthd/bin/python" in text
@@ -190,10 +191,13 @@ chmod 755 "$5/bin/pip"
     assert "/healthd.new" not in text + (home / "pyvenv.cfg").read_text()
     assert "(healthd.new)" not in text
     before = home.stat().st_ino
-    install("iniconfig")
+    assert install("iniconfig") == 0
     assert (root / "opt/healthd.old").stat().st_ino == before
-    assert not (root / "opt/healthd.new").exists()
     subprocess.run([home / "bin/python", "-I", "-c", "import iniconfig, healthd"], check=True)
+    (root / "etc/healthd/config.yaml").write_text("check: {}\n")
+    assert install() == 2
+    assert {folder.name for folder in (root / "opt").iterdir()} == {"healthd", "healthd.old"}
+    assert (root / "opt/healthd.old").stat().st_ino == before
 
 
 def test_the_zipapp_leads_to_a_first_gate(out: Path, tmp_path: Path) -> None:
