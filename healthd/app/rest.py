@@ -71,7 +71,7 @@ class Rest:
         clock, board, guard, in_force = health.clock, health.board, health.guard, health.in_force
         self.database = Database(in_force.now.journal_url, clock, (journal_tables.BRANCH, gate_tables.BRANCH))
         self.journal = Journal(self.database, clock, lambda: in_force.now.retention)
-        self.earlier = Earlier(board, self.journal.changes)
+        self.earlier = Earlier(board, self.journal.changes, of_one_host=self.database.is_sqlite)
         self.windows = Windows(board, WindowStore(self.database, clock), clock)
         self.windows_api = WindowsApi(
             self.windows,

@@ -10,6 +10,7 @@ from datetime import datetime
 
 import structlog
 
+from healthd.checks.contract import Scope
 from healthd.journal.errors import JournalError
 from healthd.model import Status, Transition
 from healthd.monitoring.board import Board
@@ -25,9 +26,12 @@ Stored = tuple[str, datetime, Status, Status]
 class Earlier:
     """Gives the board the beginnings. A status that has changed since the start keeps its own."""
 
-    def __init__(self, board: Board, read: Callable[[float], Awaitable[Sequence[Stored]]]) -> None:
-        """`read` returns the transitions of the last so many seconds, oldest first. It raises JournalError."""
-        self._board, self._read = board, read
+    def __init__(
+        self, board: Board, read: Callable[[float], Awaitable[Sequence[Stored]]], *, of_one_host: bool = True
+    ) -> None:
+        """`read` returns the transitions of the last so many seconds, oldest first. It raises JournalError. Unless they
+        are `of_one_host`, those of a check of this host's own may be another's."""
+        self._board, self._read, self._of_one_host = board, read, of_one_host
         self._begun: dict[str, tuple[Status, datetime]] = {}
         self._changes: Counter[str] = Counter()
 
@@ -58,6 +62,8 @@ class Earlier:
         status, since = self._begun.pop(name)
         state = self._board.stored(name)
         if changes > 1 or state is None or state.status is not status or state.since is None or state.since <= since:
+            return
+        if state.config.scope is Scope.LOCAL and not self._of_one_host:
             return
         self._board.put(replace(state, since=since))
 

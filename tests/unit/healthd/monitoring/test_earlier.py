@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -36,8 +36,8 @@ class Restart(Stage):
             raise JournalError("away")
         return STORED
 
-    async def probe(self, *acts: object) -> None:
-        monitor = self.monitor(Scripted(*acts))  # type: ignore[arg-type]
+    async def probe(self, *acts: object, scope: str = "shared") -> None:
+        monitor = self.monitor(Scripted(*acts), scope=scope)  # type: ignore[arg-type]
         for _ in acts:
             await monitor.run()
             for transition in self.transitions:
@@ -75,6 +75,17 @@ async def test_what_has_changed_began_then(acts: tuple[object, ...]) -> None:
     since = stage.board.check("db").since
     assert since is not None
     assert since >= MIDNIGHT
+    reading.cancel()
+
+
+@pytest.mark.parametrize(("of_one_host", "since"), [(True, LONG_AGO), (False, MIDNIGHT)])
+async def test_a_check_of_this_host_did_not_begin_at_another(of_one_host: bool, since: datetime) -> None:
+    """Hosts that share a journal do not share a disk: one that is full since yesterday tells nothing of the other."""
+    stage = Restart()
+    stage.earlier = Earlier(stage.board, stage.read, of_one_host=of_one_host)
+    reading = asyncio.create_task(stage.earlier.run())
+    await stage.probe(DOWN, scope="local")
+    assert stage.board.check("db").since == since
     reading.cancel()
 
 
