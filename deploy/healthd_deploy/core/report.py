@@ -10,7 +10,7 @@ from typing import Any
 from healthd_deploy.core.exit import COULD_NOT_ASK, FAILED, INCONCLUSIVE, INTERRUPTED, NOT_UNDONE, PROMOTED
 from healthd_deploy.core.platform import Strayed
 from healthd_gates.schema.gate import GateDocument, RampDocument
-from healthd_gates.schema.standing import CriterionDocument
+from healthd_gates.schema.standing import CriterionDocument, StandingDocument
 
 _ENDINGS = {
     PROMOTED: "promoted",
@@ -67,7 +67,8 @@ class Report:
 
     @property
     def exposed_seconds(self) -> float | None:
-        """Seconds for which a version that was put back had traffic, at most."""
+        """Seconds from the switch until it was put back, or was seen to be elsewhere: a version had traffic in them at
+        most."""
         if self.exposed_at is None or self.back_at is None:
             return None
         return min(self.back_at, self.strayed_at or self.back_at) - self.exposed_at
@@ -104,12 +105,16 @@ class Report:
         if self.left:
             text += f"; could not be undone: {'; '.join(each.rstrip('.') for each in self.left)}"
         if (errors := self._errors()) is not None:
-            text += f"; {errors.bad:,.0f} of its {errors.requests:,.0f} requests that healthd saw failed"
+            saw = "saw until the verdict" if self.gates[-1].decision is not None else "saw"
+            text += f"; {errors.bad:,.0f} of its {errors.requests:,.0f} requests that healthd {saw} failed"
         if (seconds := self.exposed_seconds) is not None:
             had = "the traffic" if self.ramp is None else f"up to {self.ramp.width} of the traffic"
-            most = "at most " if self.strayed_at is not None else ""
-            told = f"the switch to it stood for {most}" if self._saw_none else f"it had {had} for {most}"
-            text += f"; {told}{seconds:.0f} s{', and healthd saw none of the traffic there' if self._saw_none else ''}"
+            if self._saw_none:
+                most = "at most " if self.strayed_at is not None else ""
+                text += f"; the switch to it stood for {most}{seconds:.0f} s, and healthd saw none of the traffic there"
+            else:  # what the traffic met between the orders nobody knows: the version may not have begun, or hung
+                until = "" if self.strayed_at is not None else ", from the switch until it was put back"
+                text += f"; it had {had} for at most {seconds:.0f} s{until}"
         return text
 
     @property
@@ -127,9 +132,19 @@ class Report:
     def _proof(self) -> str:
         """Return what the pass of the last gate stands on, as whether it was compared with anything; empty where a
         person decided, or none was asked."""
+        decision = self.gates[-1].decision if self.gates else None
+        if decision is None or decision.by is not None:
+            return ""
+        return standing.sentence if (standing := self._judged) is not None else decision.sentence
+
+    @property
+    def _judged(self) -> StandingDocument | None:
+        """The standing of the last gate up to its verdict; None once that of the watch after it has taken its place,
+        which counts anew."""
         gate = self.gates[-1] if self.gates else None
-        decided = gate is not None and gate.decision is not None and gate.decision.by is None
-        return gate.standing.sentence if gate is not None and decided and gate.standing is not None else ""
+        if gate is None or gate.standing is None:
+            return None
+        return gate.standing if gate.decision is None or gate.standing.at <= gate.decision.at else None
 
     @property
     def weight(self) -> float | None:
@@ -137,7 +152,7 @@ class Report:
         return None if self.ramp is None else self.ramp.weight
 
     def _errors(self) -> CriterionDocument | None:
-        """Return the error criterion of the gate after the switch."""
-        standing = self.gates[-1].standing if self.gates and self.exposed_at is not None else None
+        """Return the error criterion of the gate after the switch, by its verdict."""
+        standing = self._judged if self.exposed_at is not None else None
         rates = [one for one in standing.criteria if one.name.startswith("error_rate")] if standing else []
         return rates[0] if rates else None

@@ -68,7 +68,10 @@ async def test_the_idle_target_gets_its_version_again(
     ("failure", "told"),
     [
         (NothingSwitched("NGINX keeps its old workers"), "2.0: failed: NGINX keeps its old workers"),
-        (StepFailed("no pid"), "2.0: failed: no pid; it had the traffic for 0 s"),
+        (
+            StepFailed("no pid"),
+            "2.0: failed: no pid; it had the traffic for at most 0 s, from the switch until it was put back",
+        ),
     ],
     ids=["nothing was switched", "nobody knows"],
 )

@@ -1,6 +1,7 @@
 """Last line of a deploy."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -9,7 +10,7 @@ from healthd_deploy.core.platform import Strayed
 from healthd_deploy.core.report import Report
 from healthd_gates.domain.standing import CriterionReport, Finding, Reason, Standing, Verdict
 from healthd_gates.schema.gate import GateDocument
-from tests.fakes.gate_states import PASSED
+from tests.fakes.gate_states import DECIDED, PASSED
 from tests.fakes.monitoring import MIDNIGHT
 
 SENTENCE = "Proven safe by every critical criterion. Compared with nothing (latency): no past yet."
@@ -29,6 +30,39 @@ def test_a_promoted_version_is_told_with_what_its_pass_stands_on(by: str | None,
     assert PASSED.decision is not None
     gate = replace(PASSED, standing=STANDING, decision=replace(PASSED.decision, by=by))
     assert Report("2.0", gates=[GateDocument.of(gate)]).sentence(code) == line
+
+
+def criterion(requests: float, bad: float) -> CriterionReport:
+    return CriterionReport("error_rate", True, Finding.OPEN, "The error rate is open.", requests=requests, bad=bad)
+
+
+def test_a_watch_that_has_begun_takes_nothing_from_the_verdict() -> None:
+    """Whichever of them the tool reads last: the watch counts anew, and has seen nothing yet."""
+    assert PASSED.decision is not None
+    decision = replace(PASSED.decision, sentence="Proven safe. The error rate is proven safe: 0 % (0 of 109 requests).")
+    watched = Standing(
+        decision.at + timedelta(seconds=0.3), 0.3, None, Reason.OBSERVING, "Watching.", 0.0, 5.0, (criterion(9, 0),)
+    )
+    report = Report("1.6", gates=[GateDocument.of(replace(PASSED, standing=watched, decision=decision))])
+    report.exposed()
+    line = report.sentence(PROMOTED)
+    assert line == "1.6: promoted: proven safe. The error rate is proven safe: 0 % (0 of 109 requests)"
+    assert report.document(PROMOTED)["requests"] is None
+
+
+def test_what_is_counted_and_the_seconds_are_each_of_the_time_that_they_say() -> None:
+    """A version that did not even start had no traffic, and one that hangs is asked after its verdict too."""
+    refused = DECIDED["fail", Verdict.FAIL]
+    gate = replace(refused, standing=replace(STANDING, verdict=Verdict.FAIL, criteria=(criterion(543, 55),)))
+    report = Report("3.3", "fail: Harmful.", gates=[GateDocument.of(gate)])
+    report.exposed()
+    report.back()
+    assert report.sentence(FAILED) == (
+        "3.3: failed: Harmful; 55 of its 543 requests that healthd saw until the verdict failed; "
+        "it had the traffic for at most 0 s, from the switch until it was put back"
+    )
+    report.gates = [GateDocument.of(replace(gate, decision=None))]
+    assert "; 55 of its 543 requests that healthd saw failed; " in report.sentence(FAILED)
 
 
 @pytest.mark.parametrize(
