@@ -39,18 +39,24 @@ class WindowStore:
 
     async def save(self, changes: Mapping[str, Window | None], entries: list[AuditEntry]) -> None:
         """Store windows, or delete those that are None, with the audit of it. May be repeated. Every replica sees a
-        recovery: the end by itself of a window that another has deleted is in the audit already."""
+        recovery: the end by itself of a window that another has deleted is in the audit already, and one that was
+        deleted meanwhile is not stored again because fewer of its checks fail."""
         table = tables.windows
         gone: set[str] = set()
+        narrowed = {it.subject for it in entries if it.action == "window.narrow"}
+        narrowed -= {it.subject for it in entries if it.action in ("window.add", "window.move")}
         async with self._database.write() as connection:
+            await self._database.one_at_a_time(connection, "windows")
             for key, window in changes.items():
-                deleted = await connection.execute(sa.delete(table).where(table.c.id == key))
-                if window is None:
-                    gone |= set() if deleted.rowcount else {key}
-                else:
-                    text = window.model_dump_json(by_alias=True)
-                    row = {"id": key, "window": text, "ends": window.end}
-                    await connection.execute(sa.insert(table).values(**row))
+                mine = table.c.id == key
+                stored = (await connection.execute(sa.select(table.c.window).where(mine))).scalar()
+                text = window.model_dump_json(by_alias=True) if window is not None else None
+                if (stored is None and text is None) or (key in narrowed and stored in (None, text)):
+                    gone.add(key)
+                    continue
+                await connection.execute(sa.delete(table).where(mine))
+                if window is not None:
+                    await connection.execute(sa.insert(table).values(id=key, window=text, ends=window.end))
             await connection.execute(sa.delete(table).where(table.c.ends <= self._clock.now()))
             entries = [it for it in entries if it.subject not in gone or "because" not in it.detail]
             if entries:

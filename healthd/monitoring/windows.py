@@ -118,12 +118,12 @@ class Windows:
     def changed(self, transition: Transition) -> None:
         """End the acknowledgements of a check that is healthy again: what it fails of next is news."""
         if transition.new is Status.HEALTHY:
-            self._end_if_over(self._acknowledging(transition.check), recovered=transition.check)
+            self._end_if_over(self._acknowledging(transition.check), transition.check, is_healthy=True)
 
     def recovered(self, checks: Iterable[str]) -> None:
         """The same, of checks that no replica sees failing any more."""
         for check in checks:
-            self._end_if_over(self._acknowledging(check))
+            self._end_if_over(self._acknowledging(check), check)
 
     def _acknowledging(self, check: str) -> list[Window]:
         covers = self._board.check(check).covers if check in self._board else ()
@@ -139,17 +139,29 @@ class Windows:
         if self._is_read:
             self._end_if_over(it for key, it in known.items() if now - self._known_since[key] >= _SETTLED)
 
-    def _end_if_over(self, acknowledgements: Iterable[Window], recovered: str | None = None) -> None:
-        """End those of which no check fails any more, for any replica; what others see must be known. `recovered` is a
-        check that does not fail, of which the board may not know yet."""
-        over = []
-        for window in acknowledgements:
+    def _end_if_over(
+        self, acknowledgements: Iterable[Window], changed: str | None = None, *, is_healthy: bool = False
+    ) -> None:
+        """End those of which no check fails any more, for any replica; what others see must be known. Of one that
+        covers what still fails, leave out what does not: what that fails of next is news. `changed` is the only check
+        that may be left out, if one has just changed; `is_healthy` says so of it where the board may not know yet."""
+        for window in list(acknowledgements):
             covered = [it for it in self._board.checks() if any(cover.id == window.id for cover in it.covers)]
-            failing = (it for it in covered if it.status is not Status.HEALTHY and it.name != recovered)
-            if covered and not any(failing) and not any(self.fails_elsewhere(it.name) is not False for it in covered):
-                over.append(window)
-        for window in over:
-            self._put(window.id, None, AuditEntry("healthd", "window.end", window.id, {"because": "recovered"}))
+            well = {
+                it.name
+                for it in covered
+                if (it.status is Status.HEALTHY or (is_healthy and it.name == changed))
+                and self.fails_elsewhere(it.name) is False
+            }
+            if changed is not None and len(well) < len(covered):
+                well &= {changed}
+            if not well:
+                continue
+            left = {it.name for it in covered} - well
+            narrowed = window.model_copy(update={"checks": tuple(sorted(left)), "groups": (), "labels": {}})
+            action, detail = ("window.narrow", {"left": sorted(left)}) if left else ("window.end", {})
+            entry = AuditEntry("healthd", action, window.id, {**detail, "because": "recovered"})
+            self._put(window.id, narrowed if left else None, entry)
 
     async def run(self) -> None:
         """Exchange windows with the journal until cancelled."""

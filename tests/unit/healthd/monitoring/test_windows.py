@@ -1,6 +1,7 @@
 """Windows on several replicas that share a journal, and while it cannot be used."""
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from healthd.journal.database import Database
 from healthd.journal.errors import JournalError
 from healthd.journal.journal import AuditEntry
 from healthd.journal.windows import WindowStore
-from healthd.model import Status, Transition
+from healthd.model import Probe, Status, Transition
 from healthd.monitoring.cover import Watched
 from healthd.monitoring.windows import Windows
-from tests.fakes.monitoring import MIDNIGHT, HandClock, Stage
+from tests.fakes.monitoring import DOWN, MIDNIGHT, UP, HandClock, Stage
 
 
 def window(key: str, clock: HandClock, **more: Any) -> Window:
@@ -70,6 +71,52 @@ async def test_a_recovery_that_two_replicas_see_is_one_entry(tmp_path: Path) -> 
     async with database.read() as connection:
         rows = (await connection.execute(sa.select(tables.audit).order_by(tables.audit.c.id))).all()
     assert [(row.caller, row.action) for row in rows] == [("ada", "window.add"), ("healthd", "window.end")]
+    await database.close()
+
+
+async def test_one_of_several_recovers(tmp_path: Path) -> None:
+    """It is left out on every replica, once in the audit; of what a pattern covers so is what never failed. One that a
+    person has ended meanwhile does not come back."""
+    clock = HandClock()
+    database = Database(f"sqlite:///{tmp_path}/j.db", clock, (tables.BRANCH,))
+    await database.open()
+    replicas = []
+    for _ in range(2):
+        stage = Stage(clock=clock)
+        stage.arrange({name: CheckConfig(kind="scripted") for name in ("api", "cache", "db")})
+        for name, result in (("api", DOWN), ("cache", UP), ("db", DOWN)):
+            state = stage.board.check(name)
+            probe = Probe(clock.now(), 0.01, result)
+            stage.board.put(replace(state, status=result.status, probe=probe, good_until=clock.steady() + 3600))
+        replicas.append(Windows(stage.board, WindowStore(database, clock), clock))
+    one, two = replicas
+    later = {"to": clock.now() + timedelta(days=1)}
+    await one.add(window("a", clock, kind="acknowledgement", **later))
+    await two._load()
+    for windows in replicas:
+        windows.changed(Transition("db", Status.UNHEALTHY, Status.HEALTHY, clock.now(), None))
+        assert [it.checks for it in windows.all()] == [("api", "cache")]
+    for windows in replicas:
+        await windows._save()
+        windows._end_what_is_over()
+    clock.seconds += 20
+    await one._load()
+    one._end_what_is_over()
+    assert [it.checks for it in one.all()] == [("api",)], "what is healthy"
+    await one._save()
+    await two._load()
+    two.changed(Transition("api", Status.DEGRADED, Status.UNHEALTHY, clock.now(), None))
+    await two.end("a", "bob")
+    one._put("a", one.all()[0], AuditEntry("healthd", "window.narrow", "a", {"because": "recovered"}))
+    await one._save()
+    await one._load()
+    assert one.all() == []
+    async with database.read() as connection:
+        rows = (await connection.execute(sa.select(tables.audit).order_by(tables.audit.c.id))).all()
+    narrowed = ("healthd", "window.narrow")
+    assert [(row.caller, row.action) for row in rows] == [
+        ("ada", "window.add"), narrowed, narrowed, ("bob", "window.end")
+    ]  # fmt: skip
     await database.close()
 
 

@@ -176,7 +176,7 @@ async def test_answers_are_as_described(open_site: Open) -> None:
 
 
 async def test_an_acknowledgement_ends_with_the_failure(open_site: Open) -> None:
-    """Of the last check that it covers."""
+    """Of each check that it covers: what one fails of next is news, however long the other is down."""
     site, client = await open_site()
     site.put("db", DOWN)
     site.put("mail", DOWN)
@@ -200,8 +200,9 @@ async def test_an_acknowledgement_ends_with_the_failure(open_site: Open) -> None
         site.put(name, (await site.suite.probe(name)).result)
         for transition in site.transitions[told:]:
             site.windows.changed(transition)
+        assert site.board.check(name).covers == ()
+        assert [it.checks for it in site.windows.all()] == ([("mail",)] if name == "db" else [])
     assert site.windows.all() == []
-    assert site.board.check("db").covers == ()
 
 
 async def test_an_acknowledgement_of_what_is_never_healthy_again_ends(open_site: Open) -> None:
