@@ -33,5 +33,5 @@ async def answer_within(seconds: float, call: Awaitable[ResultT]) -> ResultT | N
 def why_not_within(seconds: float, late: TimeoutError) -> str:
     """Return why a call had no answer in so many seconds: what failed until then, such as a port that nobody listens
     on, or else that nothing came."""
-    failed = getattr(late.__cause__, "__notes__", None)
+    failed = getattr(late.__cause__ or late.__context__, "__notes__", None)  # Debian 12's Python 3.11.2 gives no cause
     return failed[-1] if failed else f"no answer within {show_duration(seconds)}"

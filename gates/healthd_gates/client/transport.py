@@ -123,7 +123,7 @@ class Transport:
 
         `held` is the number of seconds for which the daemon is asked to hold the call open. Raises Unreachable. Where
         the caller gives up earlier, the CancelledError has what failed so far as its note: a TimeoutError has it as its
-        cause.
+        cause or context.
         """
         limit = aiohttp.ClientTimeout(total=self._timeout + (held + _MARGIN if held else 0.0))
         trouble = _Trouble()
