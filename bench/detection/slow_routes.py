@@ -6,7 +6,6 @@ history; nothing fails. Twenty routes with the same traffic, whose medians go fr
 otherwise.
 """
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import inf
@@ -14,9 +13,8 @@ from math import inf
 import numpy as np
 
 from bench.detection.judged import START
+from bench.detection.route_table import print_table
 from bench.detection.streams import Array
-from bench.detection.trials import Tally
-from bench.detection.words import healthy, how_it_ended
 from healthd_gates.config.builtin_policies import SHIPPED
 from healthd_gates.config.policy import Policy
 from healthd_gates.criteria.latency import Latency
@@ -116,29 +114,11 @@ def rows() -> Iterator[tuple[Release, str]]:
 
 def main() -> None:
     """Print a table."""
-    parser = argparse.ArgumentParser(prog="python -m bench.detection.slow_routes", description=__doc__)
-    parser.add_argument("--runs", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=20261127)
-    parser.add_argument("--only", default="", help="rows whose name contains this")
-    asked = parser.parse_args()
-    print("| release | policy | with `by: route` | without |\n| --- | --- | --- | --- |")
-    kept = list[list[Tally]]()
-    for place, (release, policy) in enumerate(rows()):
-        if asked.only not in release.name:
-            continue
-        seeds = [[asked.seed, place, run] for run in range(asked.runs)]
-        found = [_measured(release, policy, seeds, by=by) for by in (True, False)]
-        if release.is_harmful:
-            print(f"| {release.name} | `{policy}` | {' | '.join(how_it_ended(ends) for ends in found)} |", flush=True)
-        else:
-            kept.append([Tally(tuple(at for _, at in ends)) for ends in found])
-    if kept:
-        with_it, without = (healthy(tallies) for tallies in zip(*kept, strict=True))
-        print(f"\nHealthy releases rolled back: {with_it} with `by: route`, {without} without.")
+    print_table("bench.detection.slow_routes", __doc__, rows(), _judged, runs=20, seed=20261127)
 
 
-def _measured(release: Release, policy: str, seeds: list[list[int]], *, by: bool) -> list[tuple[bool, float]]:
-    return [ended(release, policy, by=by, rng=np.random.default_rng(seed)) for seed in seeds]
+def _judged(release: Release, policy: str, by: bool, rng: np.random.Generator) -> tuple[bool, float]:
+    return ended(release, policy, by=by, rng=rng)
 
 
 if __name__ == "__main__":
