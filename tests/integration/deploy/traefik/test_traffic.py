@@ -36,8 +36,10 @@ def balancer() -> Iterator[Traefik]:
         check = {"healthCheck": {"path": "/", "interval": "100ms"}}
         services = {name: {"loadBalancer": {"servers": [{"url": url}], **check}} for name, url in urls.items()}
         router = {"rule": "PathPrefix(`/`)", "service": "web", "entryPoints": ["traefik"], "priority": 1}
-        # Traefik checks a service once something leads to it.
-        checked = {name: router | {"rule": f"PathPrefix(`/{name}`)", "service": name} for name in services}
+        # Traefik checks a service once something leads to it. Of two routers of one priority either may be asked.
+        checked = {
+            name: router | {"rule": f"PathPrefix(`/{name}`)", "service": name, "priority": 2} for name in services
+        }
         with traefik.running(
             {"rest.yml": {"http": {"routers": {"web": router, **checked}, "services": services}}}
         ) as it:
