@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, PlainSerializer, WithJsonSchema
@@ -23,7 +24,7 @@ _WEB_ADDRESS = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
 
 
 def parse_duration(value: Any) -> Any:
-    """Convert `30s`, `1h30m`, `250ms` to seconds. A whole number without a unit is refused."""
+    """Convert `30s`, `1h30m`, `250ms` to seconds. A number without a unit is refused, except a float of Python code."""
     if isinstance(value, str):
         parts = list(_DURATION.finditer(value.strip()))
         if parts and "".join(part[0] for part in parts) == value.strip():
@@ -33,7 +34,7 @@ def parse_duration(value: Any) -> Any:
             return seconds
         if value.strip().startswith("-") and _DURATION.match(value.strip()[1:]):
             raise ValueError(f"{value!r} is negative: a duration is positive, such as {value.strip()[1:]}")
-    elif isinstance(value, float):
+    elif type(value) is float:  # a number of a YAML text has a type of its own
         return value
     raise ValueError(f"{value!r} is not a duration: write a number with its unit, such as 30s, 5m, 1h30m or 250ms")
 
@@ -48,17 +49,24 @@ def representable(moment: datetime) -> datetime:
 
 
 def parse_ratio(value: Any) -> Any:
-    """Convert `5%` or `0.05` to 0.05. A whole number could mean either and is refused, except 0."""
+    """Convert `5%` to 0.05. A number without the sign could be meant as either and is refused, except 0, and a float of
+    Python code, which is a fraction."""
     if isinstance(value, str) and re.fullmatch(r"\s*\d+(\.\d+)?\s*%\s*", value):
         ratio = float(value.strip().rstrip("%")) / 100
         if ratio > 1:
             raise ValueError(f"{value!r} is more than 100%")
         return ratio
-    if isinstance(value, float) or value == 0:
+    if type(value) is float or (value == 0 and not isinstance(value, bool)):  # one of a YAML text has its own type
         return float(value)
-    number = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 100
-    example = f"{value}%" if number or re.fullmatch(r"\d{1,2}(\.\d+)?", str(value)) else "90%"
-    raise ValueError(f"{value!r} is not a percentage: write it with its sign, such as {example}")
+    raise ValueError(f"{value!r} is not a percentage: write it with its sign, such as {_with_sign(str(value))}")
+
+
+def _with_sign(number: str) -> str:
+    """Return the percentage that was probably meant, or both that a fraction can mean."""
+    if not re.fullmatch(r"\d{1,3}(\.\d+)?", number) or float(number) > 100:
+        return "90%"
+    share = Decimal(number)
+    return f"{number}% or {format((share * 100).normalize(), 'f')}%" if 0 < share < 1 else f"{number}%"
 
 
 def parse_size(value: Any) -> Any:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from healthd.config.yaml_text import read_yaml
 from healthd.units import Duration, Ratio, Size, Time, parse_duration, show_duration
 
 DURATION, RATIO, SIZE = (TypeAdapter[Any](kind) for kind in (Duration, Ratio, Size))
@@ -39,13 +40,13 @@ def test_durations_there_and_back(milliseconds: int) -> None:
 
 @pytest.mark.parametrize(("written", "ratio"), [("5%", 0.05), ("0.5 %", 0.005), (0.05, 0.05), (0, 0.0), ("100%", 1.0)])
 def test_ratios(written: object, ratio: float) -> None:
-    """A percentage with its sign, or a fraction."""
+    """A percentage with its sign; a float of Python code is a fraction."""
     assert RATIO.validate_python(written) == pytest.approx(ratio)
 
 
-@pytest.mark.parametrize("written", ["5", 5, 1, "150%", "-5%", 1.5, "five", None])
+@pytest.mark.parametrize("written", ["5", 5, 1, "150%", "-5%", 1.5, "five", None, False, "0.5"])
 def test_ratios_that_are_none(written: object) -> None:
-    """A whole number could mean either."""
+    """A number could mean either."""
     with pytest.raises(ValidationError):
         RATIO.validate_python(written)
 
@@ -65,10 +66,27 @@ def test_sizes_that_are_none(written: object) -> None:
         SIZE.validate_python(written)
 
 
-@pytest.mark.parametrize(("written", "cure"), [(5, "5%"), ("2.5", "2.5%"), (100, "100%"), (True, "90%"), ("a", "90%")])
+@pytest.mark.parametrize(
+    ("written", "cure"),
+    [
+        *((5, "5%"), ("2.5", "2.5%"), (100, "100%"), (True, "90%"), ("a", "90%"), ("101", "90%")),
+        *(("0.5", "0.5% or 50%"), ("0.005", "0.005% or 0.5%"), ("0.999", "0.999% or 99.9%")),
+    ],
+)
 def test_a_ratio_without_its_sign_is_told_how_to_be_written(written: object, cure: str) -> None:
-    with pytest.raises(ValidationError, match=f"write it with its sign, such as {cure}"):
+    with pytest.raises(ValidationError, match=f"write it with its sign, such as {cure} "):
         RATIO.validate_python(written)
+
+
+@pytest.mark.parametrize("written", ["0.5", ".5", "5e-1", "0.50", "1.0", "0.9", "-0.5"])
+def test_a_number_of_a_file_has_no_meaning_without_its_sign_or_unit(written: str) -> None:
+    """`0.5` is written for a half of a percent, and for a half of all: a gate that took it for either would let the
+    hundredfold pass. Nor does a time of 0.5 say of what."""
+    number = read_yaml(f"value: {written}")["value"]
+    with pytest.raises(ValidationError, match="write it with its sign"):
+        RATIO.validate_python(number)
+    with pytest.raises(ValidationError, match="write a number with its unit"):
+        DURATION.validate_python(number)
 
 
 @pytest.mark.parametrize("written", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
