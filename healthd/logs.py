@@ -31,7 +31,7 @@ _CHATTY = {
     "pymongo": logging.INFO,
     "urllib3": logging.INFO,
 }
-_OWN_WORDS = frozenset({"level", "logger", "timestamp"})
+_AS_THEY_ARE = frozenset({"level", "logger", "problems", "timestamp"})
 _NAMES = frozenset({"action", "check", "notifier", "service"})  # fields for the name of something configured
 _CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
@@ -120,14 +120,15 @@ class _LossTellingHandler(logging.StreamHandler[LineWriter]):
 class _Redaction:
     """Redacts every text of an event, at any depth; a dependency's answer cannot move the cursor either.
 
-    The names of its fields, its level and its logger are the code's own words.
+    The names of its fields, its level and its logger are the code's own words; reasons of a refusal were redacted where
+    the places and the words in them are told apart.
     """
 
     def __init__(self, redact: Redactor) -> None:
         self._redact = redact
 
     def __call__(self, _logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        cleaned = {key: value if key in _OWN_WORDS else self._cleaned(key, value) for key, value in event.items()}
+        cleaned = {key: value if key in _AS_THEY_ARE else self._cleaned(key, value) for key, value in event.items()}
         return {key: value.translate(_CONTROLS) if isinstance(value, str) else value for key, value in cleaned.items()}
 
     def _cleaned(self, key: str, value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from traceback import format_tb
 from typing import Literal
@@ -15,6 +16,7 @@ from healthd.app.late_parts import LateParts
 from healthd.app.reporting import Reporting
 from healthd.config.file import ConfigError
 from healthd.config.in_force import NotInForce
+from healthd.config.places import Problem
 from healthd.config.rereading import read_again
 from healthd_gates.config.settings import Config
 
@@ -43,7 +45,7 @@ class Reloading:
         try:
             settings = await read_again(self._config_file, Config, os.environ)
         except ConfigError as error:
-            self._refused(problems := [str(problem) for problem in error.problems])
+            self._refused(problems := [str(self._redacted(problem)) for problem in error.problems])
             # Where an unexpected error was raised, and not its text, which may quote a secret that is not in force.
             fault = {"fault": "".join(format_tb(error.__cause__.__traceback__))} if error.__cause__ else {}
             _log.error("configuration refused, previous configuration stays in force", problems=problems, **fault)
@@ -74,12 +76,19 @@ class Reloading:
         self._health.metrics.reload_ok.set(0)
         self._tell("refused", problems)
 
+    def _redacted(self, problem: Problem) -> Problem:
+        """Return a problem in the words of `healthd config check`, without the secrets in force: those of the file were
+        masked as it was read."""
+        redact = self._health.redact
+        key = ".".join(redact.name(step) for step in problem.key.split("."))
+        return replace(problem, key=key, message=redact.own(problem.message))
+
     def _tell(self, status: Literal["refused", "restart"], problems: Sequence[str]) -> None:
         """Show in `/health` what of the file is not in force, if anything."""
         health = self._health
         before, now = health.endpoints.not_in_force, health.clock.now()
         since = before.since if before is not None and before.status == status else now
-        said = tuple(health.redact(each) for each in problems[:_MOST_TOLD])
+        said = tuple(problems[:_MOST_TOLD])
         health.endpoints.not_in_force = NotInForce(status, since, said) if said else None
 
     def loaded(self) -> None:

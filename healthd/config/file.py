@@ -160,7 +160,7 @@ def _parse(
         found = list(_unexpanded(settings, tree, file)) if any("~" in text for text in texts.values()) else []
         if not filler.problems and not found:
             return settings
-    hide = Redactor(filler.filled).known
+    hide = Redactor(filler.filled).own
     wrong = [replace(problem, message=hide(problem.message)) for problem in found]
     raise ConfigError(_together(filler.problems, wrong))
 

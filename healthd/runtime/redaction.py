@@ -21,13 +21,14 @@ from healthd.runtime.web_address import WebAddress
 
 MASK = "***"
 _SHORTEST_CUT = 8  # characters of a secret that was cut off; fewer could be an ordinary word's
-_AFTER_SCHEME = ("://", "%3a//", "%3a%2f%2f", ":\\/\\/")  # what is before it in an address is no secret
+_IN_SCHEME = re.compile(r"[a-z0-9+.-]*(?::|%3a)(?:/|%2f|\\/){2}")  # what is before it in an address is no secret
 _CUT = re.compile(r"$|[\n\"'<]|…|\.\.\.")  # where a text was cut: at its end, at the end of a line or a quotation
 # Characters that move a terminal's cursor, set its title, or change the direction of writing.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _SENSITIVE = r"(?:password|passwd|pwd|pass|secret|token|api[_-]?key|authorization|credential|signature)"
 # Neither begins with a run of characters, which would be tried again from each of them.
 _USERINFO = re.compile(r"(?<=[a-z0-9+.-])://[^\s/@\"'<>]*@", re.IGNORECASE)
+_QUOTED_USERINFO = re.compile(rf"{_USERINFO.pattern}(?<!://user:password@)", re.IGNORECASE)
 _NAMED = re.compile(
     rf"(?P<name>{_SENSITIVE}\b[\"']?\s*[=:]\s*[\"']?)(?:(?:bearer|basic)\s+)?[^\s\"',;&)}}\]]+", re.IGNORECASE
 )
@@ -108,6 +109,12 @@ class Redactor:
             at += length or 1
         return "".join((*kept, text[done:])) if kept else text
 
+    def own(self, text: str) -> str:
+        """Redact a text of our own that may quote what is configured, such as the reason of a refusal: known secrets,
+        and keys and users of addresses by their look. Its words are ours: `password: no such option` names none, nor
+        does the address of an example."""
+        return _KEYS.sub(MASK, _QUOTED_USERINFO.sub(f"://{MASK}@", self.known(_CONTROLS.sub("", text))))
+
     def name(self, text: str) -> str:
         """Redact a text in a place for the name of something configured: there such a name is no secret, though a
         password is the same word. A mask would hide whose line it is, and tell the password by its place."""
@@ -146,7 +153,7 @@ class Redactor:
         begun = window[:end]
         index = bisect_left(forms, begun)
         is_begun = index < len(forms) and forms[index].startswith(begun) and "://" not in begun
-        return end if is_begun and not forms[index].startswith(_AFTER_SCHEME, end) else 0
+        return end if is_begun and not _IN_SCHEME.match(forms[index], end) else 0
 
     def deeply(self, value: Any) -> Any:
         """Return a value as plain JSON, with every text in it redacted, keys too; NaN and infinities, which JSON lacks,

@@ -94,6 +94,15 @@ def test_a_logger_and_a_level_are_never_masked(stderr: Stream) -> None:
     assert (line["logger"], line["level"], line["event"]) == ("shop.critical", "critical", "***")
 
 
+def test_reasons_of_a_refusal_stay_as_they_were_written(stderr: Stream) -> None:
+    """They were redacted where words and values are told apart: the option would be masked by its name here."""
+    stderr.configure()
+    said = ["c.yaml:9: checks.db.password: no such option; write postgresql://user:password@host/database"]
+    structlog.get_logger().error("refused", problems=said)
+    (line,) = stderr.lines()
+    assert line["problems"] == said
+
+
 def test_readable_on_a_terminal(stderr: Stream) -> None:
     """Not JSON where a person reads, unless it is asked for."""
     stderr.terminal = True

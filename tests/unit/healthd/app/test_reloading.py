@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from structlog.testing import capture_logs
 
 from healthd.app.daemon import Daemon
 from healthd.commands import status as command
+from healthd.commands.config import check_file
 from healthd.config.file import load
 from healthd.units import stamp
 from healthd_gates.config.settings import Config
@@ -55,6 +57,31 @@ async def test_a_refused_file_is_told_until_one_is_taken(daemon: Daemon, tmp_pat
     (tmp_path / "c.yaml").write_text(GOOD)
     await daemon.reloading.reload()
     assert told(daemon) is None
+
+
+async def test_a_refusal_is_told_in_the_words_of_config_check(daemon: Daemon, tmp_path: Path) -> None:
+    """Which option, which kind and what to write, on the page and in the log; a password that is quoted since it stands
+    at the wrong key is neither there nor in what `config check` prints."""
+    file = tmp_path / "c.yaml"
+    file.write_text("checks: {db: {kind: postgresql, uri: 'postgresql://app:hunter2-secret@127.0.0.1:1/x'}}\n")
+    await daemon.reloading.reload()
+    file.write_text(
+        "checks:\n  db: {kind: process, password: x, token: y}\n  q: {kind: postgres}\n"
+        "  r: {kind: process, interval: 'redis://a:hunter3@c/0'}\njournal: 'mysql://h/d'\n"
+    )
+    printed = CliRunner().invoke(check_file, [str(file)]).output
+    with capture_logs() as lines:
+        await daemon.reloading.reload()
+    logged = next(line for line in lines if "refused" in line["event"])["problems"]
+    assert logged == told(daemon)["problems"]
+    assert [each for each in logged if each not in printed] == []
+    assert "checks.db.password: no such option" in printed
+    assert "postgresql://user:password@host/database" in printed
+    assert "is called 'postgres'" in printed
+    assert "'redis://***@c/0' is not a duration" in printed
+    file.write_text("checks: {r: {kind: process, interval: hunter2-secret}}\n")
+    await daemon.reloading.reload()
+    assert "checks.r.interval: '***' is not a duration" in told(daemon)["problems"][0]
 
 
 async def test_an_option_that_waits_for_a_restart_is_told(daemon: Daemon, tmp_path: Path) -> None:

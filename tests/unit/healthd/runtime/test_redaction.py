@@ -329,4 +329,26 @@ def test_the_scheme_of_an_address_is_no_secret() -> None:
     redact = Redactor(["postgresql://app@127.0.0.1:1/secret-place"])
     told = "the driver of kind 'postgresql' is still not loaded"
     assert redact(told) == told
+    misspelt = "no kind of check is called 'postgres'; there are: postgresql"
+    assert redact(misspelt) == redact.own(misspelt) == misspelt
     assert redact('{"kind": "postgresql"}') == '{"kind": "postgresql"}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "c.yaml:9: checks.db.password: no such option; there are: host, uri",
+        "checks.db.token: no such option",
+        "write sqlite:///path/to/file or postgresql://user:password@host/database",
+    ],
+)
+def test_words_of_our_own_name_no_secret_by_their_place(text: str) -> None:
+    """A reason of a refusal says what to write: the rules for what strangers say would mask the option and the cure."""
+    assert Redactor(["hunter22"]).own(text) == text
+
+
+def test_what_our_own_texts_quote_is_masked() -> None:
+    """A secret at the wrong key, a key by its look, and what drives a terminal."""
+    key = "hd" + "_" + "Ab1_-" * 8 + "xyz"
+    said = f"'hunter22' is not a duration, nor is redis://a:pw@c/0, nor {key}\x1b[2J"
+    assert Redactor(["hunter22"]).own(said) == f"'{MASK}' is not a duration, nor is redis://{MASK}@c/0, nor {MASK}[2J"
