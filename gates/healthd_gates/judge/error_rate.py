@@ -25,6 +25,8 @@ rest.
 """
 _SPELL = 120.0
 """Seconds that trouble which began late may last and not decide alone, where no past shows how long it usually does."""
+_BURSTY = 0.02
+"""ρ from which on more evidence is asked for because failures come in bursts than where nothing is known."""
 _BEFORE = 0.2
 """The share of what is several times worse than before the switch, which shows more clearly than what is beyond the
 limit.
@@ -43,6 +45,7 @@ class ErrorRate(Weighed):
         self._strata = strata
         self.name, self.critical, self.weight = rule.name, rule.critical, rule.weight
         self._rule, self._frame, self._reading = rule, frame, reading
+        self._worst_before = past.worst(reading)
         self._spell = 0.0 if past.shows_spells(reading) else _SPELL
         self._burstiness = Burstiness.of(past, reading, frame.timing.interval)
         self._odds = self._burstiness.odds
@@ -148,6 +151,7 @@ class ErrorRate(Weighed):
                 needed_seconds,
                 self._noun,
                 counted=seen > 0,
+                unproven=self._unproven,
             ),
             observed=bad / seen if seen else None,
             limit=self._rule.limit,
@@ -165,6 +169,15 @@ class ErrorRate(Weighed):
             unit=Unit.RATIO,
             noun=self._noun,
         )
+
+    @property
+    def _unproven(self) -> str | None:
+        """Why the total is no proof of harm, if it is beyond the limit: a past of bursts asks for more of it."""
+        if not self._is_beyond_limit:
+            return None
+        worst = self._worst_before
+        explains = worst is not None and worst[0] > (self._rule.limit or 0.0) and 1 / (1 + self._odds) > _BURSTY
+        return explain.unproven(worst if explains else None)
 
     def _bounds(self, finding: Finding) -> tuple[float, float]:
         """Return the confidence interval, limited so that it contradicts no finding: it has no caps, and so gives more

@@ -1,6 +1,7 @@
 """Plain sentences for people. No decisions are made here."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from math import isfinite
 
 from healthd_gates.domain.standing import Bound, Finding, Reason
@@ -85,6 +86,17 @@ def before(
     return f"up to {number(usual)} before the switch, and at most {number(allowed)} tolerated once caches are warm"
 
 
+def unproven(worst: tuple[float, float, datetime] | None) -> str:
+    """Return why what is beyond the limit proves no harm yet: `worst` is the share, seconds and end of the worst part
+    of a past in which failures came in bursts, if they did."""
+    said = "beyond the limit, and yet no proof of harm"
+    if worst is None:
+        return said
+    share, length, at = worst
+    until = f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{said}: before the switch, too, up to {percent(share)} failed for {seconds(length)} (until {until})"
+
+
 def finding_sentence(
     finding: Finding,
     what: str,
@@ -96,9 +108,11 @@ def finding_sentence(
     noun: str = "request",
     *,
     counted: bool = True,
+    unproven: str | None = None,
 ) -> str:
     """Return one sentence about a statistical criterion; `cause` says what is wrong, if something is, `noun` what is
-    counted, and `counted` whether any of it has been after settling: without, no rate is known yet."""
+    counted, and `counted` whether any of it has been after settling: without, no rate is known yet. `unproven` says why
+    what is beyond the limit is no proof of harm, if it is."""
     match finding:
         case Finding.NO_TELEMETRY:
             return f"The {what} is unknown: no telemetry from the candidate."
@@ -117,6 +131,8 @@ def finding_sentence(
         case Finding.OPEN:  # pragma: no branch (mypy knows that there is no other)
             if not counted:
                 return f"The {what} is open: {seen}; {limits}."
+            if unproven is not None:
+                return f"The {what} is open: {seen}; {limits}; {unproven}."
             if needed is None or needed_seconds is None:
                 return f"The {what} is open: {seen}; {limits}; at this rate no proof of safety is in sight."
             if needed < 1:  # safety is proven, and something speaks against it

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import accumulate
 from math import sqrt
 from typing import Any
@@ -31,6 +32,7 @@ SHOWS_SPELLS = 3000.0
 """Seconds of a past from which on it shows the spells in which trouble usually comes: the hour that earlier gates tell,
 less what is lost of it.
 """
+_FEW = 20.0  # requests, of less the share tells nothing
 _PARTS = 5  # of its length that a past must have beside the incident, at least
 
 
@@ -45,6 +47,8 @@ class Past:
     earlier: Sequence[Stretch] = ()
     own: Sequence[Stretch] = ()
     watches: bool = False
+    ends: Sequence[datetime] = ()
+    """When each stretch before the switch ended, by the source's own past or else by earlier gates."""
 
     @classmethod
     def of(
@@ -57,12 +61,16 @@ class Past:
         """Build the past of a stream, of the service's own source if it is None. The versions that earlier gates let
         stay are used as the baseline where none ran beside them, and where the source tells of nothing before; the
         candidate that a watch is about is not."""
-        before = _stretches(interval_of(evidence, stream) for evidence in history)
+        known = [(evidence.at, interval_of(evidence, stream)) for evidence in history]
+        before = _stretches(interval for _, interval in known)
         seen = [interval_of(evidence, stream) for evidence in bake]
         own = _stretches(seen, candidate=True) if _is_alone(seen) else []
         earlier_gates = [interval_of(evidence, stream) for evidence in earlier] if not before else []
-        kept = _stretches(earlier_gates, candidate=_is_alone(earlier_gates))
-        return cls(before, _stretches(seen), kept, own, watches=bool(bake))
+        alone = _is_alone(earlier_gates)
+        kept = _stretches(earlier_gates, candidate=alone)
+        told = known if before else list(zip((evidence.at for evidence in earlier), earlier_gates, strict=False))
+        ends = [at for at, each in told if (each.candidate if alone and not before else each.baseline) is not None]
+        return cls(before, _stretches(seen), kept, own, watches=bool(bake), ends=ends)
 
     def spans(self, reading: Reading) -> list[Span]:
         """Return all of it that is not the candidate's own, for the estimates of burstiness."""
@@ -79,6 +87,13 @@ class Past:
     def reference(self, reading: Reading) -> list[Span]:
         """Return what was there before the switch, by the source's own past or else by earlier gates."""
         return _read(self.before or self.earlier, reading)
+
+    def worst(self, reading: Reading) -> tuple[float, float, datetime] | None:
+        """Return the largest share of bad ones that a stretch before the switch had, its seconds, and when it ended."""
+        ended = zip(self.before or self.earlier, self.ends, strict=False)
+        known = [(read, seconds, at) for (counts, seconds), at in ended if (read := reading(counts)) is not None]
+        shares = [(y / m, seconds, at) for (m, y), seconds, at in known if m >= _FEW]
+        return max(shares, default=None)
 
     def baseline(self, reading: Reading) -> Sequence[Span]:
         """Return the past that a comparison with history uses."""
