@@ -9,6 +9,9 @@ _OPENED = re.compile(r"""^(?:[^'"#]*?: |\s*- |\s*)(?:(")(?:[^"\\]|\\.)*|(')(?:[^
 _AFTER_QUOTE = re.compile(r"^\s*(?:[,}\]]|#|$)")
 _NAME = re.compile(r"[\w.]+")
 _NO_COLON = re.compile(r"^\s*[\w-]+(?: [^:]*)?$")
+_GLUED = re.compile(r"^\s*(?:- +)?(?P<key>[A-Za-z_][\w-]*):(?P<value>(?![:/\s])(?:(?!: | #).)+?)\s*(?: #.*)?$")
+_EMPTY = re.compile(r"^\s*(?:#.*)?$")
+_KEYS_EXPECTED = ("mapping values", "could not find expected ':'", "expected '<document start>'")
 _ODD_SPACE = re.compile(r"^[ \t]*[\u00a0\u2000-\u200a\u202f\u205f\u3000]")
 
 
@@ -23,8 +26,8 @@ def odd_indentation(text: str) -> tuple[str, int] | None:
 
 def cause(text: str, line: int, problem: str, column: int) -> tuple[str, int] | None:
     """Return what went wrong above a line with which the YAML library has a problem, and where: a quote that was not
-    closed, a key without a colon; or in the line, before the column: a value that has ended, a variable without
-    quotes. None where that cannot be told."""
+    closed, a key without a colon or without the space behind it; or in the line, before the column: a value that has
+    ended, a variable without quotes. None where that cannot be told."""
     lines = text.split("\n")
     if "but got '{'" in problem and lines[line - 1][column - 1 : column + 1] == "${":
         name = _NAME.match(lines[line - 1], column + 1)
@@ -35,11 +38,25 @@ def cause(text: str, line: int, problem: str, column: int) -> tuple[str, int] | 
         )
     if (opened := _unclosed(lines)) is not None and opened <= line:
         return "a quoted text begins here, and is not closed in this line", opened
+    if problem.startswith(_KEYS_EXPECTED) and (glued := _glued_above(lines, line)) is not None:
+        return glued
     if line >= 2 and problem.startswith("mapping values") and _is_bare(lines[line - 2], lines[line - 1]):
         return "a key without a colon: write `key: value`", line - 1
     if problem.startswith("expected <block end>, but found '<scalar>'") and lines[line - 1][:column].strip():
         return "a value has ended, and text follows it: take that out, or quote all of it", line
     return None
+
+
+def _glued_above(lines: list[str], line: int) -> tuple[str, int] | None:
+    """Return what to write for the first of the keys in or above a line that have no space behind their colon, and its
+    number; None where the text there is another."""
+    found = None
+    for number in range(min(line, len(lines)), 0, -1):
+        if match := _GLUED.match(lines[number - 1]):
+            found = f"a space is missing behind the colon: write `{match['key']}: …`", number
+        elif number < line and not _EMPTY.match(lines[number - 1]):
+            break
+    return found
 
 
 def _unclosed(lines: list[str]) -> int | None:

@@ -194,3 +194,34 @@ def test_no_words_of_the_yaml_library_are_shown() -> None:
     }
     with pytest.raises(YAMLTextError, match="an escape in double quotes names no character: use single quotes"):
         read_yaml('a: "\\U00110000"')
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        ("checks:\n  db:\n    kind: memory\n    interval:10s\ngroups: {}\n", 4, "interval"),
+        ("checks:\n  db:\n    kind:postgresql\n    uri: postgresql://h/d\n", 3, "kind"),
+        ("checks:\n  db:\n    kind: memory\n    interval:10s\n    timeout: 2s\n", 4, "interval"),
+        ("checks:\n  db:\n    kind: memory\n    interval:10s\n    timeout:2s\n", 4, "interval"),
+        ("checks:\n  db:\n    kind: memory\n    interval:10s  # often\n\n", 4, "interval"),
+        ("environment:production\nchecks: {}\n", 1, "environment"),
+        ("environment:production\n\n# what is looked at\nchecks: {}\n", 1, "environment"),
+        ("checks: {}\nenvironment:production", 2, "environment"),
+        ("auth:\n  tokens:\n    - name:x\n      role: viewer\n", 3, "name"),
+        ("auth:\n  tokens:\n    - name: x\n      role:viewer\n    - name: y\n", 4, "role"),
+    ],
+)
+def test_a_space_is_missing_behind_a_colon(text: str, line: int, key: str) -> None:
+    """The line in which it is missing, though the parser stumbles in a later one."""
+    assert said(text) == [f"{line}: a space is missing behind the colon: write `{key}: …`"]
+
+
+def test_a_glued_value_is_not_repeated() -> None:
+    """It may be a password."""
+    assert "hunter22" not in str(said("checks:\n  d:\n    kind: redis\n    password:hunter22\n    uri: redis://h\n"))
+
+
+def test_an_address_on_its_own_line_is_no_key() -> None:
+    """`http://a` has a colon and is one value."""
+    text = "checks:\n  d:\n    kind: http\n    url:\n      http://a\n     timeout: 1s\n"
+    assert "space is missing" not in str(said(text))
