@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from healthd.commands.options import json_option
 from healthd.commands.printing import Printing
@@ -23,6 +24,7 @@ def token() -> None:
 
 
 _NOT_TEXT = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
+_WRITTEN = ParameterSource.COMMANDLINE
 _DEFAULT_SCOPES = ("gates:verify", "gates:read")
 
 
@@ -79,7 +81,7 @@ def _time(given: str, now: datetime) -> datetime:
 @click.option("--label", "labels", multiple=True, callback=_labels, help="A label of what it may change: team=shop.")
 @click.option("--environment", "environments", multiple=True, help="An environment in which it is valid; default: all.")
 @click.option("--expires", callback=_expiry, help="When it ends: 90d from now, or a date such as 2027-01-31 (UTC).")
-@click.option("--env", "as_env", is_flag=True, help='Print both as variables for a shell: eval "$(… --env)".')
+@click.option("--env", "as_env", is_flag=True, help='Print both alone, as variables for a shell: eval "$(… --env)".')
 @json_option
 def new(
     name: str,
@@ -91,6 +93,14 @@ def new(
     **bounds: Any,
 ) -> None:
     """Print a fresh token, which is shown only now, and its hash for the configuration."""
+    context = click.get_current_context()
+    written = [it for it in context.command.params if context.get_parameter_source(it.name or "") is _WRITTEN]
+    asked = [it.opts[0] for it in written if it.name != "as_env"]
+    if as_env and asked:
+        raise click.UsageError(
+            f"--env prints the token and its hash alone, and would lose {', '.join(asked)}: leave out --env, or write "
+            "that beside the hash in auth.tokens"
+        )
     secret, hashed = new_token()
     if as_env:
         click.echo(f"export HEALTHD_TOKEN={secret} HEALTHD_TOKEN_HASH={hashed}")

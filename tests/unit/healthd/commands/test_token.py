@@ -35,6 +35,17 @@ def test_an_unknown_scope_is_refused() -> None:
     assert "gates:verify" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "asked", [["--role", "deployer"], ["--service", "a-*"], ["--expires", "9d"], ["--name", "x"], ["--json"]]
+)
+def test_variables_for_a_shell_lose_no_bound(asked: list[str]) -> None:
+    """They hold a token and its hash: whoever asks for a role too would paste a hash without it."""
+    result = CliRunner().invoke(token, ["new", "--env", *asked])
+    assert result.exit_code == 2
+    assert f"would lose {asked[0]}: leave out --env" in " ".join(result.stderr.replace("│", "").split())
+    assert CliRunner().invoke(token, ["new", "--env"]).stdout.startswith("export HEALTHD_TOKEN=hd_")
+
+
 def test_bounds_are_printed_as_they_are_configured() -> None:
     """The line that is to be pasted is YAML that means what was asked for."""
     asked = [
