@@ -15,6 +15,9 @@ from healthd.nearest import did_you_mean
 Registry = Mapping[str, tuple[str, str]]
 """Location of each command as `module:name`, and its sentence in the list of commands, by the command's name."""
 
+_ELSEWHERE = {"plan": "simulate", "forecast": "simulate", "predict": "simulate"}
+"""Commands of ours by the words that people look for them with."""
+
 
 class LazyGroup(click.Group):
     """Group with the commands of a registry."""
@@ -59,7 +62,7 @@ class LazyGroup(click.Group):
         parent = ctx.parent
         if parent is not None and isinstance(parent.command, click.Group) and word in parent.command.list_commands(ctx):
             return f" Did you mean {parent.command_path} {word}?"
-        return did_you_mean(word, self.registry)
+        return did_you_mean(_ELSEWHERE.get(word, word), self.registry)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -77,7 +77,9 @@ def status(url: str | None, as_json: bool, group: str | None, timeout: float) ->
     checks = [check for check in document.get("checks", {}).values() if check["status"] != Status.UNKNOWN.value]
     if checks and not any("duration" in check for check in checks):
         if token:
-            click.echo(f"no details: the token in HEALTHD_TOKEN is not known there, or lacks {_NEEDED}", err=True)
+            click.echo(
+                f"no details: the token in HEALTHD_TOKEN is not known there, has expired, or lacks {_NEEDED}", err=True
+            )
         elif any("timestamp" in check and check["status"] != Status.HEALTHY.value for check in checks):
             click.echo(f"no reasons: set HEALTHD_TOKEN to a token with {_NEEDED}", err=True)
     sys.exit(0 if code == 200 and not document.get("rollbacks") else 1)

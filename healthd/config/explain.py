@@ -51,7 +51,7 @@ def explained(error: ValidationError, tree: Any, file: str, model: type[BaseMode
             message = in_words(detail["type"], detail["msg"], detail.get("ctx", {}))
             if detail["type"] == "extra_forbidden":
                 message += meant(model, tree, where)
-            if detail["type"] == "literal_error":
+            if detail["type"] in ("literal_error", "enum"):
                 named = location if location[-1] == "[key]" else where
                 message += meant_value(tree, named, detail["ctx"]["expected"])
             if message == _MAPPING:

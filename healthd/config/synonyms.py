@@ -57,4 +57,7 @@ _MEANT: dict[str, tuple[str, ...]] = {
 def meant_by(word: str, known: Collection[str]) -> str | None:
     """Return the option of those known that is called so elsewhere; upper and lower case, and `-` for `_`, make no
     difference. None where none is."""
-    return next((it for it in _MEANT.get(word.lower().replace("-", "_"), ()) if it in known), None)
+    names = _MEANT.get(word.lower().replace("-", "_"), ())
+    if "cron" in known and "period" in names:  # how often a job reports, not how often it is looked whether it did
+        return "period"
+    return next((it for it in names if it in known), None)

@@ -119,7 +119,9 @@ async def test_a_daemon_that_does_not_let_it() -> None:
     def code(name: str) -> int:
         return 0 if name == "status" else 3
 
-    no_details = "no details: the token in HEALTHD_TOKEN is not known there, or lacks the scope health:read"
+    no_details = (
+        "no details: the token in HEALTHD_TOKEN is not known there, has expired, or lacks the scope health:read"
+    )
     async with daemon.running(configured) as running, aiohttp.ClientSession() as session:
         await until(lambda: _started(session, running.url), "every check has been looked at")
         at = {"HEALTHD_URL": running.url}

@@ -216,7 +216,10 @@ def test_a_token_that_brings_no_details_is_told() -> None:
     with answering(http("200 OK", health, "application/json")) as place:
         result = run(["status"], HEALTHD_URL=f"http://{place}", HEALTHD_TOKEN="hd_other")
     assert result.exit_code == 0
-    assert "no details: the token in HEALTHD_TOKEN is not known there, or lacks the scope health:read" in result.stderr
+    assert (
+        "no details: the token in HEALTHD_TOKEN is not known there, has expired, or lacks the scope health:read"
+        in result.stderr
+    )
     assert "which the roles viewer, deployer and operator have" in result.stderr
 
 

@@ -80,6 +80,7 @@ def test_a_client_of_the_gate_needs_no_database() -> None:
         (["verify"], "healthd gate verify"),
         (["stauts"], "status"),
         (["gate", "lits"], "list"),
+        (["gate", "plan"], "simulate"),
         (["gate", "status"], "healthd status"),
     ],
 )

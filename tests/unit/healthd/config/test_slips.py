@@ -225,3 +225,16 @@ def test_an_address_on_its_own_line_is_no_key() -> None:
     """`http://a` has a colon and is one value."""
     text = "checks:\n  d:\n    kind: http\n    url:\n      http://a\n     timeout: 1s\n"
     assert "space is missing" not in str(said(text))
+
+
+def test_how_often_a_job_reports_is_its_period() -> None:
+    """`interval`, which every check has, is how often it is looked whether the job did."""
+    text = "checks:\n  d: {kind: heartbeat, every: 1h, period: 1h}\n"
+    assert said(text) == ["2: checks.d.every: no such option; did you mean period?"]
+    assert said(memory("every: 1h")) == ["2: checks.d.every: no such option; did you mean interval?"]
+
+
+def test_the_nearest_severity_is_named() -> None:
+    """A word of few is told as such, whatever declares them."""
+    (told,) = said("notifiers:\n  n: {kind: slack, url: 'https://h/x'}\nroutes:\n  - {to: n, severity: warn}\n")
+    assert told == "4: routes.0.severity: must be 'info', 'warning' or 'critical'; did you mean warning?"
