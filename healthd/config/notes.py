@@ -79,6 +79,11 @@ def _notes_on_auth(auth: Auth) -> Iterator[str]:
     for token in auth.tokens:
         if token.expires is not None and token.has_expired(now):
             yield f"auth.tokens: {token.name} is refused since {stamp(token.expires)}: make another, or take it out"
+    names: dict[str, list[str]] = {}
+    for token in auth.tokens:
+        names.setdefault(token.hash.get_secret_value(), []).append(token.name)
+    for same in (each for each in names.values() if len(each) > 1):
+        yield f"auth.tokens: {', '.join(same)} have one hash, and {same[-1]} alone is valid: make each its own token"
     if auth.sign_in is not None and auth.sign_in.session_secret is None:
         yield f"auth.sign_in: {NO_SESSION_SECRET}"
 

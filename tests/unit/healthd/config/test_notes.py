@@ -199,3 +199,13 @@ def test_tls_at_the_port_without_it_is_told() -> None:
     checks = {name: {"kind": "rabbitmq", "url": url, "critical": True} for name, url in urls.items()}
     told = "checks.a: url has https with 15672, where a management listens without TLS; with TLS it is 15671"
     assert Settings.model_validate({"checks": checks}).notes == [told]
+
+
+def test_two_tokens_with_one_hash_are_told() -> None:
+    """Whoever presents the token has the rights of one of them, and the audit shows that name alone."""
+    one, other = (f"sha256:{digit * 64}" for digit in "01")
+    tokens = [
+        {"name": name, "hash": hashed, "role": "viewer"} for name, hashed in zip("abc", (one, other, one), strict=True)
+    ]
+    told = [note for note in Settings.model_validate({"auth": {"tokens": tokens}}).notes if "hash" in note]
+    assert told == ["auth.tokens: a, c have one hash, and c alone is valid: make each its own token"]
