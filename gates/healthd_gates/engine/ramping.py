@@ -92,11 +92,12 @@ def begin(policy: Policy, moment: datetime) -> Ramp | None:
 
 
 def waits(gate: Gate, verdict: Verdict, spec: GateSpec, moment: datetime) -> bool:
-    """Return whether a verdict must wait for the ramp: a pass needs all the traffic, for the shortest time of it."""
+    """Return whether a verdict must wait for the ramp: a pass needs all the traffic, for the shortest time of it, and
+    not while a balancer that lost it is given its weights again."""
     if gate.ramp is None or verdict is not Verdict.PASS:
         return False
     full = gate.ramp.full_at
-    return full is None or (moment - full).total_seconds() < spec.policy.observe.min
+    return full is None or gate.ramp.is_under_way or (moment - full).total_seconds() < spec.policy.observe.min
 
 
 def is_filled_by(gate: Gate, step: Step) -> bool:
@@ -124,8 +125,10 @@ def on_look(
         ramp = replace(_settled(ramp, orders, standing.at), share=share, held=gone.what if gone is not None else "")
     if gone is not None and gone.is_forgotten:
         return _order_again(gate, ramp, gone.what, spec, moment)
+    failed = next((order for order in orders if order.state in _ENDED), None)
+    unset = End(f"{failed.action} could not set the weight: {failed.detail}") if failed is not None else None
     if ramp.is_full:
-        return replace(gate, ramp=ramp), None, None
+        return replace(gate, ramp=ramp), None, unset
     allowance = seen.allowance
     budget = ramp.budget or options.budget or (usual_budget(allowance.traffic) if allowance.traffic else None)
     ramp = replace(
@@ -138,8 +141,8 @@ def on_look(
         allowed=allowance.weight(budget) if budget else 0.0,
         share=share,
     )
-    if (failed := next((order for order in orders if order.state in _ENDED), None)) is not None:
-        return replace(gate, ramp=ramp), None, End(f"{failed.action} could not set the weight: {failed.detail}")
+    if unset is not None:
+        return replace(gate, ramp=ramp), None, unset
     if ramp.step and not ramp.is_under_way and seen.silence.lasts(seen.patience):
         return replace(gate, ramp=ramp), None, End(_silent(ramp, seen), silent=True)
     held = (gone.what if gone is not None else "") or _held(ramp, standing, seen, orders)

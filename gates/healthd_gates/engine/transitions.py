@@ -104,6 +104,8 @@ def on_ramp_look(
     ramped, wider, end = ramping.on_look(gate, standing, seen, orders, spec, moment, gone)
     step = on_evaluation(ramped, standing, notes, spec, moment, departed=departed)
     if step.gate.decision is not None or step.gate.state is GateState.HELD:
+        if wider is None and gate.ramp is not None and gate.ramp.is_full:  # its last order may be done by this look
+            return step
         return on_evaluation(gate, standing, notes, spec, moment, departed=departed)
     if end is not None:
         return on_ramp_end(step.gate, end, spec, moment).after(*step.events)

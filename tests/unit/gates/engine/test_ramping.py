@@ -5,11 +5,13 @@ from datetime import timedelta
 
 import pytest
 
-from healthd_gates.domain.action_order import Departed, Occasion, OrderState
+from healthd_gates.domain.action_order import ActionRun, Departed, Occasion, OrderState
 from healthd_gates.domain.gate import EventKind, Gate, GateState
 from healthd_gates.domain.ramp import Pause, Ramp
-from healthd_gates.domain.standing import Reason
+from healthd_gates.domain.standing import Reason, Verdict
 from healthd_gates.engine.ramping import Sighting, on_look
+from healthd_gates.engine.step import Step
+from healthd_gates.engine.transitions import on_ramp_look
 from healthd_gates.judge.follow import Silence
 from healthd_gates.judge.ramp import Allowance
 from tests.unit.gates.engine.values import NOW, gate, run, spec, standing
@@ -93,6 +95,31 @@ def test_a_weight_that_the_balancer_has_forgotten_is_ordered_once_more(ramp: Ram
     ((kind, told),) = again.events
     assert (kind, told["from"], told["weight"]) == (EventKind.RAMP, ramp.weight, ramp.weight)
     assert told["why"] == "HAProxy has begun anew"
+
+
+def test_a_pass_waits_until_a_balancer_that_lost_the_traffic_has_its_weights_again() -> None:
+    """What follows a pass may take the old version away, which has all of the traffic by the balancer's file. One that
+    cannot be given them ends the ramp."""
+    policy = spec({"on_ramp": ["shift"]}, criteria=COMPARE, ramp={"budget": 300}, observe={"min": "1m", "max": "5m"})
+    passed = replace(LOOK, verdict=Verdict.PASS, reason=Reason.PROVEN_SAFE)
+    full = replace(RAMP, weight=1.0, full_at=NOW - timedelta(minutes=2))
+    gone = Departed("HAProxy has begun anew", is_forgotten=True)
+
+    def step_of(ramp: Ramp, *orders: ActionRun, gone: Departed | None = None) -> Step:
+        before = gate(GateState.OBSERVING, ramp=ramp)
+        return on_ramp_look(before, passed, (), seen(requests=1000.0), orders, policy, NOW, gone=gone)
+
+    assert step_of(full).gate.decision is not None
+    again = step_of(full, gone=gone)
+    assert (again.gate.decision, again.orders) == (None, ((Occasion.RAMP, "shift"),))
+    assert again.gate.ramp is not None
+    assert step_of(again.gate.ramp, run(OrderState.DUE, action="shift")).gate.decision is None
+    done = step_of(again.gate.ramp, run(OrderState.SEEN, action="shift", finished_at=NOW)).gate.decision
+    assert done is not None
+    assert done.verdict is Verdict.PASS
+    lost = step_of(again.gate.ramp, run(OrderState.GIVEN_UP, action="shift")).gate.decision
+    assert lost is not None
+    assert lost.verdict is Verdict.INCONCLUSIVE
 
 
 def test_a_weight_that_somebody_else_has_set_holds_the_ramp() -> None:
