@@ -260,7 +260,8 @@ async def test_checks_run_although_a_driver_hangs(base: Config, tmp_path: Path) 
     loaded = tmp_path / "loaded"
     env = planted(tmp_path, redis=str(loaded))
     with (tmp_path / "sitecustomize.py").open("a") as file:
-        file.write("import healthd.app.late_parts\nhealthd.app.late_parts._PATIENCE = 0.5\n")
+        for module in ("healthd.app.late_parts", "healthd.monitoring.suite"):
+            file.write(f"import {module}\n{module}._PATIENCE = 0.5\n")
     settings = {**base, "checks": {"here": CHECK, "redis": driven()["redis"]}}
     async with daemon.running(settings, env=env) as server, aiohttp.ClientSession() as session:
         await until(lambda: is_ready(session, server), "ready without it")
