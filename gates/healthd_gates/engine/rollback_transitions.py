@@ -75,17 +75,17 @@ def on_actions_done(gate: Gate, orders: Sequence[ActionRun], spec: GateSpec, mom
         return unobserved(gate, "the service has no source of traffic numbers", RollbackState.UNSEEN, moment)
     if not spec.policy.confirm_timeout:
         return end_rollback(gate, RollbackState.UNCONFIRMED, "The policy asks for no confirmation.", moment)
-    until = moment + timedelta(seconds=spec.policy.confirm_timeout)
     assert gate.rollback is not None
+    until = gate.rollback.confirm_until or moment + timedelta(seconds=spec.policy.confirm_timeout)
     rollback = replace(gate.rollback, state=RollbackState.CONFIRMING, detail=None, confirm_until=until)
     return Step(replace(gate, rollback=rollback), (rollback_event(rollback),))
 
 
 def order_again(gate: Gate, orders: Sequence[ActionRun], why: str) -> Step:
     """Order those actions of a rollback once more whose effect is lost: a round of its own for receivers too. The
-    others are not repeated: to go back twice may be to go too far."""
+    others are not repeated: to go back twice may be to go too far. The time to confirm goes on."""
     assert gate.rollback is not None
-    rollback = replace(gate.rollback, state=RollbackState.DUE, detail=why, confirm_until=None, round=gate.next_round)
+    rollback = replace(gate.rollback, state=RollbackState.DUE, detail=why, round=gate.next_round)
     names = [order.action for order in orders]
     told = rollback_event(rollback, reason=why, actions=names)
     weights = {order.action: order.weight for order in orders if order.weight is not None}

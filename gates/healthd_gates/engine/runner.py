@@ -12,7 +12,7 @@ from datetime import datetime
 import structlog
 
 from healthd.journal.errors import JournalError
-from healthd_gates.domain.action_order import ActionRun, OrderState
+from healthd_gates.domain.action_order import ActionRun, Departed, OrderState
 from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.gate import EventKind, Gate, GateState, Rollback, RollbackState
 from healthd_gates.domain.standing import Standing, Verdict
@@ -269,6 +269,7 @@ class GateRunner:
         before = ramp.traffic if ramp is not None and ramp.traffic else usual
         recovery = Recovery(bounds_of(self._spec.policy), before, sees_traffic=sees)
         ticks, until, looks = Ticker(self._clock, self._spec.policy.interval), rollback.confirm_until or rollback.at, 0
+        lost: Sequence[tuple[ActionRun, Departed]] = ()
         try:
             # A few evaluations, even if the time was over before a crashed replica was back to make one.
             while not recovery.is_confirmed and (looks < _LOOKS_AT_LEAST or self._clock.now() < until):
@@ -276,7 +277,8 @@ class GateRunner:
                 self._tools.late(await ticks.wait())
                 look = await traffic.look()
                 recovery.take(look.evidence, look.notes)
-                if lost := await self._tools.weights.forgotten(self.gate, orders, self._right):
+                lost = await self._tools.weights.forgotten(self.gate, orders, self._right)
+                if lost and self._clock.now() < until:  # a balancer that never rests must not keep it open
                     again, why = [order for order, _ in lost], lost[0][1].what
                     await self._write(rollback_transitions.order_again(self.gate, again, why))
                     return
@@ -285,6 +287,8 @@ class GateRunner:
         finally:
             await traffic.close()
         state, sentence = recovery.ends(rollback.seen_by)
+        if lost:
+            state, sentence = RollbackState.UNCONFIRMED, f"{lost[0][1].what}; {sentence}"
         await self._write(rollback_transitions.end_rollback(self.gate, state, sentence, self._clock.now()))
 
     async def _write(self, step: Step, seen: SeenEvidence | None = None) -> None:

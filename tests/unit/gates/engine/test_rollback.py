@@ -93,6 +93,22 @@ async def test_only_what_was_lost_of_a_rollback_is_carried_out_again(
         assert (rollback_of(gate).state, rollback_of(gate).round) == (RollbackState.ROLLED_BACK, 2)
 
 
+async def test_a_balancer_that_begins_anew_again_and_again_keeps_no_rollback_open(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time to confirm counts from the first round: somebody is told that nothing holds there."""
+    Script.act, Note.act = broken, always(DONE)
+
+    async def departed(_self: Note, _order: ActionRequest, ago: float, _right: object) -> Departed | None:
+        return Departed("the balancer has begun anew", is_forgotten=True) if ago > 20 else None
+
+    monkeypatch.setattr(Note, "departed", departed, raising=False)
+    async with replica(file, config(service={"on_fail": ["back"]}, **THREE)) as running:
+        gate = await finished(running)
+        assert rollback_of(gate).state is RollbackState.UNCONFIRMED
+        assert 2 < len(Note.tried) < 20
+
+
 async def test_an_action_is_told_which_versions_failed(file: Path) -> None:
     """The candidate among them: what is brought back must be none of those."""
     Script.act, Note.act = switched_back(Counts(1000, 2)), always(DONE)
