@@ -52,12 +52,13 @@ class NginxPlatform:
                 return  # it is there already, and has traffic
             back = f"`healthd-deploy nginx switch {self._config.upstream.beside(target)}` takes it back"
             raise StepFailed(has_traffic(target, state.share(target) / 100, back))
-        if not self._switch.is_loaded():
+        if (has := self._switch.in_force()) is not None and (part := has.share(target)):
             file, live = self._config.upstream.file, self._config.upstream.beside(target)
+            keeps = f"`healthd-deploy nginx switch {target}` keeps the traffic where it is, " if part == 100.0 else ""
             raise StepFailed(
-                f"{file} leads to {live}, and NGINX has not loaded it, so that {target} has the traffic: a tool was "
-                f"killed before its reload. `healthd-deploy nginx switch {target}` keeps the traffic where it is, "
-                f"`healthd-deploy nginx switch {live}` gives it to {live}"
+                f"{file} leads to {live}, and NGINX has not loaded it, so that {target} has {part:.4g} % of the "
+                f"traffic: a tool was killed before its reload. {keeps}`healthd-deploy nginx switch {live}` gives it "
+                f"to {live}"
             )
         await self._config.release.run(target, version)
         self._file.noted(target, version)

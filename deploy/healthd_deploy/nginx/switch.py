@@ -75,11 +75,10 @@ class UpstreamSwitch:
             # Also where the file said so before: its writer may have been killed before the reload.
             await self._put_in_force(target, before, wanted, patient, configuration)
 
-    def is_loaded(self) -> bool:
-        """False where NGINX is known to have other servers than the file: whoever wrote it was killed before the
-        reload."""
-        content = self._file.content()
-        return content is None or not self._taken.lacks(content, workers(self._config.pid))
+    def in_force(self) -> State | None:
+        """Return who has the traffic by what NGINX was seen to load, None where that is not known. It is not what the
+        file says where a tool was killed before its reload."""
+        return self._taken.state(workers(self._config.pid))
 
     def _has_all(self, target: str) -> bool:
         """Return True where the file gives a target all of the traffic. Raises StepFailed where it tells no target; one
@@ -123,7 +122,7 @@ class UpstreamSwitch:
         before = workers(self._config.pid)
         await program.run(self._config.reload, within=self._config.timeout)
         await until_reloaded(self._config.pid, before, within=patient, errors=errors)
-        self._taken.note(content, before, workers(self._config.pid))
+        self._taken.note(content, self._file.replaceable(), before, workers(self._config.pid))
 
     async def _taken_back(
         self,

@@ -7,8 +7,10 @@ import json
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from healthd_deploy.nginx.reloaded import Workers
+from healthd_deploy.nginx.state import State
 
 
 class Taken:
@@ -17,40 +19,38 @@ class Taken:
     def __init__(self, file: Path) -> None:
         self._file = file
 
-    def note(self, content: bytes, before: Workers | None, now: Workers | None) -> None:
-        """Record that the workers of `now` which were not there `before` have this content. A reload that was not seen
-        leaves no record."""
+    def note(self, content: bytes, state: State | None, before: Workers | None, now: Workers | None) -> None:
+        """Record that the workers of `now` which were not there `before` have this content, which gives the traffic as
+        `state` says, where that is known. A reload that was not seen leaves no record."""
         seen = None
         if before is not None and now is not None:
             own = sorted(now.started.items() - before.started.items())
-            seen = {"content": _digest(content), "servers": _digest(_servers(content)), "workers": own}
+            gives = None if state is None else {"live": state.live, "other": state.other}
+            seen = {"content": _digest(content), "gives": gives, "workers": own}
         with suppress(OSError):  # without a record NGINX is reloaded once more
             self._file.write_text(json.dumps(seen), encoding="ascii")
 
     def has(self, content: bytes, now: Workers | None) -> bool:
         """True if every worker that takes connections `now` was seen to have this content."""
+        seen = self._seen(now)
+        return seen is not None and seen.get("content") == _digest(content)
+
+    def state(self, now: Workers | None) -> State | None:
+        """Return the state of the content that every worker which takes connections `now` was seen to have, without
+        the versions; None where that is not known."""
+        seen = self._seen(now)
+        with suppress(TypeError, KeyError):
+            return None if seen is None else State(str(seen["gives"]["live"]), other=float(seen["gives"]["other"]))
+        return None
+
+    def _seen(self, now: Workers | None) -> dict[str, Any] | None:
+        """Return what was recorded of all of these workers, None where it is of others."""
         if now is None:
-            return False
+            return None
         with suppress(OSError, ValueError, TypeError, KeyError):
-            seen = json.loads(self._file.read_text(encoding="ascii"))
-            return seen["content"] == _digest(content) and now.started.items() <= set(map(tuple, seen["workers"]))
-        return False
-
-    def lacks(self, content: bytes, now: Workers | None) -> bool:
-        """True if every worker that takes connections `now` was seen to have other servers than this content, whatever
-        its first line says of versions."""
-        if now is None:
-            return False
-        with suppress(OSError, ValueError, TypeError, KeyError):
-            seen = json.loads(self._file.read_text(encoding="ascii"))
-            is_other = seen["servers"] != _digest(_servers(content))
-            return is_other and now.started.items() <= set(map(tuple, seen["workers"]))
-        return False
-
-
-def _servers(content: bytes) -> bytes:
-    """Return the content without its first line."""
-    return content.partition(b"\n")[2]
+            seen: dict[str, Any] = json.loads(self._file.read_text(encoding="ascii"))
+            return seen if now.started.items() <= set(map(tuple, seen["workers"])) else None
+        return None
 
 
 def _digest(content: bytes) -> str:

@@ -97,6 +97,23 @@ async def test_nothing_is_released_to_the_target_that_nginx_still_has(tmp_path: 
         await deploys.release("blue", "2.2")
 
 
+async def test_a_file_that_a_person_edited_gives_the_traffic_to_whom_it_did(tmp_path: Path) -> None:
+    """Not loaded yet, it has NGINX give the idle target nothing all the same: a release goes on."""
+    with nginx.running(_HTTP) as balancer:
+        config = upstream(balancer, tmp_path)
+        deploys = NginxPlatform(
+            NginxConfig.model_validate({"service": "api", "upstream": config, "release": {"argv": ["true"]}})
+        )
+        await until(lambda: workers(config.pid) is not None, "the worker")
+        await UpstreamSwitch(config).switch("blue", even_if_dead=True)
+        config.file.write_text(f"# Ask Ann before you change this.\n{config.file.read_text()}")
+        await deploys.release("green", "2.0")
+        with UpstreamFile(config).locked():
+            config.file.write_text(config.file.read_text().replace('"live": "blue"', '"live": "green"'))
+        with pytest.raises(StepFailed, match=r"so that blue has 100 % of the traffic: a tool was killed"):
+            await deploys.release("blue", "2.1")
+
+
 async def test_a_reload_that_never_works_has_switched_nothing(tmp_path: Path) -> None:
     """The way back ends at once: there is nothing to take back, and nothing to try again for minutes."""
     with nginx.running(_HTTP) as balancer:
