@@ -181,7 +181,8 @@ class BlueGreen:
 
     async def _follow(self, idle: str) -> bool:
         """Follow a ramp to its verdict, and a pass until the target has all the traffic, which a lenient policy gives
-        to it only then. Return False where healthd goes on giving it that."""
+        to it only then. Return False where healthd goes on giving it that; what has gone since it had given all of it
+        is nothing that healthd will give again."""
         session = self.gate_session
         async with watching(self.platform, idle, session.followed, self.steps, session.report):
             await session.verdict()
@@ -194,6 +195,8 @@ class BlueGreen:
         try:
             await wait_until(complete, within=self.gate_session.patience, every=0.5, what=f"all the traffic to {idle}")
         except StepFailed:
+            if session.followed.share == 1.0:
+                return True
             self.gate_session.report.remark = (
                 f"healthd has passed it, and goes on giving {idle} the rest of the traffic"
             )

@@ -164,6 +164,19 @@ async def test_a_pass_whose_traffic_comes_late_is_a_pass() -> None:
     assert (code, changed) == (0, ["release 2.0 to blue"])
 
 
+async def test_a_pass_whose_traffic_was_all_given_and_is_gone_is_no_promotion() -> None:
+    """As by a HAProxy that is reloaded at the end: healthd has nothing more to give."""
+
+    class Reloaded(Targets):
+        async def strayed(self, target: str, share: float = 1.0) -> Strayed | None:
+            return Strayed(f"HAProxy gives {target} 0 % of the traffic", in_part=False)
+
+    full = replace(ended("pass", Verdict.PASS), ramp=replace(FULL, done_at=MIDNIGHT))
+    code, changed, session = await deployed(Daemon(full), Reloaded(follows=False))
+    assert (code, changed) == (4, ["release 2.0 to blue"])
+    assert session.report.reason == "its gate passed, but HAProxy gives blue 0 % of the traffic"
+
+
 async def test_a_policy_without_a_ramp_releases_nothing() -> None:
     code, changed, session = await deployed(Daemon(RAMPING, ramps=False), Targets())
     assert (code, changed) == (3, [])
