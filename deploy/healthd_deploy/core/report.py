@@ -93,10 +93,11 @@ class Report:
     def sentence(self, code: int) -> str:
         """Return the report for people."""
         text = f"{self.version}: {_ENDINGS[code]}"
-        if self.strayed is not None and self._is_unseen:  # what is seen explains what could not be
-            text += f": {self.strayed.rstrip('.')}"
+        said = _SAID.get(code, "")
+        if self.strayed is not None and self._is_unseen and said and self.reason.startswith(said):
+            text += f": {self.strayed.rstrip('.')}"  # what is seen explains what could not be
         elif self.reason:
-            text += f": {self.reason.removeprefix(_SAID.get(code, '')).rstrip('.')}"
+            text += f": {self.reason.removeprefix(said).rstrip('.')}"
             text += f" ({self.strayed.rstrip('.')})" if self.strayed and self.strayed not in self.reason else ""
         elif code == PROMOTED and (proof := self._proof()):
             text += f": {proof[0].lower()}{proof[1:].rstrip('.')}"
@@ -119,8 +120,8 @@ class Report:
 
     @property
     def _is_unseen(self) -> bool:
-        """True if healthd did not see the traffic at the version in the end."""
-        standing = self.gates[-1].standing if self.gates and self.ramp is None else None
+        """True if healthd did not see the traffic at the version by the verdict, or until now."""
+        standing = self._judged if self.ramp is None else None
         return standing is not None and standing.reason in _UNSEEN
 
     @property

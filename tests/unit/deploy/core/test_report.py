@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from healthd_deploy.core.exit import FAILED, INCONCLUSIVE, PROMOTED
+from healthd_deploy.core.exit import FAILED, INCONCLUSIVE, NOT_UNDONE, PROMOTED
 from healthd_deploy.core.platform import Strayed
 from healthd_deploy.core.report import Report
 from healthd_gates.domain.standing import CriterionReport, Finding, Reason, Standing, Verdict
@@ -48,6 +48,19 @@ def test_a_watch_that_has_begun_takes_nothing_from_the_verdict() -> None:
     line = report.sentence(PROMOTED)
     assert line == "1.6: promoted: proven safe. The error rate is proven safe: 0 % (0 of 109 requests)"
     assert report.document(PROMOTED)["requests"] is None
+
+
+def test_a_watch_that_saw_nothing_yet_denies_no_traffic() -> None:
+    """A person who rolls back right after the pass: the gate passed on requests."""
+    assert PASSED.decision is not None
+    watched = replace(STANDING, at=PASSED.decision.at + timedelta(seconds=1), verdict=None, reason=Reason.NO_TRAFFIC)
+    reason = "rolled back, as ann called for; the traffic is back at blue"
+    report = Report("1.6", reason, gates=[GateDocument.of(replace(PASSED, standing=watched))])
+    report.exposed()
+    report.back()
+    assert report.sentence(FAILED) == (
+        f"1.6: failed: {reason}; it had the traffic for at most 0 s, from the switch until it was put back"
+    )
 
 
 def test_what_is_counted_and_the_seconds_are_each_of_the_time_that_they_say() -> None:
@@ -95,3 +108,7 @@ def test_traffic_that_a_proxy_gave_away_is_the_cause(requests: float) -> None:
     assert "It was not switched" not in line
     assert ("healthd saw none of the traffic" in line) is not bool(requests)
     assert ("it had the traffic for at most 0 s" in line) is bool(requests)
+    report.reason = "gate 7 was cancelled: the traffic stays where it is"
+    assert report.sentence(NOT_UNDONE).startswith(
+        f"2.0: not undone: {report.reason} (HAProxy gives green 0 %: was it reloaded?); "
+    )
