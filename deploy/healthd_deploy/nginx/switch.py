@@ -25,7 +25,7 @@ class UpstreamSwitch:
     def __init__(self, config: Upstream) -> None:
         self._config, self._file = config, UpstreamFile(config)
         self._taken = Taken(self._file.lock)
-        self._in_force: bytes | None = None  # as far as is known: what NGINX was seen to have
+        self._in_force: bytes | None = None  # with which NGINX goes on as it did, since a reload did nothing
 
     async def switch(
         self,
@@ -71,6 +71,8 @@ class UpstreamSwitch:
             if stopped is not None:
                 goal = target if weight else self._config.beside(target)
                 raise StepFailed(f"{stopped}. {self._config.file} leads to {goal}, which has the traffic from then on")
+            if goes_back and self._kept_from(before, target, weight):
+                return
             patient = patience(time.monotonic() - began, self._config.timeout)
             # Also where the file said so before: its writer may have been killed before the reload.
             await self._put_in_force(target, before, wanted, patient, configuration)
@@ -79,6 +81,14 @@ class UpstreamSwitch:
         """Return who has the traffic by what NGINX was seen to load, None where that is not known. It is not what the
         file says where a tool was killed before its reload."""
         return self._taken.state(workers(self._config.pid))
+
+    def _kept_from(self, before: bytes | None, target: str, weight: float) -> bool:
+        """Return True where NGINX never loaded what the file had `before`, for this tool's reloads do nothing, and
+        gives a target its percentage: another reload has nothing to take back."""
+        if before is None or before != self._in_force:
+            return False
+        has = self.in_force()
+        return has is not None and has.share(target) == weight
 
     def _has_all(self, target: str) -> bool:
         """Return True where the file gives a target all of the traffic. Raises StepFailed where it tells no target; one

@@ -130,6 +130,23 @@ async def test_a_reload_that_never_works_has_switched_nothing(tmp_path: Path) ->
         assert ((tmp_path / "api.conf").read_bytes(), len(asked.read_text())) == (before, 2)
 
 
+async def test_what_nginx_never_loaded_is_taken_back_without_a_reload(tmp_path: Path) -> None:
+    """A tool was killed before its reload, and whoever runs it again may not reload: the file leads back nevertheless,
+    for a reload by somebody else would give the traffic to a version that nobody has judged."""
+    with nginx.running(_HTTP) as balancer:
+        config = upstream(balancer, tmp_path)
+        await until(lambda: workers(config.pid) is not None, "the worker")
+        await UpstreamSwitch(config).switch("blue", even_if_dead=True)
+        file = UpstreamFile(config)
+        with file.locked():
+            file.replace(directives.written(config, replace(file.read(), live="green")))
+        broken = UpstreamSwitch(config.model_copy(update={"reload": ["false"], "timeout": 0.5}))
+        with pytest.raises(NothingSwitched, match=r"the reload does nothing"):
+            await broken.switch("green", even_if_dead=True)
+        await broken.switch("blue", goes_back=True, even_if_dead=True)
+        assert file.read().live == "blue"
+
+
 async def test_a_worker_that_hangs_is_no_failed_reload(tmp_path: Path) -> None:
     """The others have the configuration; one that does nothing takes no connection either."""
     with nginx.running(_HTTP) as balancer:
