@@ -41,6 +41,8 @@ class Load:
         finally:
             task.cancel()
             await asyncio.wait({task})
+            if not task.cancelled():  # it has broken off, and counted no more from then on
+                task.result()
 
     async def _send(self) -> None:
         with connections() as client:
@@ -64,6 +66,10 @@ class CutOffError(ConnectionError):
 
 class UnansweredError(ConnectionError):
     """The server closed it before the beginning."""
+
+
+class MalformedError(ConnectionError):
+    """What it sent is no answer in HTTP."""
 
 
 class Answer(NamedTuple):
@@ -134,12 +140,17 @@ class _Connection:
 
     async def ask(self, request: bytes) -> tuple[Answer, bool]:
         """The answer, and whether the connection stays."""
-        self.received = b""
         try:
             self.writer.write(request)
             await self._receive()
         except ConnectionError as error:
             raise UnansweredError from error
+        try:
+            return await self._answer()
+        except ValueError as error:
+            raise MalformedError from error
+
+    async def _answer(self) -> tuple[Answer, bool]:
         first, *lines = (await self._until(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         protocol, status, *_ = first.split(" ", 2)
         parts = (line.partition(":") for line in lines)
@@ -151,15 +162,19 @@ class _Connection:
             body = await self._exactly(int(fields["content-length"]))
         else:
             body, stays = await self._rest(), False
-        return Answer(body.decode(), int(status), fields), stays
+        return Answer(body.decode(), int(status), fields), stays and not self.received
 
     async def _chunks(self) -> bytes:
         body = b""
         while size := int((await self._until(b"\r\n")).partition(b";")[0], 16):
             body += await self._exactly(size)
-            await self._exactly(2)
-        await self._exactly(2)
+            await self._end_of_line()
+        await self._end_of_line()
         return body
+
+    async def _end_of_line(self) -> None:
+        if (found := await self._exactly(2)) != b"\r\n":
+            raise ValueError(found)
 
     async def _until(self, end: bytes) -> bytes:
         while end not in self.received:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.servers.ports import HOST
-from tests.servers.requests import Load, connections
+from tests.servers.requests import Client, Load, connections
 
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 _KEPT = 3
@@ -80,6 +80,9 @@ async def test_a_server_that_is_not_there_loses_the_request() -> None:
         ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhal", ("CutOffError", 0)),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhal", ("CutOffError", 0)),
         ("HTTP/1.1 200 OK\r\nContent-", ("CutOffError", 0)),
+        ("HTTP/1.1\r\nContent-Length: 2\r\n\r\nok", ("MalformedError", 0)),
+        ("HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\nok", ("MalformedError", 0)),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nokXX0\r\n\r\n", ("MalformedError", 0)),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("pieces", [1, 1000], ids=["whole", "in bytes"])
@@ -102,3 +105,16 @@ async def test_what_came_back(answer: str, seen: tuple[str, int], pieces: int) -
             await load.send_one(client)
             await load.send_one(client)
     assert load.seen == [("ok", 200), seen]
+
+
+async def test_a_load_that_breaks_off_is_no_good_end() -> None:
+    """What is counted until then would look as if nothing had been lost."""
+
+    class Broken(Load):
+        async def send_one(self, client: Client) -> None:
+            raise RuntimeError("a fault of the load itself")
+
+    with pytest.raises(ExceptionGroup) as broken:
+        async with Broken("").running():
+            await asyncio.sleep(0.05)
+    assert broken.group_contains(RuntimeError)
