@@ -5,7 +5,6 @@ import csv
 import io
 import re
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,8 +14,8 @@ from signal import SIGTERM, SIGUSR2
 from tests.servers.ports import HOST
 from tests.servers.process import Process, Server, own_folder, serving
 from tests.servers.programs import require
+from tests.servers.waiting import until_now
 
-_POLL = 0.02  # seconds
 _HEAD = """
 global
     stats socket {stats} level admin
@@ -48,10 +47,13 @@ class HAProxy(Server):
     def reload(self) -> None:
         """Have another worker read the file anew, as `systemctl reload haproxy` does; return once it answers."""
         before = _worker(self.stats)
-        self.process.send(SIGUSR2)
-        while _worker(self.stats) in (before, None):
+
+        def is_reloaded() -> bool:
             assert self.process.running, self.log()
-            time.sleep(_POLL)
+            return _worker(self.stats) not in (before, None)
+
+        self.process.send(SIGUSR2)
+        until_now(is_reloaded, self.log)
 
     def server(self, backend: str, server: str) -> dict[str, str]:
         """The statistics of one server: `status` is UP, DOWN, "UP 1/2", DRAIN…; `check_status` L7OK, L4CON…"""
