@@ -85,6 +85,8 @@ class Strayed:
     """What the proxy does, and the command that puts it right, for people."""
     in_part: bool
     """True if the target still has some of it, or may have."""
+    share: float = 0.0
+    """The largest share of the traffic, 0 to 1, that a proxy was seen to give it."""
 
 
 @runtime_checkable

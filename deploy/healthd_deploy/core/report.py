@@ -42,6 +42,8 @@ class Report:
     """What the proxy does, where it was seen to have given the traffic to another target by itself."""
     strayed_at: float | None = None
     """When it was first seen to have none of it, as far as it has none still."""
+    widest: float = 0.0
+    """Largest share of the traffic, 0 to 1, that a proxy was seen to give it against the ramp's order."""
 
     def exposed(self) -> None:
         """Record that the new version has traffic from now on."""
@@ -58,7 +60,7 @@ class Report:
 
     def stray(self, found: Strayed) -> None:
         """Record that the traffic was seen elsewhere; the first call by which all of it is counts for when."""
-        self.strayed = found.what
+        self.strayed, self.widest = found.what, max(self.widest, found.share)
         self.strayed_at = None if found.in_part else self.strayed_at or time.monotonic()
 
     def returned(self) -> None:
@@ -109,7 +111,10 @@ class Report:
             saw = "saw until the verdict" if self.gates[-1].decision is not None else "saw"
             text += f"; {errors.bad:,.0f} of its {errors.requests:,.0f} requests that healthd {saw} failed"
         if (seconds := self.exposed_seconds) is not None:
-            had = "the traffic" if self.ramp is None else f"up to {self.ramp.width} of the traffic"
+            had = "the traffic"
+            if self.ramp is not None:
+                most_seen = self.ramp.model_copy(update={"weight": max(self.ramp.weight, self.widest)})
+                had = f"up to {most_seen.width} of the traffic"
             if self._saw_none:
                 most = "at most " if self.strayed_at is not None else ""
                 text += f"; the switch to it stood for {most}{seconds:.0f} s, and healthd saw none of the traffic there"

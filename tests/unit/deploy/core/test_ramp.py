@@ -206,6 +206,9 @@ async def test_an_interrupted_ramp_tells_the_share_that_it_had() -> None:
     code, _, session = await deployed(Interrupted(RAMPING), Targets())
     assert session.report.gates == []
     assert "it had up to 25 % of the traffic for" in session.report.sentence(code)
+    session.report.stray(Strayed("HAProxy gives blue 100 % of the traffic", in_part=True, share=1.0))
+    session.report.returned()
+    assert "it had up to 100 % of the traffic for" in session.report.sentence(code)
 
 
 async def test_a_version_that_has_the_traffic_is_judged_at_all_of_it_and_told_why(
