@@ -12,7 +12,7 @@ from healthd.journal.database import Database
 from healthd.runtime.clock import SystemClock
 from healthd_gates import actions, sources
 from healthd_gates.store import tables as gate_tables
-from tests.fakes.gates import journal_with_tables
+from tests.fakes.gates import Script, healthy, journal_with_tables
 from tests.servers.gating import SERVICES, Gating, gating
 from tests.servers.postgresql import PostgreSQL
 
@@ -70,9 +70,10 @@ async def database(url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is a source that follows a script, and an action to order."""
+    """There is a source that follows a script, which begins with a healthy candidate, and an action to order."""
     monkeypatch.setitem(sources.KINDS, "scripted", "tests.fakes.gates:Scripted")
     monkeypatch.setitem(actions.KINDS, "note", "tests.fakes.gates:Note")
+    monkeypatch.setattr(Script, "act", staticmethod(healthy))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

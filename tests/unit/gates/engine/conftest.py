@@ -32,7 +32,8 @@ def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sources.KINDS, "scripted", "tests.fakes.gates:Scripted")
     monkeypatch.setitem(sources.KINDS, "remembering", "tests.fakes.past:Remembering")
     monkeypatch.setitem(actions.KINDS, "note", "tests.fakes.gates:Note")
-    Script.act, Script.asked = healthy, 0
+    monkeypatch.setattr(Script, "act", staticmethod(healthy))
+    monkeypatch.setattr(Script, "asked", 0)
     monkeypatch.setattr(Note, "act", Note.act)
     monkeypatch.setattr(Note, "tried", [])
     monkeypatch.setattr(Remembering, "past", staticmethod(busy))
