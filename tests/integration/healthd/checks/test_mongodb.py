@@ -171,7 +171,8 @@ async def test_threads_stay_flat_in_front_of_a_black_hole(
     hole: Callable[[], AbstractContextManager[tcp.Listener]],
     checked: Checked,
 ) -> None:
-    """Many hung probes, with a timeout too short for the driver's own: threads, tasks and sockets do not grow."""
+    """Many hung probes, with a timeout too short for the driver's own: threads, tasks and sockets do not grow. Motor's
+    pool has a few more on a busy machine, and not one for every second probe."""
     with hole() as listener:
         uri = f"mongodb://watcher:marked-s3cret@{listener.host}:{listener.port}/"
         async with checked(uri=uri, timeout="200ms") as check:
@@ -180,8 +181,8 @@ async def test_threads_stay_flat_in_front_of_a_black_hole(
             threads, sockets = threading.active_count(), len(psutil.Process().net_connections())
             for _ in range(12):
                 await check.finds(Status.UNHEALTHY, FailureKind.TIMEOUT)
-            assert threading.active_count() <= threads + 2
-            assert len(psutil.Process().net_connections()) <= sockets + 2
+            await until(lambda: threading.active_count() < threads + 6, "the threads of twelve probes end")
+            await until(lambda: len(psutil.Process().net_connections()) < sockets + 6, "their sockets are closed")
         await until(lambda: not _works_of_the_driver(), "the driver's threads and tasks end")
         assert len(asyncio.all_tasks()) == 1
 
