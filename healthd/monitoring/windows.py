@@ -4,7 +4,7 @@ journal within seconds; a journal that cannot be used only delays the others."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import structlog
@@ -26,11 +26,13 @@ _START_PATIENCE = 10.0  # seconds for which the start of a gate waits for it
 
 
 class Store(Protocol):
-    """Store of windows. Both methods raise JournalError."""
+    """Store of windows. Both methods raise JournalError; `save` returns each of them as it is stored."""
 
     async def load(self) -> dict[str, Window]: ...
 
-    async def save(self, changes: dict[str, Window | None], entries: list[AuditEntry]) -> None: ...
+    async def save(
+        self, changes: Mapping[str, Window | None], entries: list[AuditEntry]
+    ) -> Mapping[str, Window | None]: ...
 
 
 class Windows:
@@ -208,18 +210,20 @@ class Windows:
             changes, entries = dict(self._unsaved), list(self._audit)
             self._written = len(entries)
             try:
-                await self._store.save(changes, entries)
+                stored = await self._store.save(changes, entries)
                 del self._audit[: len(entries)]
             finally:
                 self._written = 0
             for key, window in changes.items():
                 if self._unsaved.get(key, window) is window:
                     self._unsaved.pop(key, None)
-                if window is None:
+                if (kept := stored[key]) is None:
                     self._known.pop(key, None)
                 else:
-                    self._known[key] = window
+                    self._known[key] = kept
             self._changes += 1
+            if stored != changes:
+                self._board.add_windows(self.all())
 
     async def _load(self) -> bool:
         """Read the journal; False if a window was saved meanwhile, which what was read may lack."""

@@ -14,6 +14,7 @@ from healthd.config.window import Window
 from healthd.journal.errors import JournalError
 from healthd.journal.journal import AuditEntry
 from healthd.journal.leases import is_valid
+from healthd.journal.windows import what_both_left
 from healthd.metrics import Metrics
 from healthd.model import Probe, Result, Transition
 from healthd.monitoring.windows import Windows
@@ -134,12 +135,20 @@ class WindowSeat:
     async def load(self) -> dict[str, Window]:
         return dict((await self._seat.visit()).windows)
 
-    async def save(self, changes: dict[str, Window | None], entries: list[AuditEntry]) -> None:
+    async def save(
+        self, changes: Mapping[str, Window | None], entries: list[AuditEntry]
+    ) -> Mapping[str, Window | None]:
         windows = (await self._seat.visit()).windows
-        for key, window in changes.items():
+        narrowed = {it.subject for it in entries if it.action == "window.narrow"}
+        stored = {
+            key: what_both_left(windows.get(key), window) if window is not None and key in narrowed else window
+            for key, window in changes.items()
+        }
+        for key, window in stored.items():
             windows.pop(key, None)
             if window is not None:
                 windows[key] = window
+        return stored
 
 
 class Receiver:

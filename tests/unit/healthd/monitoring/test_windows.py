@@ -1,6 +1,8 @@
 """Windows on several replicas that share a journal, and while it cannot be used."""
 
 import asyncio
+import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from healthd.checks.contract import CheckConfig
+from healthd.config.sections import Group
 from healthd.config.window import Maintenance, Window
 from healthd.journal import tables
 from healthd.journal.database import Database
@@ -120,6 +123,47 @@ async def test_one_of_several_recovers(tmp_path: Path) -> None:
     await database.close()
 
 
+@pytest.mark.parametrize(
+    ("covers", "healthy", "left", "told"),
+    [
+        ({"checks": ["api", "cache", "db"]}, ("api", "db"), ("cache",), ["window.narrow", "window.narrow"]),
+        ({"checks": ["*"]}, ("api", "db"), ("cache",), ["window.narrow", "window.narrow"]),
+        ({"checks": [], "groups": ["ready"]}, ("api", "db"), ("cache",), ["window.narrow", "window.narrow"]),
+        ({"checks": ["api", "db"]}, ("api", "db"), None, ["window.narrow", "window.end"]),
+    ],
+    ids=["named", "by a pattern", "by a group", "all there are"],
+)
+async def test_what_two_replicas_leave_out_at_once_is_left_out_by_both(
+    tmp_path: Path, covers: dict[str, Any], healthy: tuple[str, str], left: tuple[str, ...] | None, told: list[str]
+) -> None:
+    """Each sees another check recover, and neither has heard of what the other has stored."""
+    clock = HandClock()
+    database = Database(f"sqlite:///{tmp_path}/j.db", clock, (tables.BRANCH,))
+    await database.open()
+    replicas = []
+    for _ in range(2):
+        stage = Stage(clock=clock)
+        names = ("api", "cache", "db")
+        stage.arrange({name: CheckConfig(kind="scripted") for name in names}, {"ready": Group(checks=names)})
+        replicas.append((stage.board, Windows(stage.board, WindowStore(database, clock), clock)))
+    await replicas[0][1].add(window("a", clock, kind="acknowledgement", **covers))
+    await replicas[1][1]._load()
+    for name, (_, windows) in zip(healthy, replicas, strict=True):
+        windows.changed(Transition(name, Status.UNHEALTHY, Status.HEALTHY, clock.now(), None))
+    for _, windows in replicas:
+        await windows._save()
+    board, windows = replicas[1]
+    assert [it.checks for it in windows.all()] == [left] * (left is not None), "before it has read anything"
+    assert [it.name for it in board.checks() if it.covers] == list(left or ())
+    await replicas[0][1]._load()
+    assert [it.checks for it in replicas[0][1].all()] == [left] * (left is not None)
+    async with database.read() as connection:
+        rows = (await connection.execute(sa.select(tables.audit).order_by(tables.audit.c.id))).all()
+    assert [row.action for row in rows[1:]] == told
+    assert json.loads(rows[-1].detail).get("left") == (list(left) if left else None)
+    await database.close()
+
+
 class Broken:
     """A store that is down until it is not; `hangs` is one that does not answer."""
 
@@ -131,12 +175,15 @@ class Broken:
         await self._look()
         return dict(self.rows)
 
-    async def save(self, changes: dict[str, Window | None], entries: list[AuditEntry]) -> None:
+    async def save(
+        self, changes: Mapping[str, Window | None], entries: list[AuditEntry]
+    ) -> Mapping[str, Window | None]:
         await self._look()
         for key, value in changes.items():
             self.rows.pop(key, None)
             if value is not None:
                 self.rows[key] = value
+        return changes
 
     async def _look(self) -> None:
         if self.hangs:
