@@ -119,6 +119,11 @@ class CheckConfig(BaseModel):
         """True if replicas may run the check for each other."""
         return self.spread is not None and self.scope is Scope.SHARED and self.interval >= SHORTEST_SPREAD
 
+    def looks_as(self, other: CheckConfig) -> bool:
+        """Return whether both look at the same in the same way: what every kind has, such as times, may differ."""
+        own = type(self).model_fields.keys() - CheckConfig.model_fields.keys()
+        return type(self) is type(other) and all(getattr(self, name) == getattr(other, name) for name in own)
+
     @property
     def recheck_interval(self) -> float:
         """Seconds between probes while a status is about to change."""

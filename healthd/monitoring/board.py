@@ -28,8 +28,9 @@ class CheckState:
     that cover it now. `up_since` is the time of the last change from down to up; `held_by` names the check, down or
     about to be, for which its notices are held back. `replica` names the one that ran a check which replicas run for
     each other; `elsewhere` says that it was another one than this. `contrary` is the number of results in a row
-    that contradict the status. `counts_as`, until `counts_until` (steady seconds), is what groups take a check for that
-    a reload brought and that was not probed yet.
+    that contradict the status. `earlier` says that status and probe are those from before a reload that changed its
+    options. `counts_as`, until `counts_until` (steady seconds), is what groups take a check for that a reload brought
+    and that was not probed yet.
     """
 
     name: str
@@ -45,8 +46,14 @@ class CheckState:
     replica: str | None = None
     elsewhere: bool = False
     contrary: int = 0
+    earlier: bool = False
     counts_as: Status | None = None
     counts_until: float = 0.0
+
+    @property
+    def own_probe(self) -> Probe | None:
+        """The last probe, if it was made under the options in force."""
+        return None if self.earlier else self.probe
 
     @property
     def counted(self) -> Status:
@@ -113,14 +120,10 @@ class Board:
     def arrange(
         self, checks: Mapping[str, CheckConfig], groups: Mapping[str, Group], windows: tuple[CheckWindow, ...]
     ) -> None:
-        """Apply a configuration. The state of a check is kept when its configuration did not change. At a reload, one
-        that changed counts for its groups as before until it was probed, and a new one does not count, once anything
-        was probed at all: a reload alone takes nobody out of a load balancer, and lets nobody in."""
-        known = self._states
-        self._states = {
-            name: known[name] if name in known and known[name].config == config else self._unprobed(name, config)
-            for name, config in checks.items()
-        }
+        """Apply a configuration. The state of a check is kept; where its options changed, for as long as the next probe
+        may take. A check that a reload brings does not count until it was probed, once anything was probed at all: a
+        reload alone takes nobody out of a load balancer, lets nobody in, and ends nobody's failure."""
+        self._states = {name: self._arranged_state(name, config) for name, config in checks.items()}
         self._arranged = True
         self._groups, self._planned = dict(groups), windows
         self._dependencies = Dependencies.of(checks)
@@ -196,18 +199,24 @@ class Board:
         ends = (end for state in self._states.values() for end in (state.good_until, state.counts_until))
         return min((end for end in ends if end > now), default=float("inf"))
 
-    def _unprobed(self, name: str, config: CheckConfig) -> CheckState:
+    def _arranged_state(self, name: str, config: CheckConfig) -> CheckState:
+        before, now = self._states.get(name), self._clock.steady()
+        if before is not None and before.config == config:
+            return before
+        until = now + config.timeout + _FIRST_PROBE
+        if before is not None and before.probe is not None:
+            if before.earlier or now >= before.good_until:
+                until = min(until, before.good_until)  # reloads in a row prolong nothing, and renew nothing
+            return replace(before, config=config, good_until=until, earlier=True)
         if not self._arranged:
             return CheckState(name, config)
-        until = self._clock.steady() + config.timeout + _FIRST_PROBE
-        if name not in self._states:
+        if before is None:
             starting = bool(self._states) and all(state.probe is None for state in self._states.values())
             counts_as = Status.UNKNOWN if starting else Status.HEALTHY
         else:
-            before = self._as_of_now(self._states[name])
-            counts_as = before.counted
-            if before.probe is None and before.counts_as is not None:
-                until = min(until, before.counts_until)  # reloads in a row prolong nothing
+            counts_as = self._as_of_now(before).counted
+            if before.counts_as is not None:
+                until = min(until, before.counts_until)
         return CheckState(name, config, counts_as=counts_as, counts_until=until)
 
     def _sort_windows(self) -> None:

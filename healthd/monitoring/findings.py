@@ -75,7 +75,10 @@ def _is_news(finding: Finding, before: Finding) -> bool:
 
 
 def is_better(finding: Finding, good_until: float, before: CheckState) -> bool:
-    """True if a finding is to be shown instead of a state: one of another replica's, or an older one."""
+    """True if a finding is to be shown instead of a state: one of another replica's or of other options, or an older
+    one."""
+    if before.own_probe is None:
+        return True
     if abs(good_until - before.good_until) <= NEWER:
-        return before.probe is None or (before.probe.result, before.status) != (finding.result, finding.status)
+        return (before.own_probe.result, before.status) != (finding.result, finding.status)
     return before.elsewhere or good_until > before.good_until

@@ -10,7 +10,7 @@ import structlog
 
 from healthd.checks.contract import Check, CheckConfig
 from healthd.checks.failures import classify, describe
-from healthd.model import FailureKind, Probe, Result, Status, Transition
+from healthd.model import FailureKind, Probe, Result, Transition
 from healthd.monitoring.board import Board, CheckState
 from healthd.monitoring.debounce import Debounce
 from healthd.runtime.clock import Clock
@@ -103,14 +103,13 @@ class Monitor:
         self._debounce.status, self._debounce.streak = state.status, 0
         return state
 
+    def go_on_from(self, before: Monitor) -> None:
+        """Count failures and successes in a row on from those of a monitor of the same check."""
+        self._debounce.status, self._debounce.streak = before._debounce.status, before._debounce.streak
+
     async def close(self) -> None:
         self.retire()
         await self._drop_connections()
-
-    @property
-    def shown(self) -> Status:
-        """Status after rise and fall, however old."""
-        return self._debounce.status
 
     @property
     def pause(self) -> float:
@@ -192,6 +191,7 @@ class Monitor:
                 replica=self.replica,
                 elsewhere=False,
                 contrary=self._debounce.streak,
+                earlier=False,
             )
         )
         if changed:

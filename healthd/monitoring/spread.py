@@ -105,7 +105,7 @@ class Spread:
         if state is None or name not in self._offers or me in self._order.get(name, (me,)) or self._is_blind:
             return None
         now, config = self._clock.steady(), state.config
-        known = self._waiting.setdefault(name, now) if state.probe is None else state.good_until - config.fresh_for
+        known = self._waiting.setdefault(name, now) if state.own_probe is None else state.good_until - config.fresh_for
         left = known + _patience(config) - now
         return left if left > 0 else None
 
@@ -168,8 +168,8 @@ class Spread:
         now, found = self._clock.steady(), {}
         for name in self._offers:
             state = self._board.stored(name)
-            if state is not None and state.probe is not None and not state.elsewhere and now < state.good_until:
-                pause = quiet_after(state.probe.result)
+            if state is not None and state.own_probe is not None and not state.elsewhere and now < state.good_until:
+                pause = quiet_after(state.own_probe.result)
                 found[name] = state.good_until - state.config.fresh_for - pause, state
         return found
 
@@ -202,7 +202,7 @@ class Spread:
     def _due(self, name: str) -> float:
         """Return the steady time at which a check is due by its last result, whoever had it."""
         state = self._board.stored(name)
-        if state is None or state.probe is None:
+        if state is None or state.own_probe is None:
             return float("-inf")
         return state.good_until - state.config.fresh_for + state.config.interval
 
@@ -233,7 +233,9 @@ class Spread:
         self._suite.adopt(states)
 
     def _has_its_own(self, state: CheckState, now: float) -> bool:
-        own = state.probe is not None and not state.elsewhere and self._me.address in self._order.get(state.name, ())
+        own = (
+            state.own_probe is not None and not state.elsewhere and self._me.address in self._order.get(state.name, ())
+        )
         return own and now < state.good_until - state.config.fresh_for + _patience(state.config)
 
     def _best(self, name: str, config: CheckConfig, several: list[tuple[Runner, float]]) -> tuple[Runner, float]:

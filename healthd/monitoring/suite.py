@@ -56,8 +56,8 @@ class Suite:
         """Returns the seconds for which a check may be left to another replica, None where it is to run here."""
 
     async def arrange(self, settings: Settings) -> None:
-        """Run exactly these checks. A check whose configuration did not change continues undisturbed. Does nothing once
-        the suite is closed."""
+        """Run exactly these checks. A check whose configuration did not change continues undisturbed; one that looks at
+        the same in the same way counts its failures and successes in a row on. Does nothing once closed."""
         if self._closed:
             return
         wanted = settings.active_checks
@@ -71,8 +71,11 @@ class Suite:
             if isinstance(monitor.check, BrokenCheck):  # what it lacked may have been installed
                 monitor.check = self._bear_or_wait(monitor.config, self._context(monitor.name))
         new = {name: config for name, config in wanted.items() if name not in self._monitors}
+        earlier = {monitor.name: monitor for monitor in gone}
         for number, (name, config) in enumerate(new.items(), 1):
             self._monitors[name] = self._build(name, config)
+            if name in earlier and earlier[name].config.looks_as(config):
+                self._monitors[name].go_on_from(earlier[name])
             self._schedule.every(config.interval, name, partial(self._tick, self._monitors[name]))
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)  # a thousand of them must not delay an answer
@@ -154,8 +157,10 @@ class Suite:
         overdue = [state for state in self._board.checks() if state.overdue]
         for state in overdue:
             if (state.name, state.good_until) not in self._told:
-                old, moment = self._monitors[state.name].shown, self._clock.now()
-                self._listener.changed(Transition(state.name, old, Status.UNKNOWN, moment, None), state.config)
+                before, moment = self._board.stored(state.name) or state, self._clock.now()
+                self._listener.changed(
+                    Transition(state.name, before.status, Status.UNKNOWN, moment, None), state.config
+                )
         self._told = {(state.name, state.good_until) for state in overdue}
 
     def _tick(self, monitor: Monitor) -> asyncio.Task[Probe] | None:

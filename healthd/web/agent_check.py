@@ -23,7 +23,7 @@ def answer(board: Board) -> str:
         return "drain\n"
     group = board.group(GROUP)
     if not group.ready:
-        failing = [s.name for s in group.checks if s.maintenance is None and not s.status.is_up]
+        failing = [s.name for s in group.checks if s.maintenance is None and not s.counted.is_up]
         return f"down #not ready: {', '.join(failing)}\n"
     return "up ready 100%\n" if group.status is Status.HEALTHY else "up ready 50%\n"
 

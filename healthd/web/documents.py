@@ -135,7 +135,7 @@ def ietf_document(overall: Status, states: tuple[CheckState, ...], *, version: s
 
 
 def _ietf_check(state: CheckState, *, detailed: bool) -> dict[str, Any]:
-    check: dict[str, Any] = {"componentType": state.config.kind, "status": _IETF[state.status]}
+    check: dict[str, Any] = {"componentType": state.config.kind, "status": _IETF[state.counted]}
     if state.probe is not None:
         check["time"] = stamp(state.probe.at)
         if detailed:

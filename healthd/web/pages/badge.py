@@ -32,7 +32,7 @@ def status_badge(state: CheckState) -> str:
     if state.maintenance is not None:
         word = "in maintenance" if state.covered("maintenance") is not None else "paused"
         return _drawn(state.name, word, Status.UNKNOWN)
-    return _drawn(state.name, state.status.value, state.status)
+    return _drawn(state.name, state.counted.value, state.counted)
 
 
 def uptime_badge(name: str, period: str, percent: str, ratio: float | None) -> str:

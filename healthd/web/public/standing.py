@@ -56,7 +56,7 @@ def worst(states: Iterable[State]) -> State:
 def of_checks(members: Sequence[CheckState]) -> State:
     """Return the state of a component with these checks. It is down while any of them is; what is in maintenance or
     paused does not count, and one of which nothing else is known is unknown."""
-    states = [_OF[member.status] for member in members if member.maintenance is None]
+    states = [_OF[member.counted] for member in members if member.maintenance is None]
     if any(member.covered("maintenance") is not None for member in members):
         states.append(State.MAINTENANCE)
     return worst(states)

@@ -236,14 +236,16 @@ def test_overall_is_the_worst_critical() -> None:
 
 
 def test_arrange_keeps_what_did_not_change() -> None:
-    """A reload forgets nothing of a check with the same configuration, and all of one with another."""
+    """A reload forgets nothing of a check with the same configuration."""
     wall = Wall({"same": config(), "changed": config(), "gone": config()}, {})
     for name in ("same", "changed", "gone"):
         wall.put(name, UP)
+    same = wall.board.check("same")
     wall.board.arrange({"same": config(), "changed": config(fall=1), "new": config()}, {}, ())
+    assert wall.board.check("same") == same
     assert {s.name: s.status for s in wall.board.checks()} == {
         "same": Status.HEALTHY,
-        "changed": Status.UNKNOWN,
+        "changed": Status.HEALTHY,
         "new": Status.UNKNOWN,
     }
 
@@ -276,8 +278,32 @@ def test_version_grows_with_every_change() -> None:
     assert sorted(set(versions)) == versions
 
 
+def test_a_check_whose_options_changed_goes_on() -> None:
+    """A reload begins no new failure and ends none: since when, why and how far it is stand as they were, for as long
+    as the next probe may take."""
+    wall = Wall({"db": config()}, {"ready": Group(checks=("db",))})
+    wall.put("db", DOWN)
+    before = wall.board.check("db")
+    wall.clock.seconds += 5
+    wall.board.arrange({"db": config(interval="9s")}, {"ready": Group(checks=("db",))}, ())
+    now = wall.board.check("db")
+    assert (now.status, now.counted, now.since, now.probe) == (
+        Status.UNHEALTHY,
+        Status.UNHEALTHY,
+        before.since,
+        before.probe,
+    )
+    assert now.own_probe is None
+    wall.clock.seconds += 16.999
+    assert wall.board.check("db").status is Status.UNHEALTHY
+    wall.clock.seconds += 0.001
+    assert wall.board.check("db").overdue
+    wall.board.arrange({"db": config(interval="8s")}, {"ready": Group(checks=("db",))}, ())
+    assert wall.board.check("db").overdue, "a reload makes nothing young again"
+
+
 def test_a_reload_alone_takes_nobody_out() -> None:
-    """A new check does not count until it was probed, one that changed counts as before; neither for ever."""
+    """A new check does not count until it was probed, one that changed stays as it is; neither for ever."""
     wall = Wall({"db": config(), "cache": config()}, {"ready": Group(checks=("db", "cache"))})
     groups = {"ready": Group(checks=("db", "cache", "new"))}
     wall.put("db", UP)
@@ -285,7 +311,7 @@ def test_a_reload_alone_takes_nobody_out() -> None:
     wall.board.arrange({"db": config(interval="9s"), "cache": config(), "new": config(critical=True)}, groups, ())
     assert wall.ready()
     assert wall.board.overall() is Status.HEALTHY
-    assert [wall.board.check(name).status for name in ("db", "new")] == [Status.UNKNOWN] * 2
+    assert [wall.board.check(name).status for name in ("db", "new")] == [Status.HEALTHY, Status.UNKNOWN]
     wall.put("new", DOWN)
     assert not wall.ready()
     wall.put("new", UP)

@@ -12,7 +12,7 @@ from healthd.config.settings import Settings
 from healthd.model import FailureKind, Result, Status
 from healthd.monitoring.schedule import Schedule
 from healthd.monitoring.suite import Suite
-from tests.fakes.monitoring import UP, Act, Scripted, Stage, forever
+from tests.fakes.monitoring import DOWN, UP, Act, Scripted, Stage, forever
 
 BORN: list["Played"] = []
 MENDED: list[bool] = []
@@ -31,8 +31,14 @@ class Played(Scripted):
     def __init__(self, config: PlayedConfig, context: CheckContext) -> None:
         if config.act == "broken" and not MENDED:
             raise ValueError("bad URI for app:hunter22")
-        acts: dict[str, Act] = {"up": UP, "broken": UP, "hangs": forever}
-        super().__init__(acts[config.act])
+        acts: dict[str, list[Act]] = {
+            "up": [UP],
+            "down": [DOWN],
+            "turns": [DOWN, UP],
+            "broken": [UP],
+            "hangs": [forever],
+        }
+        super().__init__(*acts[config.act])
         BORN.append(self)
 
 
@@ -88,6 +94,46 @@ async def test_a_reload_in_mid_probe() -> None:
     assert running.board.check("a").probe is None
     await running.suite.probe("a")
     assert running.board.check("a").status is Status.HEALTHY
+
+
+async def test_a_failure_outlives_a_change_of_its_times() -> None:
+    """Its check looks at the same: neither a first success ends it nor a first failure begins one, and a failure that
+    goes on is no news."""
+    running = Running()
+    await running.suite.arrange(settings(a={"act": "down"}))
+    await running.suite.probe("a")
+    since, told = running.board.check("a").since, len(running.transitions)
+    await running.suite.arrange(settings(a={"act": "down", "timeout": "2s"}))
+    assert running.board.check("a").status is Status.UNHEALTHY
+    await running.suite.probe("a")
+    assert (running.board.check("a").since, len(running.transitions)) == (since, told)
+    running.suite._monitors["a"].check.acts = [UP]  # type: ignore[attr-defined]
+    await running.suite.probe("a")
+    assert running.board.check("a").status is Status.UNHEALTHY
+
+
+async def test_successes_are_counted_on_over_a_change_of_times() -> None:
+    """With `rise: 2`, one before a reload and one after it."""
+    running = Running()
+    await running.suite.arrange(settings(a={"act": "turns"}))
+    for _ in range(2):
+        await running.suite.probe("a")
+    assert running.board.check("a").streak is not None
+    await running.suite.arrange(settings(a={"act": "turns", "timeout": "2s"}))
+    running.suite._monitors["a"].check.acts = [UP]  # type: ignore[attr-defined]
+    await running.suite.probe("a")
+    assert running.board.check("a").status is Status.HEALTHY
+
+
+async def test_the_first_result_of_another_look_counts() -> None:
+    """An address that was mended, or one that leads nowhere, shows at once; the change is from what stood there."""
+    running = Running()
+    await running.suite.arrange(settings(a={"act": "down"}))
+    await running.suite.probe("a")
+    await running.suite.arrange(settings(a={"act": "up"}))
+    await running.suite.probe("a")
+    assert running.board.check("a").status is Status.HEALTHY
+    assert [(it.old, it.new) for it in running.transitions][-1] == (Status.UNHEALTHY, Status.HEALTHY)
 
 
 async def test_removed_checks_are_closed_and_gone() -> None:

@@ -7,6 +7,9 @@ import pytest
 from healthd.config.sections import Group
 from healthd.model import Result
 from healthd.web import agent_check
+from healthd.web.documents import ietf_document
+from healthd.web.pages.badge import status_badge
+from healthd.web.public.standing import State, of_checks
 from healthd.web.server import CannotListenError
 from tests.fakes.monitoring import DOWN, SLOW, UP
 from tests.servers.waiting import HANGS
@@ -42,6 +45,24 @@ def test_a_tolerated_failure_halves_the_weight() -> None:
     board.put("db", DOWN)
     board.put("cache", UP)
     assert agent_check.answer(board.board) == "up ready 50%\n"
+
+
+def test_every_view_says_the_same_of_a_check_that_a_reload_brings() -> None:
+    """It does not count until it was probed: not for `ready`, the agent, the page for customers, nor a badge."""
+    board = wall()
+    board.put("db", UP)
+    board.put("cache", UP)
+    groups = {"ready": Group(checks=("db", "cache", "new"))}
+    board.board.arrange({"db": config(timeout="1s"), "cache": config(), "new": config()}, groups, ())
+    states = board.board.checks()
+    assert board.ready()
+    assert agent_check.answer(board.board) == "up ready 100%\n"
+    assert of_checks(states) is State.OPERATIONAL
+    assert ["healthy</title>" in status_badge(state) for state in states] == [True] * 3
+    document = ietf_document(board.board.overall(), states, version="1", detailed=True)
+    assert {document["status"], *(each["status"] for (each,) in document["checks"].values())} == {"pass"}
+    board.put("cache", DOWN)
+    assert agent_check.answer(board.board) == "down #not ready: cache\n"
 
 
 def test_stale_is_down() -> None:
