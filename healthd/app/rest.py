@@ -142,7 +142,7 @@ class Rest:
         memory = Memory(JournalStore(self.database, clock, identity.id))
         self.windows_api.is_told = memory.is_firing
         self._replicas, self._identity = Replicas(host, memory, clock, ReplicaStore(self.database, identity)), identity
-        self.windows.fails_elsewhere = self._replicas.see_failing
+        self.windows.acknowledgements.others = self._replicas
         health.endpoints.replicas = self.replicas
         health.endpoints.outage = self.page.outage = lambda: self.database.outage
         self.notifications = Notifications(

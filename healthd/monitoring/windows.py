@@ -4,7 +4,7 @@ journal within seconds; a journal that cannot be used only delays the others."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import structlog
@@ -13,13 +13,13 @@ from healthd.config.window import Window
 from healthd.journal.errors import JournalError
 from healthd.journal.journal import AuditEntry
 from healthd.model import Status, Transition
+from healthd.monitoring.acknowledgements import Acknowledgements
 from healthd.monitoring.board import Board
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import with_deadline
 
 _log = structlog.get_logger(__name__)
 _LOOK = 5.0  # seconds between two reads of the journal
-_SETTLED = 15.0  # seconds after which another replica's view of what was acknowledged is surely known
 _MOST_WAITING = 1000  # audit entries kept while the journal is away; beyond that the oldest are lost
 _PATIENCE = 2.0  # seconds for which a caller waits for the journal
 _START_PATIENCE = 10.0  # seconds for which the start of a gate waits for it
@@ -47,9 +47,7 @@ class Windows:
         self._changes = 0
         self._reads = self._newest = 0  # number of reads that began, and of the one whose windows are known
         self._is_read = False
-        self._known_since: dict[str, float] = {}  # steady time, of acknowledgements
-        self.fails_elsewhere: Callable[[str], bool | None] = lambda _: False
-        """Tells whether another replica sees a check fail; None where that is not known."""
+        self.acknowledgements = Acknowledgements(board, clock)
         self._saving = asyncio.Lock()
         self._news = asyncio.Event()
 
@@ -120,50 +118,21 @@ class Windows:
     def changed(self, transition: Transition) -> None:
         """End the acknowledgements of a check that is healthy again: what it fails of next is news."""
         if transition.new is Status.HEALTHY:
-            self._end_if_over(self._acknowledging(transition.check), transition.check, is_healthy=True)
+            self._end_with(transition.check, is_healthy=True)
 
     def recovered(self, checks: Iterable[str]) -> None:
         """The same, of checks that no replica sees failing any more."""
         for check in checks:
-            self._end_if_over(self._acknowledging(check), check)
+            self._end_with(check)
 
-    def _acknowledging(self, check: str) -> list[Window]:
-        covers = self._board.check(check).covers if check in self._board else ()
-        ids = {it.id for it in covers if it.kind == "acknowledgement"}
-        return [it for it in self.all() if it.id in ids] if ids else []
+    def _end_with(self, check: str, *, is_healthy: bool = False) -> None:
+        mine = self.acknowledgements.of(check, self.all())
+        for change in list(self.acknowledgements.over(mine, check, is_healthy=is_healthy)):
+            self._put(*change)
 
     def _end_what_is_over(self) -> None:
-        """End acknowledgements whose end nobody saw, as of a recovery while the daemon was not running. Of new ones
-        others' views may know nothing yet."""
-        now = self._clock.steady()
-        known = {it.id: it for it in self.all() if it.kind == "acknowledgement"}
-        self._known_since = {key: self._known_since.get(key, now) for key in known}
-        if self._is_read:
-            self._end_if_over(it for key, it in known.items() if now - self._known_since[key] >= _SETTLED)
-
-    def _end_if_over(
-        self, acknowledgements: Iterable[Window], changed: str | None = None, *, is_healthy: bool = False
-    ) -> None:
-        """End those of which no check fails any more, for any replica; what others see must be known. Of one that
-        covers what still fails, leave out what does not: what that fails of next is news. `changed` is the only check
-        that may be left out, if one has just changed; `is_healthy` says so of it where the board may not know yet."""
-        for window in list(acknowledgements):
-            covered = [it for it in self._board.checks() if any(cover.id == window.id for cover in it.covers)]
-            well = {
-                it.name
-                for it in covered
-                if (it.status is Status.HEALTHY or (is_healthy and it.name == changed))
-                and self.fails_elsewhere(it.name) is False
-            }
-            if changed is not None and len(well) < len(covered):
-                well &= {changed}
-            if not well:
-                continue
-            left = {it.name for it in covered} - well
-            narrowed = window.model_copy(update={"checks": tuple(sorted(left)), "groups": (), "labels": {}})
-            action, detail = ("window.narrow", {"left": sorted(left)}) if left else ("window.end", {})
-            entry = AuditEntry("healthd", action, window.id, {**detail, "because": "recovered"})
-            self._put(window.id, narrowed if left else None, entry)
+        for change in list(self.acknowledgements.left_over(self.all(), is_read=self._is_read)):
+            self._put(*change)
 
     async def run(self) -> None:
         """Exchange windows with the journal until cancelled."""

@@ -93,6 +93,21 @@ class Replicas:
         soon = self._clock.steady() - _CUT_OFF
         return None if any(at > soon and _see_failing(views, check) for at, views in self._silent.values()) else False
 
+    def checks(self) -> Mapping[str, bool] | None:
+        """Return the names of the checks that other replicas look at, each with whether one of them sees a failure that
+        is acknowledged. None if that is not known: as above, or another environment shares the journal."""
+        alone = self._store is None or (self._store.is_sqlite and not self._others)
+        if self._apart or not (alone or (self._works and self._is_recent)):
+            return None
+        found: dict[str, bool] = {}
+        for view in (view for view in self._others if not view.own):
+            for subject in (*view.subjects, *view.firing):
+                if subject.startswith("check:"):
+                    name = subject.removeprefix("check:").partition("@")[0]
+                    seen = view.firing.get(subject)
+                    found[name] = found.get(name, False) or (seen is not None and seen.quiet is Quiet.ACKNOWLEDGED)
+        return found
+
     @property
     def _is_recent(self) -> bool:
         return self._read_at is not None and self._clock.steady() - self._read_at <= LEASE

@@ -207,7 +207,7 @@ class Replica:
             read_windows=self.windows.read,
         )
         self.notifications.recovered = self.windows.recovered
-        self.windows.fails_elsewhere = replicas.see_failing
+        self.windows.acknowledgements.others = replicas
         self._tasks = [asyncio.create_task(it) for it in (self.notifications.run(), self.windows.run())]
 
     def put(self, name: str, result: Result) -> None:
