@@ -53,7 +53,7 @@ def included(text: str, main: Path, environ: Mapping[str, str]) -> list[Path]:
     found: dict[Path, None] = {}
     for number, pattern in enumerate(raw if isinstance(raw, list) else [raw]):
         try:
-            found |= dict.fromkeys(_matches(main.parent, pattern))
+            found |= dict.fromkeys(_matches(main, pattern))
         except ValueError as error:
             place = place_of(tree, (INCLUDE, number), str(main))
             problems.append(Problem(str(main), place.line, INCLUDE, str(error)))
@@ -62,12 +62,16 @@ def included(text: str, main: Path, environ: Mapping[str, str]) -> list[Path]:
     return [file for file in found if file.resolve() != main.resolve()]
 
 
-def _matches(folder: Path, pattern: Any) -> Iterable[Path]:
-    """Return the files of one pattern, sorted. Raises ValueError where a misspelt one would include nothing."""
+def _matches(main: Path, pattern: Any) -> Iterable[Path]:
+    """Return the files of one pattern, sorted; the main one may be among those of a folder. Raises ValueError where a
+    misspelt one would include nothing."""
+    folder = main.parent
     if not isinstance(pattern, str) or not pattern:
         raise ValueError("names files, such as healthd.d/*.yaml, or a folder, such as healthd.d")
     if (folder / pattern).is_dir():
         pattern = f"{pattern.rstrip('/')}/{_ALL_OF_A_FOLDER}"
+    elif not has_magic(pattern) and (folder / pattern).resolve() == main.resolve():
+        raise ValueError(f"{pattern} is this file itself: name only other files, or leave it out")
     names = sorted(glob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207 - it leaves hidden files out
     files = [folder / name for name in names if not (folder / name).is_dir()]
     if len(files) > _MOST:

@@ -202,6 +202,14 @@ class TestRefusals:
         (problem,) = refused(folder)
         assert problem.startswith("healthd.yaml:1: include: ")
 
+    @pytest.mark.parametrize("name", ["healthd.yaml", "./healthd.yaml", "healthd.d/../healthd.yaml"])
+    def test_itself_by_name(self, folder: Path, name: str) -> None:
+        """Whoever wrote it meant another file; one of a folder that is taken whole is left out without a word."""
+        (folder / "healthd.yaml").write_text(MAIN.replace("include: healthd.d", f"include:\n  - healthd.d\n  - {name}"))
+        (problem,) = refused(folder)
+        cure = f"{name} is this file itself: name only other files, or leave it out"
+        assert problem == f"healthd.yaml:3: include: {cure}"
+
 
 def test_what_a_pattern_takes(folder: Path) -> None:
     """Neither itself, nor hidden files, nor one file twice; a folder that is empty may fill later."""
