@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import socket
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import aiohappyeyeballs
 from healthd.checks.failures import classify
 from healthd.model import FailureKind
 from healthd.runtime.hosts import ascii_name
+from healthd.runtime.lookups import look_up
 
 _HEAD_START = 0.25  # seconds before the next address is tried in parallel (RFC 8305, 5)
 _UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN}
@@ -36,13 +36,11 @@ async def connect(endpoint: Endpoint) -> socket.socket:
 
 
 async def _addresses(endpoint: Endpoint) -> list[aiohappyeyeballs.AddrInfoType]:
-    where, stream = (ascii_name(endpoint.host), endpoint.port), socket.SOCK_STREAM
+    host, port = ascii_name(endpoint.host), endpoint.port
     try:  # an address needs no lookup, and must not fail when the resolver hangs
-        found = socket.getaddrinfo(*where, type=stream, flags=socket.AI_NUMERICHOST)
+        return [*socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)]
     except socket.gaierror:
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(*where, type=stream, flags=socket.AI_ADDRCONFIG)
-    return [*found]
+        return [*await look_up(endpoint.host, port, flags=socket.AI_ADDRCONFIG)]
 
 
 def explain(error: OSError, endpoint: Endpoint) -> tuple[FailureKind, str]:

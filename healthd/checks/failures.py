@@ -8,6 +8,8 @@ import ssl
 from collections.abc import Iterator
 
 from healthd.model import FailureKind
+from healthd.runtime.deadline import DeadlineExceededError
+from healthd.runtime.lookups import Unresolved
 
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL}
 
@@ -21,6 +23,8 @@ def classify(error: BaseException) -> FailureKind:
             case ssl.SSLError():
                 return FailureKind.TLS
             case socket.gaierror():
+                return FailureKind.DNS
+            case DeadlineExceededError(unresolved=Unresolved()):
                 return FailureKind.DNS
             case TimeoutError():
                 return FailureKind.TIMEOUT

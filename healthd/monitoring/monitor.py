@@ -15,6 +15,7 @@ from healthd.monitoring.board import Board, CheckState
 from healthd.monitoring.debounce import Debounce
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import DeadlineExceededError, with_deadline
+from healthd.runtime.lookups import unresolved
 from healthd.runtime.redaction import Redactor
 
 _log = structlog.get_logger(__name__)
@@ -142,17 +143,27 @@ class Monitor:
         if self._abandoned is not None and not self._abandoned.done():
             return Result.unhealthy(FailureKind.TIMEOUT, "the probe before this one still has not returned")
         try:
-            result = await with_deadline(self.config.timeout, self.check.probe(), name=f"look:{self.name}")
-            if not isinstance(result, Result):
-                raise TypeError(f"the probe returned {type(result).__name__}, not a Result")
-            return result
+            return await with_deadline(self.config.timeout, self._probe(), name=f"look:{self.name}")
         except DeadlineExceededError as late:
             self._was_late, self._abandoned = True, late.abandoned
-            return Result.unhealthy(FailureKind.TIMEOUT, str(late))
+            return Result.unhealthy(classify(late), str(late))
         except asyncio.CancelledError:
             raise
         except Exception as error:
             return Result.unhealthy(classify(error), describe(error))
+
+    async def _probe(self) -> Result:
+        """Return what the check finds; but of a timeout during a name lookup that the name was not resolved: whatever
+        the check says of its peer then, nobody has called it."""
+        try:
+            result = await self.check.probe()
+        except TimeoutError as late:
+            result = Result.unhealthy(classify(late), describe(late))
+        if not isinstance(result, Result):
+            raise TypeError(f"the probe returned {type(result).__name__}, not a Result")
+        if result.kind is FailureKind.TIMEOUT and (name := unresolved()) is not None:
+            return replace(result, kind=FailureKind.DNS, message=str(name))
+        return result
 
     def _presentable(self, result: Result) -> Result:
         """Redact a result, and limit its size to fit an alert: a driver may quote a whole page in its message."""

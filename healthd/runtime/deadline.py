@@ -6,16 +6,21 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from healthd.runtime.lookups import Unresolved, noted
+
 T = TypeVar("T")
 GRACE = 0.1  # seconds that a cancelled coroutine gets to clean up before it is abandoned
 
 
 class DeadlineExceededError(TimeoutError):
-    """The work took longer than its deadline."""
+    """The work took longer than its deadline, perhaps because a name is `unresolved`."""
 
-    def __init__(self, seconds: float, abandoned: asyncio.Task[Any] | None) -> None:
-        super().__init__(f"no answer within {seconds:g} s")
+    def __init__(
+        self, seconds: float, abandoned: asyncio.Task[Any] | None, unresolved: Unresolved | None = None
+    ) -> None:
+        super().__init__(str(unresolved) if unresolved is not None else f"no answer within {seconds:g} s")
         self.abandoned = abandoned  # still running: it ignored its cancellation
+        self.unresolved = unresolved
 
 
 class SelfCancelledError(Exception):
@@ -29,9 +34,11 @@ async def with_deadline(seconds: float, work: Coroutine[Any, Any, T], *, name: s
     """Return the result of `work`, or raise DeadlineExceededError at most `seconds` + `GRACE` later.
 
     Unlike asyncio.timeout it does not wait for code that swallows its cancellation. If `work` cancels itself,
-    SelfCancelledError is raised: a CancelledError always means that the caller must stop.
+    SelfCancelledError is raised: a CancelledError always means that the caller must stop. The name lookups of `work`
+    are noted, so that the error can tell of one that took all the time.
     """
-    task = asyncio.create_task(work, name=name)
+    lookups, context = noted()
+    task = asyncio.create_task(work, name=name, context=context)
     task.add_done_callback(_retrieve)
     try:
         done, _ = await asyncio.wait({task}, timeout=seconds)
@@ -42,9 +49,10 @@ async def with_deadline(seconds: float, work: Coroutine[Any, Any, T], *, name: s
         if task.cancelled():
             raise SelfCancelledError
         return task.result()
+    unresolved = lookups.unresolved
     task.cancel()
     done, _ = await asyncio.wait({task}, timeout=GRACE)
-    raise DeadlineExceededError(seconds, None if done else task)
+    raise DeadlineExceededError(seconds, None if done else task, unresolved)
 
 
 async def shielded(work: Coroutine[Any, Any, T], *, name: str) -> T:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from healthd.runtime.hosts import ascii_name
+from healthd.runtime.lookups import waiting_for
 
 T = TypeVar("T")
 AddressInfo = list[tuple[Any, ...]]
@@ -56,7 +57,11 @@ class Loop(asyncio.SelectorEventLoop):
         flags: int = 0,
     ) -> AddressInfo:
         """Look up a name as socket.getaddrinfo does. Raises socket.gaierror also when the resolver hangs."""
-        query = (ascii_name(host) if isinstance(host, str) else host, port, family, type, proto, flags)
+        with waiting_for(host):
+            return await self._answer(host, port, family, type, proto, flags)
+
+    async def _answer(self, host: bytes | str | None, *how: Any) -> AddressInfo:
+        query = (ascii_name(host) if isinstance(host, str) else host, *how)
         while (lookup := self._lookups.get(query)) is None and self._is_busy():
             await self._one_less()
         if lookup is None or (

@@ -1,0 +1,102 @@
+"""Name lookups that a piece of work waits for. A timeout during one is no silence of the peer, which nobody has called:
+the resolver of the C library asks a lost question again after five seconds (resolv.conf(5)), and most timeouts are
+shorter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import Context, ContextVar, copy_context
+from dataclasses import dataclass
+from typing import Any
+
+from healthd.runtime.hosts import ascii_name
+
+_PART = 0.25  # of the time of the work, that a lookup must have taken for the work to be late because of it
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """Name that was still being looked up when the time of the work ended, and the seconds that it was waited for."""
+
+    host: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"the name {self.host} was not resolved within {round(self.seconds, 2):g} s"
+
+
+class Lookups:
+    """Lookups of one piece of work that begins now, with those of every task that it starts."""
+
+    def __init__(self) -> None:
+        self._began = _now()
+        self._in_flight: dict[object, tuple[str, float]] = {}
+        self._given_up: tuple[Unresolved, float] | None = None
+
+    @contextmanager
+    def waiting_for(self, host: str) -> Iterator[None]:
+        """Note that the work waits for a name."""
+        lookup, began = object(), _now()
+        self._in_flight[lookup] = host, began
+        try:
+            yield
+        except asyncio.CancelledError:
+            self._given_up = Unresolved(host, _now() - began), _now()
+            raise
+        finally:
+            del self._in_flight[lookup]
+
+    @property
+    def unresolved(self) -> Unresolved | None:
+        """Name that the work waits for, or waited for until it gave up: for a good part of its time, and without
+        anything that has taken longer since."""
+        now, found = _now(), None
+        if self._in_flight:
+            host, began = min(self._in_flight.values(), key=lambda lookup: lookup[1])
+            found = Unresolved(host, now - began)
+        elif self._given_up is not None and now - self._given_up[1] <= self._given_up[0].seconds:
+            found = self._given_up[0]
+        return found if found is not None and found.seconds >= _PART * (now - self._began) else None
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+_current: ContextVar[Lookups | None] = ContextVar("lookups", default=None)
+
+
+def noted() -> tuple[Lookups, Context]:
+    """Return an empty book of lookups, and the context in which work must run for its lookups to be noted there."""
+    lookups, context = Lookups(), copy_context()
+    context.run(_current.set, lookups)
+    return lookups, context
+
+
+def unresolved() -> Unresolved | None:
+    """Return the name for which this piece of work waits, or waited until its time ended; None if there is none."""
+    lookups = _current.get()
+    return None if lookups is None else lookups.unresolved
+
+
+@contextmanager
+def waiting_for(host: bytes | str | None) -> Iterator[None]:
+    """Note for the piece of work that runs here, if there is one, that it waits for a name."""
+    lookups = _current.get()
+    if lookups is None or host is None:
+        yield
+        return
+    with lookups.waiting_for(host if isinstance(host, str) else host.decode(errors="replace")):
+        yield
+
+
+async def look_up(host: str, port: int, *, flags: int = 0) -> list[tuple[Any, ...]]:
+    """Return the addresses of a name for TCP, as socket.getaddrinfo does. Raises socket.gaierror. It is noted also on
+    an event loop that is not the daemon's."""
+    loop = asyncio.get_running_loop()
+    with waiting_for(host):
+        return [*await loop.getaddrinfo(ascii_name(host), port, type=socket.SOCK_STREAM, flags=flags)]
