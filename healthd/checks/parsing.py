@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from healthd.checks import CHECKS
 from healthd.checks.contract import CheckConfig
 from healthd.checks.misconfigured import MisconfiguredConfig
+from healthd.validation_words import as_it_was
 
 MISSING = "__missing__"  # the key under which the file reader stores the names of unset variables
 
@@ -57,16 +57,12 @@ def check_what_is_set(raw: dict[str, Any], model: type[BaseModel]) -> None:
     except ValidationError as error:
         told = [problem for problem in error.errors(include_url=False) if problem["loc"] and problem["loc"][0] in whole]
         if told:
-            raise ValidationError.from_exception_data(error.title, [_again(problem) for problem in told]) from None
+            raise ValidationError.from_exception_data(
+                error.title, [as_it_was(problem, hidden=True) for problem in told]
+            ) from None
 
 
 def _has_gap(value: Any) -> bool:
     if isinstance(value, dict):
         return any(map(_has_gap, value.values()))
     return any(map(_has_gap, value)) if isinstance(value, list) else value is None
-
-
-def _again(problem: ErrorDetails) -> InitErrorDetails:
-    """Copy the problem for another error."""
-    told = PydanticCustomError(problem["type"], "{told}", {"told": problem["msg"]})
-    return InitErrorDetails(type=told, loc=problem["loc"], input=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -11,29 +11,9 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from healthd.config.hints import meant, meant_list, meant_mapping, meant_text, meant_value, misplaced
 from healthd.config.places import KeyPath, Problem, has, place_of, value_at
-from healthd.nearest import did_you_mean
-from healthd.wording import shape_in_words
+from healthd.validation_words import LIST, MAPPING, in_words
 
-_LIKE_NUMBERS = ("int_parsing", "int_from_float", "float_parsing", "int_type", "float_type")
-_MAPPING = "must be a mapping of keys to values, such as `key: value`, one a line"
 _NO_KIND = " needs a kind"
-_LIST = "must be a list, such as [a, b]"
-_EXPECTED = {
-    "dict_type": _MAPPING,
-    "model_type": _MAPPING,
-    "list_type": _LIST,
-    "tuple_type": _LIST,
-    "frozen_set_type": _LIST,
-    "string_type": "must be text, in quotes if it looks like a number, a date, or true or false",
-    "bool_type": "must be true or false",
-    "bool_parsing": "must be true or false",
-    "datetime_from_date_parsing": "must be a date and time with its zone, such as 2026-12-01T01:00:00Z",
-    "datetime_parsing": "must be a date and time with its zone, such as 2026-12-01T01:00:00Z",
-    "timezone_aware": "needs a time zone, such as 2026-12-01T01:00:00Z",
-    "missing": "is required",
-}
-
-
 _MISSPELT = re.compile(r"no such option; did you mean (\w+)\?")
 _NO_LIST = ("tuple_type", "list_type")
 
@@ -48,15 +28,15 @@ def explained(error: ValidationError, tree: Any, file: str, model: type[BaseMode
             continue
         inside = any(other["loc"][: len(location)] == location for other in details if other is not detail)
         if not (detail["type"] == "too_short" and inside):  # it is too short because its items are in error
-            message = in_words(detail["type"], detail["msg"], detail.get("ctx", {}))
+            message = in_words(detail["type"], detail["msg"], detail.get("ctx", {}), value_at(tree, where))
             if detail["type"] == "extra_forbidden":
                 message += meant(model, tree, where)
             if detail["type"] in ("literal_error", "enum"):
                 named = location if location[-1] == "[key]" else where
                 message += meant_value(tree, named, detail["ctx"]["expected"])
-            if message == _MAPPING:
+            if message == MAPPING:
                 message += meant_mapping(model, tree, where)
-            elif message == _LIST:
+            elif message == LIST:
                 message += meant_list(tree, where)
             elif detail["type"] in ("string_type", "value_error", "string_pattern_mismatch"):
                 message += meant_text(tree, where, is_text_due=detail["type"] == "string_type")
@@ -98,34 +78,3 @@ def _is_left_empty(tree: Any, where: KeyPath) -> bool:
         return False
     around = value_at(tree, where[:-1])
     return isinstance(around, CommentedMap) and where[-1] in around and around[where[-1]] is None
-
-
-def in_words(kind: str, message: str, context: Mapping[str, Any]) -> str:
-    """Return the message for people instead of a validator's message, by its kind."""
-    if kind in _EXPECTED:
-        return _EXPECTED[kind]
-    if kind in _LIKE_NUMBERS:
-        return "must be a number" if kind.startswith("float") else "must be a whole number"
-    match kind:
-        case "extra_forbidden":
-            return "no such option"
-        case "too_short":
-            least = context["min_length"]
-            return "must not be empty: name at least one" if least == 1 else f"needs {least} or more"
-        case "too_long":
-            return f"must not have more than {context['max_length']}"
-        case "string_too_short":
-            return "must not be empty" if context["min_length"] == 1 else f"needs {context['min_length']} characters"
-        case "string_too_long":
-            return f"must not have more than {context['max_length']} characters"
-        case "string_pattern_mismatch":
-            return f"must be {shape_in_words(context['pattern']) or 'of the form ' + context['pattern']}"
-        case "union_tag_invalid":
-            known = re.findall(r"'([^']+)'", context["expected_tags"])
-            there_are = ", ".join(known)
-            return f"no kind is called {context['tag']!r}; there are: {there_are}.{did_you_mean(context['tag'], known)}"
-        case "union_tag_not_found":
-            return f"needs a {str(context['discriminator']).strip(chr(39))}"
-        case "literal_error":
-            return re.sub("^Input should ", "must ", message)
-    return re.sub("^Input should ", "must ", message.removeprefix("Value error, "))

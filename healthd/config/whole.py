@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from healthd.config.synonyms import meant_by
 from healthd.nearest import nearest
+from healthd.validation_words import as_it_was
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails, InitErrorDetails
@@ -54,7 +55,7 @@ class Whole(BaseModel):
         if not found and not told:
             return model
         raise ValidationError.from_exception_data(
-            cls.__name__, [*map(_again, found), *(_new(it, given) for it in told)]
+            cls.__name__, [*map(as_it_was, found), *(_new(it, given) for it in told)]
         )
 
     @classmethod
@@ -74,16 +75,6 @@ class Whole(BaseModel):
         return wrong | {
             alike for name in wrong - known if (alike := meant_by(name, known) or nearest(name, known)) is not None
         }
-
-
-def _again(detail: ErrorDetails) -> InitErrorDetails:
-    """Return an error as it was, to be raised anew."""
-    context = {**detail.get("ctx", {}), "told": detail["msg"]}
-    return {
-        "type": PydanticCustomError(detail["type"], "{told}", context),
-        "loc": detail["loc"],
-        "input": detail["input"],
-    }
 
 
 def _new(fault: Fault, given: Any) -> InitErrorDetails:

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from aiohttp import web
 from pydantic import ValidationError
 
-from healthd.config.explain import in_words
 from healthd.config.in_force import Current
 from healthd.config.model import Model
 from healthd.config.settings import Settings
@@ -25,6 +24,7 @@ from healthd.nearest import did_you_mean
 from healthd.runtime.clock import Clock
 from healthd.runtime.redaction import Redactor
 from healthd.units import stamp
+from healthd.validation_words import all_in_words
 from healthd.web.auth import Guard
 from healthd.web.history_schema import PERIODS, AuditQuery, HistoryQuery
 from healthd.web.problems import Problem, answering_problems
@@ -215,11 +215,7 @@ def _read(request: web.Request, model: type[ModelT]) -> ModelT:
     try:
         return model.model_validate(dict(request.query))
     except ValidationError as error:
-        said = [
-            f"{'.'.join(map(str, each['loc']))}: {in_words(each['type'], each['msg'], each.get('ctx', {}))}"
-            for each in error.errors(include_input=False, include_url=False)
-        ]
-        raise Problem(400, "Invalid query", "; ".join(said)) from None
+        raise Problem(400, "Invalid query", "; ".join(all_in_words(error, request.query))) from None
 
 
 def no_such_check(board: Board, name: str) -> Problem:

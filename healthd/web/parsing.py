@@ -11,9 +11,10 @@ from aiohttp import web
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from healthd.config.explain import in_words
 from healthd.config.hints import meant, meant_value
 from healthd.config.model import Model
+from healthd.config.places import value_at
+from healthd.validation_words import in_words
 from healthd.web.problems import Problem
 from healthd.wording import json_fault
 
@@ -158,8 +159,8 @@ def _named(detail: ErrorDetails, model: type[Model], document: Any) -> dict[str,
     if kind == "extra_forbidden":
         message = "no such field" + meant(model, document, where)
     else:
-        message = _AS_JSON.get(kind) or in_words(kind, detail["msg"], detail.get("ctx", {}))
-        if kind == "literal_error":
+        message = _AS_JSON.get(kind) or in_words(kind, detail["msg"], detail.get("ctx", {}), value_at(document, where))
+        if kind in ("literal_error", "enum"):
             message += meant_value(document, where, detail["ctx"]["expected"])
     return {"field": ".".join(str(step)[:_SHOWN] for step in where), "problem": message}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -10,10 +9,12 @@ from typing import Annotated, Any, Self
 
 from bson import json_util
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 from healthd.units import Span
+from healthd.validation_words import in_words
 from healthd_deploy.migrate.migration import Batches, MalformedError, Migration, Phase, Step
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -167,14 +168,14 @@ def _parse(file: str, text: str) -> _File:
         return _File.model_validate(tree)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False)
-        raise MalformedError("\n".join(_explained(file, it["loc"], it["type"], it["msg"]) for it in problems)) from None
+        raise MalformedError("\n".join(_explained(file, it) for it in problems)) from None
 
 
-def _explained(file: str, location: tuple[int | str, ...], kind: str, message: str) -> str:
-    where = ".".join(map(str, location))
-    if kind == "extra_forbidden":
+def _explained(file: str, detail: ErrorDetails) -> str:
+    location = detail["loc"]
+    where, message = ".".join(map(str, location)), in_words(detail["type"], detail["msg"], detail.get("ctx", {}))
+    if detail["type"] == "extra_forbidden":
         message = "no such key: there are up, down, prepare, batches, validate and cleanup"
         if len(location) > 1:
             message = "no such key"
-    message = re.sub("^Input should ", "must ", message.removeprefix("Value error, "))
     return f"{file}: {where}: {message}" if where else f"{file}: {message}"

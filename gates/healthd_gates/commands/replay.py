@@ -17,6 +17,7 @@ from healthd.commands.options import config_option, json_option
 from healthd.runtime.clock import SystemClock
 from healthd.runtime.redaction import Redactor
 from healthd.units import representable
+from healthd.validation_words import first_in_words
 from healthd_gates.client.client import GateClient
 from healthd_gates.client.exit_codes import FAILED, INCONCLUSIVE, PASSED
 from healthd_gates.commands.arms import arm, arm_options
@@ -172,5 +173,4 @@ def _version(said: dict[str, Any], name: str) -> Version:
     try:
         return Version.model_validate(said)
     except ValidationError as error:
-        problem = error.errors()[0]
-        raise click.UsageError(f"{name}: {'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+        raise click.UsageError(f"{name}: {first_in_words(error)}") from None

@@ -21,6 +21,7 @@ from healthd.nearest import not_under
 from healthd.runtime.clock import SystemClock
 from healthd.runtime.redaction import Redactor
 from healthd.units import show_duration
+from healthd.validation_words import first_in_words
 from healthd_gates.commands.arms import arm, arm_options
 from healthd_gates.commands.settings import policy_of, service_of, settings_of
 from healthd_gates.config.observed import ReadSource, arms_of, criteria_of
@@ -133,8 +134,7 @@ def _version(version: str, target: str | None, labels: tuple[str, ...]) -> Versi
     try:
         return Version.model_validate(arm(version, target, labels))
     except ValidationError as error:
-        problem = error.errors()[0]
-        raise click.UsageError(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+        raise click.UsageError(first_in_words(error)) from None
 
 
 def _print_json(tested: SourceTested, _spec: GateSpec) -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from healthd.aws.client import new_client
 from healthd.config.model import Model
 from healthd.model import FailureKind
+from healthd.validation_words import first_in_words
 from healthd.web.problems import Problem
 from healthd.wording import shape
 from healthd_gates.api.operation import Answer, Call, Nothing, Operation
@@ -78,7 +79,7 @@ def owed_for(event: HookEvent, hook: str, deploys: Deploys) -> PendingCallback:
     try:
         return PendingCallback(key, hook, address, deploys.request(event.deployment, event.deployment, "CodeDeploy"))
     except ValidationError as error:  # it has the name of its baseline
-        return PendingCallback(key, hook, address, None, error.errors(include_url=False, include_input=False)[0]["msg"])
+        return PendingCallback(key, hook, address, None, first_in_words(error))
 
 
 class CodeDeployHook:

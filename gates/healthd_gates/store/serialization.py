@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from healthd.checks.failures import describe
 from healthd.journal.errors import JournalError
+from healthd.validation_words import first_in_words
 from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
 from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.gate import Decision, EventKind, Gate, GateEvent, GateState, Rollback
@@ -103,8 +104,7 @@ def reading(gate_id: str) -> Iterator[None]:
 
 def _in_short(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_input=False)[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        return first_in_words(error)
     return describe(error)
 
 

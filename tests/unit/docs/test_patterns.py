@@ -1,14 +1,17 @@
 """Nobody who has written a wrong name, or nothing, is shown a regular expression or a validator's own words."""
 
+import re
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
+import pytest
 from annotated_types import MinLen
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import core_schema
 
 from docs.generator.config import DEPLOY_TOOLS
 from healthd.checks import KINDS, find_kind
-from healthd.config.explain import in_words
+from healthd.validation_words import in_words
 from healthd.wording import shape_in_words
 from healthd_gates.config.settings import Config
 
@@ -35,6 +38,49 @@ def test_every_pattern_is_told_in_words() -> None:
     """Durations and percentages, which may also be a variable, have words of their own."""
     found = {pattern for model in MODELS for pattern in _patterns(model.model_json_schema()) if r"\$\{" not in pattern}
     assert {pattern for pattern in found if shape_in_words(pattern) is None} == set()
+
+
+# Of Python objects, which nobody writes.
+_NEVER_WRITTEN = re.compile(
+    "no_such_attribute|needs_python_object|frozen_(field|instance|dict)|get_attribute|dataclass_exact|named_tuple"
+    "|default_factory|ordered_|counter_|deque_|set_item|iteration_|missing_sentinel|ellipsis|is_(instance|subclass)_of"
+    "|callable|arguments?(_|$)|keyword|positional|fraction|complex|time_delta|decimal_(max|whole)|uuid_version|url_s"
+    "|timezone_(naive|offset)|date_(past|future)|_error$"
+)
+
+
+def test_no_validator_speaks_to_people() -> None:
+    """Whatever of its errors a file, a call, a hook's event or a command can cause: those of a newer release too."""
+    told = {
+        kind: in_words(kind, "Input should be a valid example", _Anything())
+        for kind in get_args(core_schema.ErrorType)
+        if not _NEVER_WRITTEN.search(kind) or kind == "literal_error"
+    }
+    assert len(told) > 50
+    assert {kind: said for kind, said in told.items() if re.search("should|valid", said)} == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "context", "given", "said"),
+    [
+        ("greater_than", {"gt": 0}, "0s", "must be more than 0s"),
+        ("greater_than_equal", {"ge": 3600.0}, "5m", "must be at least 1h"),
+        ("less_than_equal", {"le": 2592000}, "400d", "must be at most 30d"),
+        ("less_than", {"lt": 0.5}, "60%", "must be less than 50%"),
+        ("greater_than_equal", {"ge": 1}, 0, "must be at least 1"),
+        ("less_than_equal", {"le": 65535}, 70000, "must be at most 65,535"),
+        ("greater_than", {"gt": 1.0}, "one", "must be more than 1"),
+    ],
+)
+def test_a_bound_is_told_as_the_value_was_written(kind: str, context: Any, given: Any, said: str) -> None:
+    assert in_words(kind, "Input should be greater than 0", context, given) == said
+
+
+class _Anything(dict[str, Any]):
+    """A context that has whatever an error is about."""
+
+    def __missing__(self, key: str) -> Any:
+        return 1 if key.startswith(("min", "max", "gt", "ge", "lt", "le", "mult")) else "'a'"
 
 
 def _models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import re
 from typing import Literal
 
@@ -11,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 from yarl import URL
 
-from healthd.wording import shape
+from healthd.validation_words import first_in_words
+from healthd.wording import json_fault, shape
 from healthd_gates.config.hooks.github import GitHubConfig, Rule
 from healthd_gates.domain.callback import PendingCallback
 from healthd_gates.domain.request import Deployment, VerifyRequest
@@ -109,14 +111,24 @@ def _read(body: bytes) -> ProtectionRule:
     """Validate only the parts of an event that matter: a validation error contains its input, and the rest is large."""
     try:
         document = from_json(body)
-    except ValueError as error:
-        raise UnusableEventError(f"it is not JSON: {error}") from None
+    except ValueError:
+        raise UnusableEventError(f"it is not JSON: {_why_not_json(body)}") from None
     if isinstance(document, dict):
         document = {name: document[name] for name in ProtectionRule.model_fields if name in document}
     try:
         return ProtectionRule.model_validate(document)
     except ValidationError as error:
-        raise UnusableEventError(_first(error)) from None
+        raise UnusableEventError(first_in_words(error)) from None
+
+
+def _why_not_json(body: bytes) -> str:
+    try:
+        json.loads(body)
+    except RecursionError:
+        return "it is nested too deeply"
+    except ValueError as error:
+        return json_fault(error)
+    return "a text holds an escape that is half a character"
 
 
 def _run(event: ProtectionRule, config: GitHubConfig) -> str:
@@ -147,7 +159,7 @@ def _request(event: ProtectionRule, run: str, config: GitHubConfig) -> VerifyReq
         )
         request = rule.request(_version(event, rule), run, DIALECT)
     except ValidationError as error:
-        raise UnusableEventError(f"It does not say what is deployed: {_first(error)}") from None
+        raise UnusableEventError(f"It does not say what is deployed: {first_in_words(error)}") from None
     return request.model_copy(update={"deployment": shown})
 
 
@@ -159,9 +171,3 @@ def _version(event: ProtectionRule, rule: Rule) -> str:
             return event.commit[:_SHORT_SHA]
         case _:
             return event.commit
-
-
-def _first(error: ValidationError) -> str:
-    problem = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(map(str, problem["loc"]))
-    return f"{place}: {problem['msg']}" if place else problem["msg"]

@@ -146,19 +146,35 @@ def test_a_host_that_is_named_may_be_called(url: str, config: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "field"),
+    ("changes", "said"),
     [
-        ({"action": "completed"}, "action"),
-        ({"environment": ""}, "environment"),
-        ({"repository": {"full_name": "octo/api"}}, "repository.id"),
-        ({"deployment": {"id": "seventy-seven"}}, "deployment.id"),
-        ({"installation": []}, "installation"),
+        ({"action": "completed"}, "action: must be 'requested'"),
+        ({"environment": ""}, "environment: must not be empty"),
+        ({"repository": {"full_name": "octo/api"}}, "repository.id: is required"),
+        ({"deployment": {"id": "seventy-seven"}}, "deployment.id: must be a whole number"),
+        ({"installation": []}, "installation: must be a mapping of keys to values, such as `key: value`, one a line"),
     ],
 )
-def test_an_event_of_another_form_is_refused_with_its_field(changes: Any, field: str) -> None:
+def test_an_event_of_another_form_is_refused_with_its_field(changes: Any, said: str) -> None:
     """As 422, which GitHub shows with the delivery."""
-    with pytest.raises(UnusableEventError, match=f"^{field}: "):
+    with pytest.raises(UnusableEventError) as refused:
         owed(**changes)
+    assert str(refused.value) == said
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"action": requested}', "it is not JSON: line 1, column 12: a value is expected"),
+        (b'{"action": "\xff"}', "it is not JSON: it must be UTF-8, and byte 13 is not"),
+        (b"[" * 100_000, "it is not JSON: it is nested too deeply"),
+        (b'["\\ud800"]', "it is not JSON: a text holds an escape that is half a character"),
+    ],
+)
+def test_an_event_that_is_no_json_is_told_where(body: bytes, said: str) -> None:
+    with pytest.raises(UnusableEventError) as refused:
+        owed_for(body, "prod", github())
+    assert str(refused.value) == said
 
 
 def _pem(key: rsa.RSAPrivateKey) -> str:
