@@ -6,7 +6,7 @@ from healthd_deploy.core import program
 from healthd_deploy.core.exit import COULD_NOT_ASK, NoAnswer, StepFailed, TargetDown
 from healthd_deploy.core.platform import Strayed
 from healthd_deploy.core.shares import has_traffic
-from healthd_deploy.nginx import idle, in_force, loaded
+from healthd_deploy.nginx import directives, idle, in_force, loaded
 from healthd_deploy.nginx.loaded import Configuration
 from healthd_deploy.nginx.rehearsal import Rehearsal
 from healthd_deploy.nginx.settings import NginxConfig
@@ -60,11 +60,12 @@ class NginxPlatform:
                 f"traffic: a tool was killed before its reload. {keeps}`healthd-deploy nginx switch {live}` gives it "
                 f"to {live}"
             )
+        self._file.keep_room(directives.written(self._config.upstream, state))  # which the release may use up
         await self._config.release.run(target, version)
         self._file.noted(target, version)
 
     async def switch(self, target: str) -> None:
-        await self._switch.switch(target)
+        await self._switch.switch(target, is_forward=True)
 
     async def strayed(self, target: str, share: float = 1.0) -> Strayed | None:
         """Return why a target has another share of the traffic than it was given, by the file and by NGINX's process;

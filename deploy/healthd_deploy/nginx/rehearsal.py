@@ -34,6 +34,7 @@ class Rehearsal:
         configuration = await self._tested_before(before)
         left = None
         if before is not None:
+            self._file.refuse_full(directives.written(self._config, before))
             left = await self._tried(configuration, directives.with_share(self._config, before, target, weight))
         return "; ".join(filter(None, (self._what(before, live, target, weight), left)))
 
@@ -65,6 +66,7 @@ class Rehearsal:
         the file that a switch would write. Return what could not be looked at, for people."""
         await refuse_unable(self._config, target)
         before = self._file.read()
+        self._file.refuse_full(directives.written(self._config, before))
         configuration = await in_force.checked(self._config, self._file)
         await in_force.tested(self._config)
         return await self._tried(configuration, directives.with_share(self._config, before, target, 100.0))

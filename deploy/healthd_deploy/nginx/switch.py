@@ -35,6 +35,7 @@ class UpstreamSwitch:
         version: str | None = None,
         even_if_dead: bool = False,
         goes_back: bool = False,
+        is_forward: bool = False,
         even_if_stopped: bool = False,
     ) -> None:
         """Give a target its percentage of the traffic, and the other one the rest: write, check, reload. A file that
@@ -44,6 +45,9 @@ class UpstreamSwitch:
         A part of the traffic leaves the live target what it is: it is the one to go back to. Raises TargetDown, with
         nothing changed, if the target that gets more traffic does not answer. What `goes_back` to a target that has all
         of the traffic, by healthd's own action, has NGINX load the file as it is, where it was not seen to have it.
+
+        A switch that `is_forward` keeps room on the disk for the way back first; another one of all of the traffic may
+        be that way, and uses the room on a disk that is full.
 
         An NGINX that is stopped gets no new version. With `goes_back` or `even_if_stopped` the file is written all the
         same, so that NGINX has the right target once somebody starts it, and this raises StepFailed.
@@ -65,7 +69,9 @@ class UpstreamSwitch:
             if before is not None and before == wanted and self._taken.has(wanted, workers(self._config.pid)):
                 return
             stopped = in_force.stopped(self._config, configuration) if before is not None else None
-            self._file.replace(wanted)
+            if is_forward:
+                self._file.keep_room(max(before or b"", wanted, key=len))
+            self._file.replace(wanted, uses_room=not is_forward and weight in (0.0, 100.0))
             began = time.monotonic()
             configuration = await self._accepted(before, configuration)
             if stopped is not None:

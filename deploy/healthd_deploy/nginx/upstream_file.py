@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from healthd.runtime.whole_file import keep_room, refuse_full, replace_file
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.nginx import by_hand
 from healthd_deploy.nginx.settings import Upstream
@@ -99,31 +99,41 @@ class UpstreamFile:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
+    def refuse_full(self, content: bytes) -> None:
+        """Raise StepFailed where a content like this could not be written, or no room be kept for the way back. Changes
+        nothing."""
+        try:
+            refuse_full(self._config.file, len(content))
+        except OSError as error:
+            raise StepFailed(f"{self._config.file} could not be written: {error.strerror}") from None
+
+    def keep_room(self, content: bytes) -> None:
+        """Keep room beside the file for one like this, so that a disk which is full then does not keep the traffic
+        where it is. Raises StepFailed."""
+        try:
+            keep_room(self._config.file, len(content))
+        except OSError as error:
+            raise StepFailed(
+                f"no room can be kept for the way back beside {self._config.file}: {error.strerror}"
+            ) from None
+
     def put_back(self, before: bytes | None) -> None:
         """Put the file back to what it had before, or take it away where it was not there. Raises StepFailed."""
         try:
             if before is None:
                 self._config.file.unlink(missing_ok=True)
             else:
-                self._write(before)
+                replace_file(self._config.file, before, uses_room=True)
         except OSError as error:
             raise StepFailed(f"{self._config.file} cannot be put back to what it was: {error.strerror}") from None
 
-    def replace(self, content: bytes) -> None:
+    def replace(self, content: bytes, *, uses_room: bool = False) -> None:
         """Replace the file in one step; it is on the disk when this returns. Raises StepFailed, with the file as it
-        was, such as on a full disk."""
+        was, such as on a full disk, where it does not use the room that is kept."""
         try:
-            self._write(content)
+            replace_file(self._config.file, content, uses_room=uses_room)
         except OSError as error:
             raise StepFailed(f"{self._config.file} cannot be written: {error.strerror}") from None
-
-    def _write(self, content: bytes) -> None:
-        written = self._config.file.with_suffix(".new")
-        with written.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        written.replace(self._config.file)
 
 
 def _shown(content: bytes) -> str:

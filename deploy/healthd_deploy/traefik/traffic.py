@@ -111,6 +111,7 @@ class Traffic:
         """Check at every Traefik that a target which has all of the traffic could get it again."""
         try:
             await self._divider.look(self._all_at(target), self._service.services[target])
+            await self._divider.refuse_full()
         except NotDivided as failed:
             raise _as_step(failed) from None
 

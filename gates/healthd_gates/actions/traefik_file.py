@@ -16,6 +16,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from healthd.runtime.whole_file import keep_room, refuse_full, replace_file
+
 Weights = Mapping[str, int]
 """The weight of each service, by its name."""
 _LONGEST = 65_536
@@ -55,25 +57,36 @@ class WeightsFile:
         """Check that the file could be replaced. Raises NotOurs or OSError."""
         await asyncio.to_thread(self._look)
 
+    async def refuse_full(self) -> None:
+        """Check that the disk has room for the file, and for the way back. Raises NotOurs or OSError."""
+        await asyncio.to_thread(lambda: refuse_full(self._file, len(self._text(self._read()))))
+
     async def read(self) -> Written:
         """Return what the file says, nothing where there is none. Raises NotOurs or OSError."""
         return await asyncio.to_thread(self._read)
 
-    async def write(self, weights: Weights) -> None:
-        """Write the weights, unless the file has them. Raises NotOurs or OSError.
+    async def write(self, weights: Weights, *, goes_back: bool = False) -> None:
+        """Write the weights, unless the file has them, and keep room on the disk for the way back: what `goes_back`
+        uses it. Raises NotOurs or OSError.
 
         A write that a file system holds up for longer than the attempt does not come later, over a newer one.
         """
-        await self._replaced(weights=weights)
+        await self._replaced(weights=weights, goes_back=goes_back)
 
     async def note(self, target: str, version: str | None) -> None:
         """Record the version of a target, None for one that is not known. Raises NotOurs or OSError."""
         await self._replaced(noted={target: version})
 
-    async def _replaced(self, *, weights: Weights | None = None, noted: Mapping[str, str | None] | None = None) -> None:
+    async def _replaced(
+        self,
+        *,
+        weights: Weights | None = None,
+        noted: Mapping[str, str | None] | None = None,
+        goes_back: bool = False,
+    ) -> None:
         given_up = threading.Event()
         try:
-            await asyncio.to_thread(self._replace, weights, noted or {}, given_up)
+            await asyncio.to_thread(self._replace, weights, noted or {}, given_up, goes_back)
         finally:
             given_up.set()
 
@@ -82,7 +95,9 @@ class WeightsFile:
         if not os.access(self._file.parent, os.W_OK):
             raise PermissionError(None, f"no right to write to {self._file.parent}")
 
-    def _replace(self, weights: Weights | None, noted: Mapping[str, str | None], given_up: threading.Event) -> None:
+    def _replace(
+        self, weights: Weights | None, noted: Mapping[str, str | None], given_up: threading.Event, goes_back: bool
+    ) -> None:
         with self._file.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             before = self._read()
@@ -94,13 +109,11 @@ class WeightsFile:
             after = Written(weighted, versions)
             if after == before:
                 return
-            written = self._file.with_suffix(".new")  # of a kind that Traefik does not read
-            with written.open("w", encoding="utf-8") as file:
-                file.write(self._text(after))
-                file.flush()
-                os.fsync(file.fileno())
-            if not given_up.is_set():
-                written.replace(self._file)
+            content = self._text(after).encode()
+            if not goes_back:
+                keep_room(self._file, len(content))
+            # Beside the file are others, of kinds that Traefik does not read.
+            replace_file(self._file, content, uses_room=goes_back, unless=given_up.is_set)
 
     def _text(self, content: Written) -> str:
         text = io.StringIO()

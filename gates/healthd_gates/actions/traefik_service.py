@@ -128,6 +128,10 @@ class Divider:
         for api in self._options.apis:
             await self._able(api, services, gaining)
 
+    async def refuse_full(self) -> None:
+        """Check that the disk has room for the file, and for the way back. Raises NotDivided."""
+        await self._at_file(self.file.refuse_full())
+
     async def divide(
         self, weights: Weights, gaining: str, *, even_if_down: bool = False, goes_back: bool = False
     ) -> None:
@@ -147,7 +151,7 @@ class Divider:
         able = [api for api, problem in zip(asked, problems, strict=True) if problem is None]
         if unasked and not (goes_back and able):
             raise unasked[0]
-        await self._at_file(self.file.write(weights))
+        await self._at_file(self.file.write(weights, goes_back=goes_back))
         for api in able:
             await self._taken_up(api, weights)
         if unasked:

@@ -156,7 +156,6 @@ async def test_a_file_that_cannot_be_written_is_tried_again(tmp_path: Path) -> N
         with pytest.raises(NoAnswer, match=why):
             await platform.take_back("blue")
         assert (tmp_path / "api.conf").read_text() == before
-        (tmp_path / "api.new").unlink()
         await platform.take_back("blue")
         assert UpstreamFile(said).read() == State("blue")
         (tmp_path / "api.conf").unlink()
