@@ -10,13 +10,17 @@ import asyncio
 import selectors
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import chain, repeat
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import aiosqlite
 from aiosqlite.core import set_exception, set_result
 from looptime import LoopTimeEventLoop
+
+from healthd.runtime import daemon_thread
 
 _STUCK_SECONDS = 20.0
 _LOOKS_EVERY = 16  # turns of a busy loop
@@ -142,4 +146,21 @@ def _run_in_the_loop() -> None:
     setattr(aiosqlite.Connection, "__init__", in_the_loop)  # noqa: B010
 
 
+class _DaemonThread(Thread):
+    """A thread of `in_daemon_thread`, which says to the loop that it has ended once it has answered."""
+
+    def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._counts = isinstance(self._loop, VirtualLoop)
+        _CallsOfThreads.pending += self._counts
+        super().start()
+
+    def run(self) -> None:
+        super().run()
+        if self._counts:
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(_CallsOfThreads._answered, None)
+
+
 _run_in_the_loop()
+setattr(daemon_thread, "threading", SimpleNamespace(Thread=_DaemonThread))  # noqa: B010
