@@ -45,7 +45,9 @@ class HAProxy(Server):
         return _told(self.stats, command)
 
     def reload(self) -> None:
-        """Have another worker read the file anew, as `systemctl reload haproxy` does; return once it answers."""
+        """Have another worker read the file anew, as `systemctl reload haproxy` does; return once it answers. A worker
+        answers before its master is up, and that loses the signal: systemd waits for the master, too."""
+        until_now(self._has_a_master, self.log)
         before = _worker(self.stats)
 
         def is_reloaded() -> bool:
@@ -54,6 +56,11 @@ class HAProxy(Server):
 
         self.process.send(SIGUSR2)
         until_now(is_reloaded, self.log)
+
+    def _has_a_master(self) -> bool:
+        with suppress(OSError):
+            return "worker" in _told(self.stats.with_name("master"), "show proc")
+        return False
 
     def server(self, backend: str, server: str) -> dict[str, str]:
         """The statistics of one server: `status` is UP, DOWN, "UP 1/2", DRAIN…; `check_status` L7OK, L4CON…"""
@@ -73,7 +80,7 @@ def running(configuration: str) -> Iterator[HAProxy]:
         def prepare(port: int) -> Process:
             head = _HEAD.format(stats=stats, host=HOST, port=port)
             file.write_text(f"{head}{configuration}\n")
-            argv = [require("haproxy"), "-W", "-db", "-f", file]
+            argv = [require("haproxy"), "-W", "-db", "-S", folder / "master", "-f", file]
             return Process(
                 argv,
                 lambda process: _worker(stats) is not None,
@@ -97,4 +104,5 @@ def _told(stats: Path, command: str) -> str:
         client.settimeout(2)
         client.connect(str(stats))
         client.sendall(f"{command}\n".encode())
+        client.shutdown(socket.SHUT_WR)  # a master would wait for the next command
         return b"".join(iter(lambda: client.recv(65_536), b"")).decode()
