@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from tests.fakes import names
+
 _HERE = Path(__file__).parent
 settings.load_profile("ci")  # how long an example takes is the machine's matter, here as there
+names.keep_to_the_machine()
 
 # jsonschema imports it for the formats of IRIs, which no schema here has: it parses 39 grammars, in every worker.
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
@@ -58,6 +61,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         paths = [path for path in files if path.is_relative_to(_HERE / kind)]
         places |= {path: index / len(paths) * part for index, path in enumerate(paths)}
     items.sort(key=lambda item: places.get(item.path, 0.0))
+
+
+@pytest.fixture
+def hung_resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each lookup of `hung.example` hangs until the test ends; addresses need none."""
+    with names.hanging(monkeypatch):
+        yield
 
 
 @pytest.fixture(scope="session")

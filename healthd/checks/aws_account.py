@@ -9,13 +9,13 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
-import aiohttp
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
 from healthd.checks.aws_failures import AWSError, explain_aws
 from healthd.checks.aws_options import AWSOptions
 from healthd.checks.finding import Finding, of_third_party, sum_up
+from healthd.http.session import Resolver
 from healthd.model import FailureKind, Result
 
 
@@ -82,7 +82,7 @@ class Account:
                         connect_timeout=options.patience,
                         read_timeout=options.patience,
                         retries={"total_max_attempts": 1},  # the next probe is the retry
-                        connector_args={"use_dns_cache": False, "resolver": aiohttp.ThreadedResolver()},
+                        connector_args={"use_dns_cache": False, "resolver": Resolver()},
                         warm_up_loader_caches=True,  # reads the service's model in a thread, not in the event loop
                         # A store of one's own has no name for each bucket.
                         s3={"addressing_style": "path"} if options.endpoint_url else None,

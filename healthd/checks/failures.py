@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from healthd.model import FailureKind
 from healthd.runtime.deadline import DeadlineExceededError
-from healthd.runtime.lookups import Unresolved
+from healthd.runtime.lookups import Unresolved, unresolved
 
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL}
 
@@ -35,6 +35,13 @@ def classify(error: BaseException) -> FailureKind:
             case OSError() | EOFError():
                 return FailureKind.CONNECT
     return FailureKind.INTERNAL
+
+
+def explain_late(message: str) -> tuple[FailureKind, str]:
+    """Return the failure kind and a line for people about work whose time is over: the message, unless it waited for a
+    name until then. Whatever could be said of the peer, nobody has called it."""
+    name = unresolved()
+    return (FailureKind.TIMEOUT, message) if name is None else (FailureKind.DNS, str(name))
 
 
 def describe(error: BaseException) -> str:

@@ -8,7 +8,7 @@ import aiohttp
 from yarl import URL
 
 from healthd.checks.connect import Endpoint, explain
-from healthd.checks.failures import describe
+from healthd.checks.failures import describe, explain_late
 from healthd.checks.tls_failures import is_no_tls
 from healthd.checks.trust import explain_distrust
 
@@ -25,7 +25,7 @@ def why_unreached(error: Exception, endpoint: Endpoint) -> str:
         case ssl.SSLError():
             return _no_handshake(error, endpoint)
         case TimeoutError(errno=None):
-            return f"no answer of {endpoint} in time"
+            return explain_late(f"no answer of {endpoint} in time")[1]
         case aiohttp.ServerDisconnectedError():
             return f"{endpoint} closed the connection"
         case OSError():
@@ -63,7 +63,7 @@ def why_not_asked(error: Exception, url: str, seconds: float | None) -> str:
     other = "http" if address.scheme == "https" else "https"
     match error:
         case TimeoutError():
-            return f"no answer within {seconds:g} s"
+            return explain_late(f"no answer within {seconds:g} s")[1]
         case aiohttp.ClientConnectorCertificateError():
             return str(why_unreached(error, _endpoint(address)))
         case aiohttp.ClientConnectorSSLError():

@@ -85,6 +85,7 @@ async def _send(settings: Config, name: str, severity: Severity) -> str | None:
     import aiohttp
 
     from healthd.checks.failures import describe
+    from healthd.http.session import connector
     from healthd.notifiers import NOTIFIERS
     from healthd.notifiers.contract import DeliveryError, MisconfiguredNotifier, NotifierContext
     from healthd.runtime.clock import SystemClock
@@ -94,7 +95,7 @@ async def _send(settings: Config, name: str, severity: Severity) -> str | None:
     config, clock = settings.notifiers[name], SystemClock()
     if isinstance(config, MisconfiguredNotifier):
         return f"not set: {', '.join(config.missing)}"
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+    async with aiohttp.ClientSession(connector=connector(), cookie_jar=aiohttp.DummyCookieJar()) as session:
         context = NotifierContext(session, clock, settings.environment, socket.gethostname())
         notifier = NOTIFIERS.find(config.kind)(config, context)
         begin = _message(severity, clock.now())

@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import aiohttp
+from aiohttp.abc import ResolveResult
+
+from healthd.runtime.lookups import waiting_for
+
+
+class Resolver(aiohttp.ThreadedResolver):
+    """Looks names up by the event loop, and notes it also on one that is not the daemon's."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        with waiting_for(host):
+            return await super().resolve(host, port, family)
+
+
+def connector(**options: Any) -> aiohttp.TCPConnector:
+    """Create a connector, with options of aiohttp's, that looks names up for each connection: a call that would wait
+    for the lookup of another, or for what became of it, is known to wait for a name."""
+    return aiohttp.TCPConnector(resolver=Resolver(), use_dns_cache=False, **options)
 
 
 def new_session(
@@ -17,12 +38,10 @@ def new_session(
     traces: Sequence[aiohttp.TraceConfig] = (),
 ) -> aiohttp.ClientSession:
     """Create a session without cookies or timeout: the caller sets one for the whole attempt. Names are looked up in
-    the event loop's own threads, which a hung resolver of the C library cannot exhaust, and for each connection: a
-    call that waits for the lookup of another is then known to wait for a name. Without `unpack` a body stays
+    the event loop's own threads, which a hung resolver of the C library cannot exhaust. Without `unpack` a body stays
     compressed: a small one could expand to gigabytes. `traces` hear of every step of a call."""
-    resolver = aiohttp.ThreadedResolver()
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=context, limit=connections, resolver=resolver, use_dns_cache=False),
+        connector=connector(ssl=context, limit=connections),
         headers=headers,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),

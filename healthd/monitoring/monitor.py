@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 import structlog
 
 from healthd.checks.contract import Check, CheckConfig
-from healthd.checks.failures import classify, describe
+from healthd.checks.failures import classify, describe, explain_late
 from healthd.model import FailureKind, Probe, Result, Transition
 from healthd.monitoring.board import Board, CheckState
 from healthd.monitoring.debounce import Debounce
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import DeadlineExceededError, with_deadline
-from healthd.runtime.lookups import unresolved
 from healthd.runtime.redaction import Redactor
 
 _log = structlog.get_logger(__name__)
@@ -153,16 +152,16 @@ class Monitor:
             return Result.unhealthy(classify(error), describe(error))
 
     async def _probe(self) -> Result:
-        """Return what the check finds; but of a timeout during a name lookup that the name was not resolved: whatever
-        the check says of its peer then, nobody has called it."""
+        """Return what the check finds; but of a timeout during a name lookup that the name was not resolved."""
         try:
             result = await self.check.probe()
         except TimeoutError as late:
             result = Result.unhealthy(classify(late), describe(late))
         if not isinstance(result, Result):
             raise TypeError(f"the probe returned {type(result).__name__}, not a Result")
-        if result.kind is FailureKind.TIMEOUT and (name := unresolved()) is not None:
-            return replace(result, kind=FailureKind.DNS, message=str(name))
+        if result.kind is FailureKind.TIMEOUT:
+            kind, message = explain_late(result.message)
+            return replace(result, kind=kind, message=message)
         return result
 
     def _presentable(self, result: Result) -> Result:

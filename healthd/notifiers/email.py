@@ -27,6 +27,7 @@ from healthd.notifiers.mail import LONGEST_SUBJECT, Mail, Recipients
 from healthd.notifiers.notice import Notice, urgency
 from healthd.notifiers.wording import headline, paragraph
 from healthd.runtime.credential import Password
+from healthd.runtime.lookups import look_up
 
 _log = structlog.get_logger(__name__)
 _LONGEST_COMPLAINT = 200  # characters of what the server says
@@ -81,6 +82,10 @@ class Email:
             context = await asyncio.to_thread(trust, self._config.ca_file)
         except CAFileError as error:
             raise DeliveryError(str(error)) from None
+        try:  # in a thread of the loop's, rather than the one for mails, which a lookup that hangs would occupy
+            await look_up(self._config.host, self._port)
+        except OSError as error:
+            raise DeliveryError(f"cannot be reached: {self._why(error)}") from None
         self._sending = self._threads.submit(self._deliver, self._mail(notices), context)
         await asyncio.wrap_future(self._sending)
 

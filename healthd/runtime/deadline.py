@@ -22,6 +22,10 @@ class DeadlineExceededError(TimeoutError):
         self.abandoned = abandoned  # still running: it ignored its cancellation
         self.unresolved = unresolved
 
+    def told_of(self, who: str) -> str:
+        """Return the error as a sentence about who was asked."""
+        return str(self) if self.unresolved is not None else f"{who} gave {self}"
+
 
 class SelfCancelledError(Exception):
     """The work was cancelled from within, not by its caller."""

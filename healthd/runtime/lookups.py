@@ -33,19 +33,20 @@ class Lookups:
     """Lookups of one piece of work that begins now, with those of every task that it starts."""
 
     def __init__(self) -> None:
-        self._began = _now()
+        self._now = asyncio.get_running_loop().time
+        self._began = self._now()
         self._in_flight: dict[object, tuple[str, float]] = {}
         self._given_up: tuple[Unresolved, float] | None = None
 
     @contextmanager
     def waiting_for(self, host: str) -> Iterator[None]:
         """Note that the work waits for a name."""
-        lookup, began = object(), _now()
+        lookup, began = object(), self._now()
         self._in_flight[lookup] = host, began
         try:
             yield
         except asyncio.CancelledError:
-            self._given_up = Unresolved(host, _now() - began), _now()
+            self._given_up = Unresolved(host, self._now() - began), self._now()
             raise
         finally:
             del self._in_flight[lookup]
@@ -54,17 +55,13 @@ class Lookups:
     def unresolved(self) -> Unresolved | None:
         """Name that the work waits for, or waited for until it gave up: for a good part of its time, and without
         anything that has taken longer since."""
-        now, found = _now(), None
+        now, found = self._now(), None
         if self._in_flight:
             host, began = min(self._in_flight.values(), key=lambda lookup: lookup[1])
             found = Unresolved(host, now - began)
         elif self._given_up is not None and now - self._given_up[1] <= self._given_up[0].seconds:
             found = self._given_up[0]
         return found if found is not None and found.seconds >= _PART * (now - self._began) else None
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 _current: ContextVar[Lookups | None] = ContextVar("lookups", default=None)
@@ -75,6 +72,16 @@ def noted() -> tuple[Lookups, Context]:
     lookups, context = Lookups(), copy_context()
     context.run(_current.set, lookups)
     return lookups, context
+
+
+@contextmanager
+def noting() -> Iterator[None]:
+    """Note the lookups of what runs here, which has a timeout of its own, for `unresolved`."""
+    before = _current.set(Lookups())
+    try:
+        yield
+    finally:
+        _current.reset(before)
 
 
 def unresolved() -> Unresolved | None:

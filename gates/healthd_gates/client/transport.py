@@ -13,7 +13,9 @@ import aiohttp
 
 from healthd.checks.unreachable import why_not_asked
 from healthd.http.retry_after import seconds_to_wait
+from healthd.http.session import connector
 from healthd.runtime.late import told_if_late
+from healthd.runtime.lookups import noting
 from healthd.runtime.web_address import WebAddress
 from healthd_gates.client.credentials import CredentialError, Credentials
 
@@ -99,7 +101,10 @@ class Transport:
         self.url, self._retry_for, self._timeout = url.rstrip("/"), retry_for, timeout
         self._credentials, self._waiting = credentials, waiting
         self._has_told = False
-        self.session = aiohttp.ClientSession(headers={"Accept": "application/json"})
+        self.session = aiohttp.ClientSession(
+            connector=connector(),
+            headers={"Accept": "application/json"},
+        )
 
     async def close(self) -> None:
         await self.session.close()
@@ -162,25 +167,26 @@ class Transport:
         deadline, pause = loop.time() + self._retry_for, _FIRST_PAUSE
         while True:
             answered, failure = None, ""
-            try:
-                async with self.session.request(
-                    method,
-                    self.url + path,
-                    json=body,
-                    params=query,
-                    headers={**await self.authorization(), **(headers or {})},
-                    timeout=limit,
-                    allow_redirects=False,
-                ) as response:
-                    wanted = seconds_to_wait(response.headers)
-                    location = response.headers.get("Location") if 300 <= response.status < 400 else None
-                    answered = Answered(response.status, await response.read(), wanted, location)
-                if answered.status not in _AGAIN:
-                    return answered
-            except CredentialError as error:
-                answered, failure = None, str(error)
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                answered, failure = None, why_not_asked(error, self.url, limit.total)
+            with noting():
+                try:
+                    async with self.session.request(
+                        method,
+                        self.url + path,
+                        json=body,
+                        params=query,
+                        headers={**await self.authorization(), **(headers or {})},
+                        timeout=limit,
+                        allow_redirects=False,
+                    ) as response:
+                        wanted = seconds_to_wait(response.headers)
+                        location = response.headers.get("Location") if 300 <= response.status < 400 else None
+                        answered = Answered(response.status, await response.read(), wanted, location)
+                    if answered.status not in _AGAIN:
+                        return answered
+                except CredentialError as error:
+                    answered, failure = None, str(error)
+                except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                    answered, failure = None, why_not_asked(error, self.url, limit.total)
             wait = (answered.retry_after if answered else None) or pause * random.uniform(0.5, 1.0)
             if loop.time() + wait > deadline:
                 if answered is not None:

@@ -44,7 +44,7 @@ class Traffic:
             return Look(None, {}, (str(outage),))
         except DeadlineExceededError as stuck:
             await self._replace(abandoned=stuck.abandoned is not None)
-            return Look(None, {}, (f"the source gave {stuck}",))
+            return Look(None, {}, (stuck.told_of("the source"),))
         except asyncio.CancelledError:
             raise
         except Exception as error:  # the boundary of a source: its bugs must not end a gate
@@ -87,7 +87,7 @@ class Question:
             answer = await with_deadline(limit, self._criterion.observe(self._context), name=f"criterion {name}")
             return Observation(name, answer.ok, self._redact(answer.detail))
         except DeadlineExceededError as stuck:
-            return Observation(name, None, f"it gave {stuck}")
+            return Observation(name, None, stuck.told_of("it"))
         except asyncio.CancelledError:
             raise
         except Exception as error:  # the boundary of a criterion: its bugs must not end a gate

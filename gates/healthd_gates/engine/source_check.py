@@ -113,7 +113,7 @@ async def inspected(source: Source, seconds: float) -> Inspection:
 def without_answer(outage: SourceUnavailable | DeadlineExceededError) -> Inspection:
     """Return the state of a source that did not tell it: no gate starts by one that waiting does not cure."""
     if isinstance(outage, DeadlineExceededError):
-        return Inspection({}, doubtful=(f"the source gave {outage}",))
+        return Inspection({}, doubtful=(outage.told_of("the source"),))
     told = (str(outage),)
     return Inspection({}, refused=told) if outage.kind in LASTING else Inspection({}, doubtful=told)
 

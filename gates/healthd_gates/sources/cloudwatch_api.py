@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from healthd.aws.client import new_client
-from healthd.checks.failures import classify, describe
+from healthd.checks.failures import classify, describe, explain_late
 from healthd.model import FailureKind
 from healthd_gates.sources.contract import SourceUnavailable
 
@@ -91,8 +91,8 @@ class CloudWatch:
             async with asyncio.timeout(self._timeout):
                 return await work
         except TimeoutError as error:
-            message = f"CloudWatch did not answer within {self._timeout:g} s"
-            raise SourceUnavailable(FailureKind.TIMEOUT, message) from error
+            late = explain_late(f"CloudWatch did not answer within {self._timeout:g} s")
+            raise SourceUnavailable(*late) from error
         except SourceUnavailable:
             raise
         except Exception as error:  # the SDK raises many kinds, most of them its own

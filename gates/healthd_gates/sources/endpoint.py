@@ -18,7 +18,7 @@ import aiohttp
 from pydantic import Field, SecretStr, model_validator
 from yarl import URL
 
-from healthd.checks.failures import classify
+from healthd.checks.failures import classify, explain_late
 from healthd.checks.http_address import HeaderName, HeaderValue
 from healthd.checks.unreachable import brief
 from healthd.config.model import Model
@@ -152,11 +152,11 @@ class Endpoint:
                 return await self._get(url, params, accept, body)
         except asyncio.CancelledError:
             waited = asyncio.get_running_loop().time() - began
-            self._cut_off = f"{place_of(url)} did not answer within {waited:.2g} s"
+            _, self._cut_off = explain_late(f"{place_of(url)} did not answer within {waited:.2g} s")
             raise
         except TimeoutError as error:
-            self._cut_off = f"{place_of(url)} did not answer within {self._config.timeout:g} s"
-            raise self.unavailable(FailureKind.TIMEOUT, self._cut_off) from error
+            kind, self._cut_off = explain_late(f"{place_of(url)} did not answer within {self._config.timeout:g} s")
+            raise self.unavailable(kind, self._cut_off) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise self.unavailable(_kind(error), f"{place_of(url)}: {brief(error, url)}") from error
 
@@ -171,7 +171,7 @@ class Endpoint:
             message = f"one look took longer than the {self._config.timeout:g} s of its timeout"
             if self._cut_off is not None:
                 message = f"{self._cut_off}, and {message}"
-            raise self.unavailable(FailureKind.TIMEOUT, message) from error
+            raise self.unavailable(explain_late(message)[0], message) from error
 
     async def close(self) -> None:
         if self._session is not None:

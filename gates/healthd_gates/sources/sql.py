@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from healthd.checks.band import number
+from healthd.checks.failures import explain_late
 from healthd.checks.sql_database import open_database
-from healthd.model import FailureKind
 from healthd_gates.sources.contract import Arms, SourceConfig, SourceContext, SourceUnavailable
 from healthd_gates.sources.numbers import Answered, Answers, NumbersSource
 from healthd_gates.sources.sql_config import SqlSourceConfig, parametrized, style_of
@@ -39,8 +39,8 @@ class Sql(NumbersSource):
                 found = {each: await self._ask(*each) for each in dict.fromkeys(asked.values())}
         except TimeoutError as error:
             self._database.drop()
-            waited = self._database.waited_for(self._timeout)
-            raise SourceUnavailable(FailureKind.TIMEOUT, self._redact(f"{self._database.name}: {waited}")) from error
+            kind, waited = explain_late(self._database.waited_for(self._timeout))
+            raise SourceUnavailable(kind, self._redact(f"{self._database.name}: {waited}")) from error
         except self._database.failures as error:
             result = self._database.failure(error)
             assert result.kind is not None

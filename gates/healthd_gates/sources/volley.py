@@ -138,7 +138,9 @@ class Volley:
         try:
             async with asyncio.timeout(self._orders.timeout):
                 await self._names.prepare(url)
-        except OSError as error:  # a timeout is an OSError too
+        except TimeoutError:
+            return f"the name {url.host} was not resolved within {self._orders.timeout:g} s"
+        except OSError as error:
             return f"{url.host} cannot be resolved: {describe(error)}"
         return None
 

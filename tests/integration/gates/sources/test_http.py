@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from healthd.model import FailureKind
+from healthd.runtime.lookups import noting
 from healthd.runtime.redaction import Redactor, secrets_of
 from healthd_gates.domain.evidence import Counts, Events, Values
 from healthd_gates.sources import build_source
@@ -195,3 +196,14 @@ def test_what_it_cannot_answer_is_said_before_a_gate() -> None:
         desk({"url": "/stats"}, candidate=Arm("2"))
     assert not HttpSourceConfig(kind="http", url="http://a/").tells_series_apart(LOGINS)
     assert HttpSourceConfig(kind="http", url="/stats").tells_series_apart(LOGINS)
+
+
+@pytest.mark.usefixtures("hung_resolver")
+async def test_a_name_that_is_not_resolved_in_time_is_dns() -> None:
+    """And not a source that kept silent; also for a look that waits for the lookup of the one before."""
+    gate = desk({"url": "http://hung.example/", "timeout": "300ms"}, LOGINS, candidate=Arm("2"))
+    for _ in range(2):
+        with noting(), pytest.raises(SourceUnavailable, match=r"^the name hung\.example was not resolved") as outage:
+            await gate.look()
+        assert outage.value.kind is FailureKind.DNS
+    await gate.source.close()

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +21,6 @@ clusters: [{name: hung, cluster: {server: "https://hung.example"}}]
 users: [{name: hung, user: {token: hush-hush-hush}}]
 contexts: [{name: hung, context: {cluster: hung, user: hung}}]
 """
-
-
-@pytest.fixture
-def hung_resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every name lookup hangs until the test ends; addresses need none."""
-    released, look_up = threading.Event(), socket.getaddrinfo
-
-    def hang(*where: Any, **options: Any) -> Any:
-        if "hung.example" in where and not options.get("flags", 0) & socket.AI_NUMERICHOST:
-            released.wait(30)
-        return look_up(*where, **options)
-
-    monkeypatch.setattr(socket, "getaddrinfo", hang)
-    yield
-    released.set()
 
 
 async def looks_in_vain(check: Watched) -> None:

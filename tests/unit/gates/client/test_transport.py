@@ -12,8 +12,8 @@ from tests.servers.ports import free_port
 BUSY = Answer(503, headers={"Retry-After": "0"})
 
 
-async def send(url: str, *, retry_for: float = 5.0, token: str | None = None) -> int:
-    transport = Transport(url, FixedToken(token), retry_for=retry_for, timeout=2.0)
+async def send(url: str, *, retry_for: float = 5.0, token: str | None = None, timeout: float = 2.0) -> int:
+    transport = Transport(url, FixedToken(token), retry_for=retry_for, timeout=timeout)
     try:
         return (await transport.send("POST", "/gates/verify", body={"a": 1}, headers={"Idempotency-Key": "k"})).status
     finally:
@@ -49,6 +49,13 @@ async def test_patience_ends() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(Unreachable, match=rf"{url} could not be asked for 0\.1 s: "):
         await send(url, retry_for=0.1)
+
+
+@pytest.mark.usefixtures("hung_resolver")
+async def test_a_name_that_is_not_resolved_in_time_is_told() -> None:
+    """A pipeline's runner often stands where names are looked up slowly."""
+    with pytest.raises(Unreachable, match=r"could not be asked: the name hung\.example was not resolved within 0"):
+        await send("http://hung.example", retry_for=0.0, timeout=0.3)
 
 
 async def test_a_token_goes_to_nobody_else(peer: Peer) -> None:

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
+from healthd.runtime.lookups import waiting_for
 from healthd_gates.criteria.contract import CriterionContext, ObservedCriterion
 from healthd_gates.domain.evidence import Observation
 from healthd_gates.engine.observer import Question, Traffic
@@ -30,6 +31,15 @@ async def asks(answer: Any) -> Observation:
 
 async def test_a_question_that_hangs_is_unknown() -> None:
     assert await asks(asyncio.Event().wait) == Observation("ready", None, "it gave no answer within 5 s")
+
+
+async def test_a_question_that_waits_for_a_name_says_which() -> None:
+    async def look_up() -> None:
+        with waiting_for("smoke.example"):
+            await asyncio.Event().wait()
+
+    said = "the name smoke.example was not resolved within 5 s"
+    assert await asks(look_up) == Observation("ready", None, said)
 
 
 async def test_a_question_with_a_bug_is_unknown() -> None:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from healthd.notifiers.contract import DeliveryError, NotifierContext
 from healthd.notifiers.email import Email, EmailConfig
 from healthd.runtime.clock import SystemClock
+from healthd.runtime.deadline import DeadlineExceededError, with_deadline
 from tests.integration.healthd.notifiers.test_notifiers import DOWN, GATE
 from tests.servers.ports import HOST, free_port
 from tests.servers.smtp import MailServer
@@ -166,3 +167,12 @@ async def test_a_server_that_hangs_holds_one_thread() -> None:
 def test_what_is_no_configuration(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         EmailConfig.model_validate({**OPTIONS, "host": "mail", **options})
+
+
+@pytest.mark.usefixtures("hung_resolver")
+async def test_a_name_that_is_not_resolved_in_time_is_told() -> None:
+    """And holds no mail up that comes after it."""
+    async with mailing(MailServer(), host="hung.example", security="none") as email:
+        for _ in range(2):
+            with pytest.raises(DeadlineExceededError, match=r"^the name hung\.example was not resolved within 0"):
+                await with_deadline(0.3, email.send([DOWN]), name="notify")
