@@ -92,7 +92,8 @@ class BlueGreen:
         )
         back = (f"put the traffic back to {live}", lambda: self._back(live))
         if ramps:
-            await steps.do(f"let healthd move the traffic from {live} to {idle}", self._hand_over, undo=back)
+            hand_over = partial(self._hand_over, resumed=resumed)
+            await steps.do(f"let healthd move the traffic from {live} to {idle}", hand_over, undo=back)
             whole = await self._follow(idle)
         else:
             whole = True
@@ -167,7 +168,7 @@ class BlueGreen:
         await self.platform.release(target, version)
 
     async def _switch(self, target: str, *, resumed: bool) -> None:
-        self.gate_session.report.exposed()
+        self.gate_session.report.exposed(before=resumed)
         try:
             await self.platform.switch(target)
         except NothingSwitched:
@@ -175,9 +176,9 @@ class BlueGreen:
                 self.gate_session.report.not_exposed()
             raise
 
-    async def _hand_over(self) -> None:
+    async def _hand_over(self, *, resumed: bool) -> None:
         """Nothing but noted: the gate has begun, and widens by itself, even if this tool is killed."""
-        self.gate_session.report.exposed()
+        self.gate_session.report.exposed(before=resumed)
 
     async def _follow(self, idle: str) -> bool:
         """Follow a ramp to its verdict, and a pass until the target has all the traffic, which a lenient policy gives

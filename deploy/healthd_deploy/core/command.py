@@ -8,7 +8,7 @@ import os
 import sys
 import uuid
 from collections.abc import Awaitable, Callable, Collection
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import KW_ONLY, dataclass
 from functools import partial, wraps
 from pathlib import Path
@@ -54,9 +54,14 @@ class Deploy(Generic[ConfigT]):
 
 
 Tool = Callable[[Deploy[ConfigT]], Awaitable[None]]
+Standing = Callable[[Deploy[ConfigT]], Awaitable[tuple[str, int] | None]]
+"""Asked where a deploy could not begin: what is to be said of its version where that has the traffic already, and the
+exit code; None where it has not."""
 
 
-def deploying(model: type[ModelT]) -> Callable[[Tool[ModelT]], Callable[..., None]]:
+def deploying(
+    model: type[ModelT], standing: Standing[ModelT] | None = None
+) -> Callable[[Tool[ModelT]], Callable[..., None]]:
     """A command that deploys VERSION as its `--config` says, and undoes what it did unless it was promoted."""
 
     def decorate(tool: Tool[ModelT]) -> Callable[..., None]:
@@ -101,7 +106,7 @@ def deploying(model: type[ModelT]) -> Callable[[Tool[ModelT]], Callable[..., Non
             name = key or uuid.uuid4().hex[:12]
             asked = _Asked(name, wait or 0.0, more.get("strategy"), no_rollback=no_rollback, as_json=as_json)
             located = partial(_located, tool, file, model)
-            sys.exit(asyncio.run(_run(located, version, config, steps, asked)))
+            sys.exit(asyncio.run(_run(located, version, config, steps, asked, standing)))
 
         return command
 
@@ -157,7 +162,14 @@ class _Asked:
     as_json: bool
 
 
-async def _run(tool: Tool[ModelT], version: str, config: ModelT, steps: Steps, asked: _Asked) -> int:
+async def _run(
+    tool: Tool[ModelT],
+    version: str,
+    config: ModelT,
+    steps: Steps,
+    asked: _Asked,
+    standing: Standing[ModelT] | None,
+) -> int:
     daemon = config.healthd
     token = daemon.token.get_secret_value() if daemon.token else None
     async with (
@@ -169,11 +181,19 @@ async def _run(tool: Tool[ModelT], version: str, config: ModelT, steps: Steps, a
         steps.say(f"deploy {asked.key}: {config.service} {version}")
         deploy = Deploy(version, asked.key, config, steps, gate_session, kept_open, asked.strategy)
 
+        has_begun = False
+
         async def work() -> None:
+            nonlocal has_begun
+            has_begun = True
             await other_rollbacks.await_end(gate_session.earlier, steps, asked.wait)
             await tool(deploy)
 
         code = await carried_out(work, gate_session, steps)
+        if code == COULD_NOT_ASK and not has_begun and standing is not None:
+            with suppress(Exception):  # what is not known is not said
+                if (found := await standing(deploy)) is not None:
+                    gate_session.report.remark, code = found
     if asked.as_json:
         click.echo(json.dumps(steps.redact.deeply(gate_session.report.document(code)), indent=2))
     elif not steps.dry_run or code:

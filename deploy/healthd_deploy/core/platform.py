@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from healthd_deploy.core.exit import COULD_NOT_ASK
+
 
 class Platform(Protocol):
     """Platform of a blue-green deploy. Targets are named as in healthd's configuration.
@@ -98,6 +100,16 @@ class SeesTraffic(Protocol):
         ordered, has another part; None where it has that. Changes nothing. Raises StepFailed where it could not be
         seen."""
         ...
+
+
+async def standing(platform: Platform, version: str) -> tuple[str, int] | None:
+    """Return, of a deploy that could not begin, that its version has the traffic already, and the exit code of one that
+    could not ask: by its targets alone nobody knows whether it has passed. None where it has not."""
+    live = await platform.live()
+    if await platform.version(live) != version:
+        return None
+    said = f"{version} is on {live}, which has the traffic already, and whether it has passed is not known here"
+    return f"{said}: run this again, with its key, once healthd answers", COULD_NOT_ASK
 
 
 @runtime_checkable

@@ -45,9 +45,13 @@ class Report:
     widest: float = 0.0
     """Largest share of the traffic, 0 to 1, that a proxy was seen to give it against the ramp's order."""
 
-    def exposed(self) -> None:
-        """Record that the new version has traffic from now on."""
-        self.exposed_at = time.monotonic()
+    was_exposed: bool = False
+    """True if it had traffic before this run began: an earlier one was killed after its switch."""
+
+    def exposed(self, *, before: bool = False) -> None:
+        """Record that the new version has traffic from now on, or had it `before` this run; the first call counts."""
+        self.was_exposed = self.was_exposed or before
+        self.exposed_at = self.exposed_at or time.monotonic()
 
     def not_exposed(self) -> None:
         """Record that it got no traffic after all."""
@@ -70,7 +74,12 @@ class Report:
     @property
     def exposed_seconds(self) -> float | None:
         """Seconds from the switch until it was put back, or was seen to be elsewhere: a version had traffic in them at
-        most."""
+        most. None where an earlier run made the switch."""
+        return None if self.was_exposed else self._seconds_here
+
+    @property
+    def _seconds_here(self) -> float | None:
+        """The same, of this run alone."""
         if self.exposed_at is None or self.back_at is None:
             return None
         return min(self.back_at, self.strayed_at or self.back_at) - self.exposed_at
@@ -103,19 +112,21 @@ class Report:
             text += f" ({self.strayed.rstrip('.')})" if self.strayed and self.strayed not in self.reason else ""
         elif code == PROMOTED and (proof := self._proof()):
             text += f": {proof[0].lower()}{proof[1:].rstrip('.')}"
-        if code == PROMOTED and self.remark:
+        if code in (PROMOTED, COULD_NOT_ASK, NOT_UNDONE) and self.remark:
             text += f"; {self.remark.rstrip('.')}"
         if self.left:
             text += f"; could not be undone: {'; '.join(each.rstrip('.') for each in self.left)}"
         if (errors := self._errors()) is not None:
             saw = "saw until the verdict" if self.gates[-1].decision is not None else "saw"
             text += f"; {errors.bad:,.0f} of its {errors.requests:,.0f} requests that healthd {saw} failed"
-        if (seconds := self.exposed_seconds) is not None:
+        if (seconds := self._seconds_here) is not None:
             had = "the traffic"
             if self.ramp is not None:
                 most_seen = self.ramp.model_copy(update={"weight": max(self.ramp.weight, self.widest)})
                 had = f"up to {most_seen.width} of the traffic"
-            if self._saw_none:
+            if self.was_exposed:
+                text += f"; it had {had} before this run already, and for at most {seconds:.0f} s of it"
+            elif self._saw_none:
                 most = "at most " if self.strayed_at is not None else ""
                 text += f"; the switch to it stood for {most}{seconds:.0f} s, and healthd saw none of the traffic there"
             else:  # what the traffic met between the orders nobody knows: the version may not have begun, or hung

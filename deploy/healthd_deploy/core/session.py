@@ -148,7 +148,7 @@ class GateSession:
         gate = await self.earlier.latest(policies, candidate)
         if gate is None or not self.earlier.is_own(gate) or gate.may_stay:
             return
-        self.report.exposed()
+        self.report.exposed(before=True)
         try:
             await self.followed.verdict(gate)
         except (GateFailed, GateInconclusive) as stopped:

@@ -14,7 +14,7 @@ import click
 from healthd.commands.values import Choice
 from healthd.runtime.redaction import Redactor, secrets_of
 from healthd_deploy.core.command import Deploy, config_or_exit, deploying
-from healthd_deploy.core.exit import CouldNotAsk, DeployAborted
+from healthd_deploy.core.exit import NOT_UNDONE, CouldNotAsk, DeployAborted
 from healthd_deploy.host.backup import Backups
 from healthd_deploy.host.host import Host
 from healthd_deploy.host.release import HostRelease
@@ -39,6 +39,15 @@ def _refuse_ramp(_context: click.Context, _option: click.Parameter, value: str |
     return value
 
 
+async def _standing(deploy: Deploy[HostConfig]) -> tuple[str, int] | None:
+    """Return, of a deploy that could not begin, that its version was left in place by a run that was killed."""
+    if not Host(deploy.config).is_left(deploy.key, deploy.version):
+        return None
+    said = f"{deploy.version} is current since a run that was killed, and no gate has let it stay"
+    cure = "run this again once healthd answers, or go back by `healthd-deploy host rollback`"
+    return f"{said}: {cure}", NOT_UNDONE
+
+
 @click.group()
 def host() -> None:
     """Releases of a Node.js application on this host, under PM2."""
@@ -46,7 +55,7 @@ def host() -> None:
 
 @host.command()
 @click.option("--strategy", type=Choice(["switch", "ramp"]), callback=_refuse_ramp, hidden=True)
-@deploying(HostConfig)
+@deploying(HostConfig, _standing)
 async def release(deploy: Deploy[HostConfig]) -> None:
     """Put VERSION in the place of what runs, and stay only if it is healthy and the gates pass."""
     if not re.fullmatch(VERSION, deploy.version):

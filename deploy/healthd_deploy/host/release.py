@@ -94,10 +94,10 @@ class HostRelease:
 
     async def _exposed(self) -> None:
         """Note that the version has traffic already: it was left so."""
-        self.gate_session.report.exposed()
+        self.gate_session.report.exposed(before=True)
 
     async def _switch(self, version: str, standing: Standing) -> None:
-        await self._exposed()
+        self.gate_session.report.exposed()
         await self.host.switch(self.key, version, standing)
 
     async def _back(self, standing: Standing) -> None:

@@ -12,6 +12,7 @@ from healthd.commands.values import Number
 from healthd_deploy.core.blue_green import BlueGreen
 from healthd_deploy.core.command import Deploy, choosing_strategy, config_or_exit, deploying, ramp_policy
 from healthd_deploy.core.exit import NOT_UNDONE, DeployAborted, TargetDown
+from healthd_deploy.core.platform import standing
 from healthd_deploy.core.version import Version
 from healthd_deploy.nginx.platform import NginxPlatform
 from healthd_deploy.nginx.rehearsal import Rehearsal
@@ -27,7 +28,7 @@ def nginx() -> None:
 
 @nginx.command(name="blue-green")
 @choosing_strategy
-@deploying(NginxConfig)
+@deploying(NginxConfig, lambda deploy: standing(NginxPlatform(deploy.config), deploy.version))
 async def blue_green(deploy: Deploy[NginxConfig]) -> None:
     """Release VERSION to the idle target, move the traffic there, and stay only if the gates pass."""
     config = deploy.config

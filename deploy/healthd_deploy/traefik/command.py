@@ -7,7 +7,7 @@ import click
 from healthd_deploy.core.command import Deploy, choosing_strategy, deploying
 from healthd_deploy.traefik.settings import SwitchConfig, TraefikConfig
 from healthd_deploy.traefik.traffic import Traffic
-from healthd_deploy.weighted.deploy import carry_out
+from healthd_deploy.weighted.deploy import carry_out, left
 from healthd_deploy.weighted.switch import switching
 
 
@@ -18,7 +18,7 @@ def traefik() -> None:
 
 @traefik.command(name="blue-green")
 @choosing_strategy
-@deploying(TraefikConfig)
+@deploying(TraefikConfig, lambda deploy: left(deploy, Traffic(deploy.config.traffic)))
 async def blue_green(deploy: Deploy[TraefikConfig]) -> None:
     """Release VERSION to the idle target, move the traffic there, and stay only if the gates pass."""
     await carry_out(deploy, Traffic(deploy.config.traffic))

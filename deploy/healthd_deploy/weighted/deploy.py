@@ -7,11 +7,22 @@ from typing import TypeVar
 
 from healthd_deploy.core.blue_green import BlueGreen
 from healthd_deploy.core.command import Deploy, ramp_policy
+from healthd_deploy.core.platform import standing
 from healthd_deploy.weighted.platform import WeightedPlatform
 from healthd_deploy.weighted.settings import WeightedConfig
 from healthd_deploy.weighted.traffic import WeightedTraffic
 
 ConfigT = TypeVar("ConfigT", bound=WeightedConfig)
+
+
+async def left(deploy: Deploy[ConfigT], traffic: WeightedTraffic) -> tuple[str, int] | None:
+    """Return what is to be said of a version that has the traffic, of a deploy that could not begin; see `standing`."""
+
+    async def no_ramp() -> str | None:
+        return None
+
+    deploy.kept_open.push_async_callback(traffic.close)
+    return await standing(WeightedPlatform(deploy.config, traffic, no_ramp), deploy.version)
 
 
 async def carry_out(deploy: Deploy[ConfigT], traffic: WeightedTraffic) -> None:

@@ -50,6 +50,16 @@ def test_a_watch_that_has_begun_takes_nothing_from_the_verdict() -> None:
     assert report.document(PROMOTED)["requests"] is None
 
 
+def test_the_seconds_of_an_earlier_run_are_not_left_out() -> None:
+    """A run that goes on after a kill knows how long its version had the traffic in it, and not how long before."""
+    report = Report(version="2.0", reason="fail: it fails one request in five")
+    report.exposed(before=True)
+    report.exposed()
+    report.back()
+    assert report.sentence(1).endswith("; it had the traffic before this run already, and for at most 0 s of it")
+    assert report.document(1)["exposed_seconds"] is None
+
+
 def test_a_watch_that_saw_nothing_yet_denies_no_traffic() -> None:
     """A person who rolls back right after the pass: the gate passed on requests."""
     assert PASSED.decision is not None
