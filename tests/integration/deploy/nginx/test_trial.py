@@ -12,6 +12,7 @@ from healthd_deploy.nginx.rehearsal import Rehearsal
 from healthd_deploy.nginx.settings import Upstream
 from healthd_deploy.nginx.state import State
 from healthd_deploy.nginx.trial import refuse_unacceptable
+from tests.fakes.names import NO_NAME
 from tests.integration.deploy.nginx.test_loaded import said
 from tests.servers import nginx
 from tests.servers.process import as_user, own_folder
@@ -41,8 +42,8 @@ async def test_a_dry_run_replaces_nothing(tmp_path: Path) -> None:
                 with pytest.raises(StepFailed, match=r'unknown directive "keepaliv"') as told:
                     await ask("blue")
                 assert ".trial" not in str(told.value)
-            nowhere = changed(balancer, tmp_path, place, targets={"blue": [place, "no.invalid"], "green": ["a:1"]})
-            with pytest.raises(StepFailed, match=r'host not found in upstream "no\.invalid"'):
+            nowhere = changed(balancer, tmp_path, place, targets={"blue": [place, NO_NAME], "green": ["a:1"]})
+            with pytest.raises(StepFailed, match=f'host not found in upstream "{NO_NAME}"'):
                 await Rehearsal(nowhere).could_take_back("blue")
             assert api.stat() == before
             assert [file.name for file in tmp_path.iterdir()] == ["api.conf"]
