@@ -54,8 +54,8 @@ The sections are in the order of the file, each under the path that its options 
 
 | type | is written |
 | --- | --- |
-| duration | a number with its unit: `250ms`, `30s`, `5m`, `2h`, `1h30m`, `90d` |
-| percentage | with its sign: `5%`, `0.5%`; 0.5 could be either, and is refused |
+| duration | a number with its unit: `250ms`, `30s`, `5m`, `2h`, `1h30m`, `90d`; more than `0s`, unless `0s` is named |
+| percentage | with its sign: `5%`, `0.5%`; from `0%` to `100%`; 0.5 could be either, and is refused |
 | size | in bytes, or with a unit: `512MiB`, `2GB` |
 | time | ISO 8601 with a zone: `2026-12-01T01:00:00Z` |
 | secret text | as text; it appears in no output, log or error |

@@ -68,6 +68,8 @@ def type_of(annotation: Any, metadata: list[Any], link: Link) -> str:
         metadata = [*more, *metadata]
     unit = _unit(metadata)
     name = unit[0] if unit else _plain(annotation, link)
+    if name == "duration" and any(Ge(0) in getattr(each, "metadata", [each]) for each in metadata):
+        name = "duration or `0s`"
     return "".join([name, *_bounds(metadata, unit[1] if unit else str)])
 
 
@@ -101,28 +103,30 @@ def _plain(annotation: Any, link: Link) -> str:
 
 
 def _bounds(metadata: list[Any], shown: Shown) -> Iterator[str]:
-    told: dict[str, str] = {}
-    for item in (part for each in metadata for part in getattr(each, "metadata", [each])):
+    """Yield the narrowest of the bounds, but for those that all values of the type have."""
+    parts = [part for each in metadata for part in getattr(each, "metadata", [each])]
+    least, above = max(_of(parts, Ge), default=None), max(_of(parts, Gt), default=None)
+    most, below = min(_of(parts, Le), default=None), min(_of(parts, Lt), default=None)
+    told = [
+        f"more than {shown(above)}" if above is not None and (least is None or above >= least) else "",
+        f"at least {shown(least)}" if least is not None and (above is None or least > above) else "",
+        f"less than {shown(below)}" if below is not None and (most is None or below <= most) else "",
+        f"at most {shown(most)}" if most is not None and (below is None or most < below) else "",
+    ]
+    for item in parts:
         match item:
-            case Ge(ge=least):
-                told["least"] = f"at least {shown(least)}"
-            case Gt(gt=least):
-                told.setdefault("least", f"more than {shown(least)}")
-            case Le(le=most):
-                told["most"] = f"at most {shown(most)}"
-            case Lt(lt=most):
-                told["most"] = f"less than {shown(most)}"
-            case MinLen(min_length=least) | Len(min_length=least) if least:
-                told["few"] = f"at least {least}"
-            case MaxLen(max_length=most) if most is not None:
-                told["many"] = f"at most {most}"
-    told = {
-        key: text
-        for key, text in told.items()
-        if text not in ("more than 0s", "at least 0s", "at least 0%", "at most 100%")
-    }
-    if told:
-        yield ", " + ", ".join(told.values())
+            case MinLen(min_length=few) | Len(min_length=few) if few:
+                told.append(f"at least {few}")
+            case MaxLen(max_length=many) if many is not None:
+                told.append(f"at most {many}")
+    all_have = ("", "more than 0s", "at least 0s", "at least 0%", "at most 100%")
+    if told := [text for text in told if text not in all_have]:
+        yield ", " + ", ".join(dict.fromkeys(told))
+
+
+def _of(parts: list[Any], kind: type) -> list[Any]:
+    """Return the limits of one kind, each of which has a single field."""
+    return [getattr(part, kind.__name__.lower()) for part in parts if isinstance(part, kind)]
 
 
 def default_of(field: FieldInfo) -> str:

@@ -72,9 +72,9 @@ class CheckConfig(BaseModel):
     """Hard deadline of a probe."""
     fast_interval: Duration | None = None
     """Time between probes while a status is about to change; a third of the interval by default."""
-    fall: int = 3
+    fall: int = Field(3, ge=1)
     """Number of failures in a row that make the check unhealthy."""
-    rise: int = 2
+    rise: int = Field(2, ge=1)
     """Number of successes in a row that make the check healthy again."""
     optional: bool = False
     """True to skip the check, rather than report it as misconfigured, when a variable that it needs is unset."""
@@ -99,8 +99,6 @@ class CheckConfig(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> CheckConfig:
-        if self.fall < 1 or self.rise < 1:
-            raise ValueError("fall and rise count results in a row: at least 1 each")
         if self.timeout > self.interval:
             longest = show_duration(self.timeout) + ("" if "timeout" in self.model_fields_set else ", unless given")
             raise ValueError(

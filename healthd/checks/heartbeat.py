@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, ClassVar, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.heartbeat_record import SKEW, Record
@@ -44,10 +44,10 @@ class HeartbeatConfig(CheckConfig):
     """Longest time that a run may take whose start was reported; not limited by default."""
     key: Annotated[SecretStr, AfterValidator(_key)] | None = None
     """Key of the address `/ping/KEY`, at which the job reports without a token."""
-    fall: int = 1
+    fall: int = Field(1, ge=1)
     """Number of failures in a row that make the check unhealthy; one is enough, since `grace` already allows for
     delays."""
-    rise: int = 1
+    rise: int = Field(1, ge=1)
     """Number of successes in a row that make the check healthy again."""
 
     @model_validator(mode="after")

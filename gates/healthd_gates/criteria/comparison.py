@@ -91,9 +91,7 @@ def check_limit_beside(limit: float | None, compare: Compare | None) -> None:
 
 
 def check_share(limit: float | None, compare: Compare | None) -> None:
-    """Raise ValueError for a share of requests that nothing bounds, or whose limit no evidence could prove."""
+    """Raise ValueError for a share of requests that nothing bounds."""
     if limit is None and compare is None:
         raise ValueError("a limit or something to compare with is needed")
     check_limit_beside(limit, compare)
-    if limit is not None and not 0 < limit < 1:
-        raise ValueError("limit must lie between 0% and 100%: no finite evidence could prove either")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from healthd.units import Ratio
 from healthd_gates.criteria.comparison import LabelName, Weighed, check_share
@@ -20,7 +20,7 @@ class ErrorRate(Weighed):
     """The share of failed requests: below `limit`, and no worse than `compare` allows."""
 
     kind: Literal["error_rate"] = "error_rate"
-    limit: Ratio | None = 0.05
+    limit: Annotated[Ratio, Field(gt=0, lt=1)] | None = 0.05
     """The highest share of failed requests."""
 
     by: LabelName | None = None

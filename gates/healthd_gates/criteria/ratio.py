@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -27,7 +27,7 @@ class Ratio(Weighed):
     """The counter of the bad part."""
     good: str | None = Field(None, min_length=1, max_length=2000)
     """The counter of the good part, instead of the bad one."""
-    limit: Fraction | None = None
+    limit: Annotated[Fraction, Field(gt=0, lt=1)] | None = None
     """The highest share of bad ones."""
 
     @model_validator(mode="after")

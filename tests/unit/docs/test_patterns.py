@@ -10,6 +10,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import core_schema
 
 from docs.generator.config import DEPLOY_TOOLS
+from docs.generator.options import type_of
 from healthd.checks import KINDS, find_kind
 from healthd.validation_words import in_words
 from healthd.wording import shape_in_words
@@ -87,6 +88,43 @@ def _models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
     for each in model.__subclasses__():
         yield each
         yield from _models(each)
+
+
+def test_every_bound_of_a_number_is_in_the_reference() -> None:
+    """The narrowest, as it is written: neither `0s` where that is refused, nor `at least 0` where it is 1."""
+    told: dict[str, str] = {}
+    for model in MODELS:
+        model.model_json_schema()  # loads the kinds of sources, actions and notifiers
+    for model in {*MODELS, *_models(BaseModel)}:
+        if not model.__module__.startswith("healthd") or re.search(r"\.(api|schema|web)\.", model.__module__):
+            continue
+        for name, field in model.model_fields.items():
+            cell = type_of(field.annotation, field.metadata, lambda inner: inner.__name__)
+            if re.match("duration|percentage|size|whole number|number", cell):
+                told[f"{model.__name__}.{name}"] = cell
+                limited = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+                for refused in _refused_alone(limited, cell):
+                    assert re.search("more than|less than|at least|at most", cell), (model, name, cell, refused)
+    assert told["Http.drain"] == "duration"
+    assert told["Policy.initial_delay"] == "duration or `0s`"
+    assert told["Policy.interval"] == "duration, at least 1s"
+    assert told["Risk.false_pass"] == "percentage, more than 0%, less than 100%"
+    assert told["Config.retention"] == "duration, at least 1h"
+    assert len(told) > 100
+
+
+def _refused_alone(annotation: Any, cell: str) -> Iterator[str]:
+    """What of an option's extremes is refused for itself."""
+    tried: tuple[Any, ...] = (0, -1, 10**9, 10**15)
+    if cell.startswith("duration"):
+        tried = ("0s", "1ms", "364999d") if "`0s`" in cell else ("1ms", "364999d")
+    elif cell.startswith("percentage"):
+        tried = ("0%", "100%")
+    for value in tried:
+        try:
+            TypeAdapter(annotation).validate_python(value)
+        except ValidationError as error:
+            yield f"{value}: {error}"
 
 
 def _told_when_empty(limited: Any) -> str | None:
