@@ -19,6 +19,7 @@ from aiohttp import web
 from tests.servers.instances import Instance, Run
 from tests.servers.moto import Moto
 from tests.servers.ports import HOST
+from tests.servers.waiting import HANGS
 
 _CHANGES = ("Modify", "Register", "Deregister")
 
@@ -196,7 +197,7 @@ def _refused(failure: Failure, *, is_json: bool, message: str = "as the test wan
 @asynccontextmanager
 async def front(moto: Moto) -> AsyncIterator[Front]:
     """AWS on a free port."""
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as client:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(HANGS)) as client:
         answering = Front(moto, client)
         application = web.Application()
         application.router.add_post("/{path:.*}", answering.handle)

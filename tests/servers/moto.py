@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from tests.servers.ports import HOST
 from tests.servers.process import Process, Server, own_folder, serving
 from tests.servers.programs import require
+from tests.servers.waiting import HANGS
 
 # Any will do; the SDKs refuse to go without.
 CREDENTIALS = {
@@ -53,7 +54,7 @@ class Moto(Server):
     def reset(self) -> None:
         """Forget every resource."""
         request = urllib.request.Request(f"{self.url}/moto-api/reset", method="POST")
-        with urllib.request.urlopen(request, timeout=5):
+        with urllib.request.urlopen(request, timeout=HANGS):
             pass
 
 

@@ -24,7 +24,7 @@ import asyncpg
 from tests.servers.ports import HOST
 from tests.servers.process import DidNotStartError, Process, Server, as_user, own_folder, serving
 from tests.servers.programs import require
-from tests.servers.waiting import until
+from tests.servers.waiting import HANGS, until
 
 _SUPERUSER, _PASSWORD = "postgres", "superuser-secret"
 _BASE = {
@@ -56,7 +56,7 @@ class PostgreSQL(Server):
 
     async def execute(self, sql: str, database: str = "postgres") -> object:
         """Run one statement as the superuser; the first value of its first row, if it gives rows."""
-        connection = await asyncpg.connect(self.dsn_for(database), timeout=5)
+        connection = await asyncpg.connect(self.dsn_for(database), timeout=HANGS)
         try:
             return await connection.fetchval(sql)
         finally:

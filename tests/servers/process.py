@@ -137,7 +137,7 @@ class Process:
     def resume(self) -> None:
         self._signal_tree(signal.SIGCONT)
 
-    def stop(self, timeout: float = 10.0) -> None:
+    def stop(self, timeout: float = 30.0) -> None:
         """Ask it to end as its operator would, and kill it when it has not after `timeout` seconds."""
         if self._child is None or not self.running:
             return

@@ -10,7 +10,7 @@ import redis
 from tests.servers.ports import HOST
 from tests.servers.process import Process, Server, own_folder, serving
 from tests.servers.programs import require
-from tests.servers.waiting import until_now
+from tests.servers.waiting import HANGS, until_now
 
 _SLOTS = 16_384
 _BASE = {
@@ -34,12 +34,15 @@ class Redis(Server):
         return f"redis://{login}{self.host}:{self.port}/0"
 
     def client(self) -> redis.Redis:
-        """A blocking client that gives up after 2 s."""
-        return redis.Redis.from_url(self.url, socket_timeout=2, decode_responses=True)
+        """A blocking client."""
+        return self._client(HANGS)
+
+    def _client(self, patience: float) -> redis.Redis:
+        return redis.Redis.from_url(self.url, socket_timeout=patience, decode_responses=True)
 
     def info(self, name: str) -> object:
         """One figure of INFO; None while the server does not answer."""
-        with suppress(redis.RedisError), self.client() as client:
+        with suppress(redis.RedisError), self._client(2.0) as client:
             return client.info("everything").get(name)
         return None
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers import clock, netns, notify, tmpfs
+from tests.servers.waiting import HANGS
 
 
 def test_file_system_fills_up() -> None:
@@ -38,13 +39,13 @@ def test_host_vanishes_and_comes_back() -> None:
     with netns.host() as host:
         with host.web() as server:
             url = f"http://{server.host}:{server.port}/"
-            with urllib.request.urlopen(url, timeout=2) as response:
+            with urllib.request.urlopen(url, timeout=HANGS) as response:
                 assert response.status == 200
             host.vanish()
             with pytest.raises(TimeoutError):
                 socket.create_connection((server.host, server.port), timeout=0.2)
             host.come_back()
-            with urllib.request.urlopen(url, timeout=2) as response:
+            with urllib.request.urlopen(url, timeout=HANGS) as response:
                 assert response.status == 200
         assert Path(f"/sys/class/net/hd{host.anchor.pid}").exists()
     assert not Path(f"/proc/{host.anchor.pid}/ns/net").exists()

@@ -42,6 +42,7 @@ from healthd_gates.sources import build_source
 from healthd_gates.sources.contract import Arm, Arms, SourceContext
 from tests.fakes.gates import Replica, request, start_replica
 from tests.fakes.sources import Desk, WallClock
+from tests.servers.waiting import HANGS
 
 METRICS, PROTOBUF = "/v1/metrics", "application/x-protobuf"
 _TRACED = {"name": "traced", "version": "2"}
@@ -119,7 +120,7 @@ async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
 
 async def settled(stand: Stand) -> None:
     """Wait until the journal has said which gates may go on here."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANGS):
         while not stand.replica.keeper.receiver.is_settled:
             await asyncio.sleep(0.01)
 
@@ -256,7 +257,7 @@ def _span(number: int) -> bytes:
 async def _sent(stand: Stand, number: int) -> list[int]:
     """Send a span until it is taken, as a collector does; return the statuses of the answers."""
     statuses = list[int]()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(HANGS):
         while 200 not in statuses:
             answer = await stand.post(_span(number), path="/v1/traces", Content_Type="application/json")
             assert answer.status == 200 or answer.headers["Retry-After"] == "2"
@@ -287,7 +288,7 @@ async def test_what_comes_before_a_gate_goes_on_is_kept_by_who_sends(
         first_answers = await _sent(second, 2)
         await _sent(second, 3)
         counted = 0.0
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(HANGS):
             while counted < 2:
                 answer = await second.client.get(
                     f"/gates/{gate.id}/evidence", headers={"Authorization": "Bearer reader"}

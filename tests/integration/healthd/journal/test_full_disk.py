@@ -126,7 +126,7 @@ async def test_a_reader_that_stays_keeps_no_write_waiting(tmp_path: Path, monkey
         reader = sqlite3.connect(tmp_path / "j.db", isolation_level=None)
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM healthd_audit").fetchall()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(25):
             await note(database)
         async with database.write() as connection:
             usual = (await connection.exec_driver_sql("PRAGMA busy_timeout")).scalar_one()

@@ -8,11 +8,12 @@ from healthd_gates.client.credentials import FixedToken
 from healthd_gates.client.transport import Refused, Transport, Unreachable
 from tests.servers.peers import Answer, Peer
 from tests.servers.ports import free_port
+from tests.servers.waiting import HANGS
 
 BUSY = Answer(503, headers={"Retry-After": "0"})
 
 
-async def send(url: str, *, retry_for: float = 5.0, token: str | None = None, timeout: float = 2.0) -> int:
+async def send(url: str, *, retry_for: float = HANGS, token: str | None = None, timeout: float = HANGS) -> int:
     transport = Transport(url, FixedToken(token), retry_for=retry_for, timeout=timeout)
     try:
         return (await transport.send("POST", "/gates/verify", body={"a": 1}, headers={"Idempotency-Key": "k"})).status
@@ -74,15 +75,15 @@ def test_a_refusal_says_why() -> None:
 
 async def test_who_waits_is_told_for_what_and_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once, though it is tried many times."""
-    monkeypatch.setattr("healthd_gates.client.transport._LATE", 0.1)
+    monkeypatch.setattr("healthd_gates.client.transport._LATE", 0.5)
     url, told = f"http://127.0.0.1:{free_port()}", list[str]()
-    transport = Transport(url, FixedToken(None), retry_for=1.0, timeout=0.9, waiting=told.append)
+    transport = Transport(url, FixedToken(None), retry_for=3.0, timeout=HANGS, waiting=told.append)
     with pytest.raises(Unreachable):
         await transport.send("GET", "/gates")
     await transport.close()
     (said,) = told
     assert said.startswith(f"{url} could not be asked yet: ")
-    assert said.endswith("; waiting for up to 1 s")
+    assert said.endswith("; waiting for up to 3 s")
 
 
 async def test_who_waits_for_a_daemon_that_cannot_answer_is_told_its_reason(
@@ -94,9 +95,9 @@ async def test_who_waits_for_a_daemon_that_cannot_answer_is_told_its_reason(
     away = Answer(503, problem, headers={"Retry-After": "1"})
     peer.answer_once("GET", "/gates", away, Answer(200))
     told = list[str]()
-    transport = Transport(peer.url, FixedToken(None), retry_for=9.0, timeout=2.0, waiting=told.append)
+    transport = Transport(peer.url, FixedToken(None), retry_for=HANGS, timeout=HANGS, waiting=told.append)
     assert (await transport.send("GET", "/gates")).status == 200
-    assert told == [f"{peer.url} answers 503: The journal cannot be read now: refused; waiting for up to 9 s"]
+    assert told == [f"{peer.url} answers 503: The journal cannot be read now: refused; waiting for up to 60 s"]
     await transport.close()
 
 
@@ -104,10 +105,10 @@ async def test_who_waits_for_silence_is_told_so(peer: Peer, monkeypatch: pytest.
     """And one who is answered soon hears nothing; a call that is to be held open has that time on top."""
     monkeypatch.setattr("healthd_gates.client.transport._LATE", 0.1)
     told = list[str]()
-    transport = Transport(peer.url, FixedToken(None), retry_for=0.0, timeout=5.0, waiting=told.append)
+    transport = Transport(peer.url, FixedToken(None), retry_for=0.0, timeout=HANGS, waiting=told.append)
     peer.answer("GET", "/gates", Answer(200, delay=0.3))
     await transport.send("GET", "/gates", held=30.0)
     assert not told
     await transport.send("GET", "/gates")
-    assert told == [f"{peer.url} has not answered yet; waiting for up to 5 s"]
+    assert told == [f"{peer.url} has not answered yet; waiting for up to 60 s"]
     await transport.close()
