@@ -12,6 +12,7 @@ from healthd.config.indentation import indented_too_little
 from healthd.config.options import options_at
 from healthd.config.places import KeyPath, value_at
 from healthd.config.synonyms import meant_by
+from healthd.config.yaml_slips import key_glued_to_its_value
 from healthd.nearest import nearest
 
 _MOST_NAMES = 40
@@ -48,7 +49,10 @@ def meant_mapping(model: type[BaseModel], tree: Any, where: KeyPath) -> str:
     if isinstance(items, CommentedMap):
         return ""
     options = options_at(model, tree, where)
-    if "checks" in options:
+    key = key_glued_to_its_value(items) if isinstance(items, str) else None
+    if key is not None and (key in options or isinstance(where[-1], int)):
+        return f"; a space is missing behind the colon: write `{key}: …`"
+    if "checks" in options and isinstance(where[-1], str):
         return f"; write `{where[-1]}: {{checks: [a, b]}}`"
     if "unhealthy" in options and not isinstance(items, CommentedSeq):
         shown = items if isinstance(items, int | float) else "…"
@@ -62,7 +66,8 @@ def meant_list(tree: Any, where: KeyPath) -> str:
     """Return a suggestion where a list is due: `-` without a space makes a text."""
     written = value_at(tree, where)
     if isinstance(written, CommentedMap):
-        return "; begin its entry with `- `"
+        dashed = any(str(key).startswith("-") for key in written)
+        return "; a space belongs behind each -" if dashed else "; begin its entry with `- `"
     return "; a space belongs behind each -" if isinstance(written, str) and written.startswith("-") else ""
 
 

@@ -130,6 +130,8 @@ def read_yaml(text: str) -> Any:
     except MarkedYAMLError as error:
         problem = (error.problem or "").split("\n")[0].partition(" with value")[0]
         line = error.problem_mark.line + 1 if error.problem_mark else None
+        if problem.startswith(f'{_TWICE}"-') and line is not None and (slip := cause(text, line, "", 0)) is not None:
+            raise YAMLTextError(*slip) from None
         if problem.startswith(_TWICE):
             said = f"the key {problem.removeprefix(_TWICE)} is there twice: keep one, or rename the other"
             raise YAMLTextError(said, line) from None

@@ -12,12 +12,15 @@ from ruamel.yaml import composer, parser, scanner
 from healthd.config.file import ConfigError, parse
 from healthd.config.settings import Settings
 from healthd.config.yaml_text import _PLAINLY, YAMLTextError, read_yaml
+from healthd.validation_words import LIST as _LIST
+from healthd.validation_words import MAPPING as _MAPPING
 
 _QUOTED = "must stand in quotes within { } and [ ]: YAML takes its braces for a mapping"
 _DOCUMENT = "a second document begins here: write all in one, without this `---` or `...`"
 _NAME_ALONE = "write the name alone, without a scheme, a port or a path, such as example.com"
 _SPACE = "a check needs a kind; write `kind: memory`, with a space behind the colon"
 _UNIT = "is not a duration: write a number with its unit, such as 30s, 5m, 1h30m or 250ms"
+_COLON = "a space is missing behind the colon: write `reason: …`"
 _EMPTY = "holds no configuration; write {} into it to have nothing but the defaults"
 
 
@@ -44,6 +47,12 @@ def memory(options: str) -> str:
         ("checks:\n  d: {kind: dns, name: 'http://a.example'}\n", f"2: checks.d.name: {_NAME_ALONE}"),
         ("checks:\n  d: {kind: dns, name: 'a.example/x'}\n", f"2: checks.d.name: {_NAME_ALONE}"),
         ("checks:\n  d: {kind: dns, name: 'a.example:53'}\n", f"2: checks.d.name: {_NAME_ALONE}"),
+        ("routes:\n  - name:x\n", f"2: routes.0: {_MAPPING}; a space is missing behind the colon: write `name: …`"),
+        ("maintenance:\n  - reason:x\n", f"2: maintenance.0: {_MAPPING}; {_COLON}"),
+        ("maintenance:\n  -reason: x\n   for: 1h\n", "2: a space belongs behind each -: write `- reason: …`"),
+        ("maintenance:\n  -reason: x\n  -reason: y\n", "3: a space belongs behind each -: write `- reason: …`"),
+        ("maintenance:\n  -reason: x\n", f"1: maintenance: {_LIST}; a space belongs behind each -"),
+        ("routes:\n  - http://a\n", f"2: routes.0: {_MAPPING}"),
         (memory("runbook: wiki/foo"), "2: checks.d.runbook: no such option; did you mean runbook_url?"),
         (
             "http: {listen: '${file:/no/such}'}\n",
