@@ -176,7 +176,7 @@ def test_answers_and_failures_are_those_of_getaddrinfo() -> None:
         found = await loop.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM)
         assert ("127.0.0.1", 80) in [info[4] for info in found]
         with pytest.raises(socket.gaierror, match="cannot be"):
-            await loop.getaddrinfo("a" * 70 + ".example", 80)
+            await loop.getaddrinfo("a" * 70, 80)
 
     loops.run(lookups())
 
@@ -244,8 +244,10 @@ def test_a_name_that_hung_is_tried_anew(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_every_address_is_of_both_families() -> None:
     """As `[::]:8080` means elsewhere: a pod's network may have either."""
-    if not socket.has_dualstack_ipv6():
-        pytest.skip("needs IPv6")
+    try:  # a kernel that has the protocol may still have no address of it
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("needs the address ::1")
 
     async def serve() -> list[str]:
         loop, answered = asyncio.get_running_loop(), []
