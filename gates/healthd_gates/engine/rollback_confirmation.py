@@ -20,6 +20,9 @@ _AS_MUCH = 0.5  # of the traffic from before: what a baseline must take if the c
 _LOOKS = 3
 _FEWEST_LOOKS = 2
 _FEWEST_REQUESTS = 20.0
+_LOST = (
+    0.1  # of the traffic from before: a baseline that gets less than this, with nothing at the candidate, has lost it
+)
 _USUAL_LIMIT = 0.05  # of requests that may fail, if the policy has no limit of its own
 
 
@@ -53,12 +56,16 @@ class Recovery:
         self._moved: deque[Counts] = deque(maxlen=_LOOKS)
         self._problem = "nobody has looked yet"
         self._candidate_has_traffic = False
+        self._served = self._expected = 0.0  # requests at the baseline, while it was counted
 
     def take(self, evidence: Evidence | None, notes: Sequence[str]) -> None:
         """Take one evaluation, with the reasons for missing numbers."""
         if evidence is None or (evidence.candidate is None and evidence.baseline is None and not notes):
             self._problem = "; ".join(notes) or self._problem  # no new numbers prove nothing: a push may come later
             return
+        if evidence.baseline is not None:
+            self._served += evidence.baseline.requests
+            self._expected += evidence.seconds * (self._rate_before or 0.0)
         problem = self._still_here(evidence)
         if problem is None and evidence.baseline is not None:
             self._moved.append(evidence.baseline)
@@ -81,7 +88,13 @@ class Recovery:
     @property
     def contradicts(self) -> bool:
         """True if the numbers speak against it, rather than say nothing."""
-        return self._candidate_has_traffic or self._excess is not None
+        return self._candidate_has_traffic or self._excess is not None or self._is_lost
+
+    @property
+    def _is_lost(self) -> bool:
+        """True if the baseline was counted, and hardly anything of the traffic came to it."""
+        counted = self._sees_traffic and self._expected >= _FEWEST_REQUESTS
+        return counted and self._served < _LOST * self._expected
 
     def ends(self, seen_by: str | None) -> tuple[RollbackState, str]:
         """Return the final state of the rollback once the time is over. `seen_by` is an action that has verified where

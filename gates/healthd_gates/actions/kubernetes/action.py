@@ -67,6 +67,7 @@ class Kubernetes:
     def __init__(self, config: KubernetesConfig, context: ActionContext) -> None:
         self._config, self._clock = config, context.clock
         self._cluster = Cluster(config.kubeconfig, config.context, context.environ)
+        self._has_no_pods = False
 
     async def execute(self, order: ActionRequest) -> ActionResult:
         return await self._asking(lambda: self._execute(order))
@@ -117,8 +118,9 @@ class Kubernetes:
                     continue
                 did.append(found.says)
             elif isinstance(found, ActionResult):
-                # Whatever is done was read off the cluster, after the last change too.
-                is_seen = found.ending is Ending.DONE and self._config.ingress is None  # whose controller tells nothing
+                # Whatever is done was read off the cluster, after the last change too. An Ingress' controller tells
+                # nothing, and no traffic is at pods of which there are none.
+                is_seen = found.ending is Ending.DONE and self._config.ingress is None and not self._has_no_pods
                 return replace(_after(did, found), seen=is_seen)
             elif isinstance(found, Move) or self._clock.steady() >= until:
                 return _after(did, ActionResult(Ending.RETRY, found.says))
@@ -147,6 +149,7 @@ class Kubernetes:
             return await self._look_at_weights(order)
         key, _ = self._config.named
         owner = await self._cluster.get(self._object_path)
+        self._has_no_pods = owner["spec"].get("replicas") == 0
         labels = (owner["spec"].get("selector") or {}).get("matchLabels") or {}
         matching = await self._cluster.list(self._path("apis/apps/v1", PLACES[key].lists.resource), labels)
         history, look = _HISTORIES[key](owner, matching), _LOOKS[key]

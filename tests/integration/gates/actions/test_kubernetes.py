@@ -93,6 +93,17 @@ async def test_a_service_selects_the_baseline_again(api: Api, kubeconfig: Path) 
     assert (again.ending, len(api.patches)) == (Ending.DONE, 1)
 
 
+@pytest.mark.parametrize("pods", [0, 2])
+async def test_no_traffic_is_seen_at_a_deployment_without_pods(api: Api, kubeconfig: Path, pods: int) -> None:
+    """Somebody has scaled it down meanwhile: that it has the baseline's template shows nothing of the traffic."""
+    put_revisions(api, "2.0", "1.0", replicas=pods)
+    number = api.get(DEPLOYMENT)["metadata"].get("generation", 0)
+    has = {"replicas": pods, "updatedReplicas": pods, "availableReplicas": pods, "observedGeneration": number}
+    api.put(DEPLOYMENT, {**api.get(DEPLOYMENT), "status": has})
+    outcome = await tried(action(kubeconfig, deployment="api"), order())
+    assert (outcome.ending, outcome.seen) == (Ending.DONE, pods > 0), outcome
+
+
 async def test_a_service_is_not_pointed_at_nothing(api: Api, kubeconfig: Path) -> None:
     """No pod with the baseline's labels is ready."""
     put_service(api, "green", "green")

@@ -57,6 +57,28 @@ def test_what_speaks_against_it_is_said(candidate: Counts | None, baseline: Coun
     assert recovery.ends(None)[0] is RollbackState.UNCONFIRMED
 
 
+@pytest.mark.parametrize(
+    ("before", "baseline", "state"),
+    [
+        (5.0, Counts(1, 0), RollbackState.UNCONFIRMED),
+        (5.0, Counts(0, 0), RollbackState.UNCONFIRMED),
+        (5.0, Counts(20, 0), RollbackState.ROLLED_BACK),
+        (0.5, Counts(0, 0), RollbackState.ROLLED_BACK),
+        (5.0, None, RollbackState.ROLLED_BACK),
+        (None, Counts(0, 0), RollbackState.ROLLED_BACK),
+    ],
+    ids=["hardly any", "none", "less than before", "never much", "not counted", "not known before"],
+)
+def test_no_action_has_seen_traffic_that_is_lost(
+    before: float | None, baseline: Counts | None, state: RollbackState
+) -> None:
+    """Where it went nobody knows: to a target that selects nothing, or to none. What is not counted says nothing."""
+    recovery = Recovery(bounds_of(policy(ERRORS)), before)
+    for _ in range(3):
+        recovery.take(seen(None, baseline), ("candidate: no series matches",))
+    assert recovery.ends("undo-shop")[0] is state
+
+
 def test_a_baseline_that_took_over_and_answers_well_confirms_it() -> None:
     recovery = Recovery(bounds_of(policy(ERRORS)), 5.0)
     for looks in (1, 2):
