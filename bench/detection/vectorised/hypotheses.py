@@ -74,7 +74,7 @@ class BaselineHarm:
     def step(self, pair: Sequence[Array], odds: Array, caps: Caps, mask: Mask) -> None:
         n, x, _, _ = pair
         log_es = self._log_es(pair, odds)
-        late = self._onset.step(n, x, mask & (log_es.max(axis=1) > 0), mask)
+        late = self._onset.step(n, x, mask & (log_es.max(axis=1) > 0), mask, caps.sure)
         credited = self._joint.step(log_es, caps, late, mask)
         share = caps.together / np.where(late, caps.late_reports, caps.reports)
         self._mixture.step(self._bursts.step(credited, n, x, share, late, mask), mask)
@@ -98,14 +98,25 @@ class Onset:
 
     def __init__(self, runs: int) -> None:
         self._calm, self._run = np.zeros((2, runs)), np.zeros((2, runs))
+        self._has_spells = np.zeros(runs, dtype=bool)
 
-    def step(self, requests: Array, bad: Array, worse: Mask, mask: Mask) -> Mask:
+    def step(self, requests: Array, bad: Array, worse: Mask, mask: Mask, sure: float | Array = 0.0) -> Mask:
         report = np.array((requests, bad))
         self._calm += np.where(mask & ~worse, report, 0.0)
         self._run = np.where(worse, self._run + report, np.where(mask, 0.0, self._run))
         mean = (self._calm[1] + 0.5) / (self._calm[0] + 100)
         jumps = self._run[1] > refutation._JUMP * mean * self._run[0] + refutation._JUMP_ERRORS
-        return np.asarray(worse & _too_few(self._calm, self._run) & jumps)
+        late = np.asarray(worse & _too_few(self._calm, self._run) & jumps)
+        self._has_spells |= late & (self._two() >= sure)
+        return np.asarray(late & self._has_spells)
+
+    def _two(self) -> Array:
+        """By how many nats a rate for each makes both likelier than one rate for both."""
+        parts = np.array((self._calm, self._run))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            pooled = parts.sum(axis=0)[1] / parts.sum(axis=0)[0]
+            gains = parts[:, 1] * np.log(parts[:, 1] / (parts[:, 0] * pooled))
+        return np.asarray(np.where(parts[:, 1] > 0, gains, 0.0).sum(axis=0))
 
 
 class Refutation:

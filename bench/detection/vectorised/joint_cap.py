@@ -11,11 +11,13 @@ from healthd_gates.judge import joint_cap as product
 
 @dataclass(frozen=True)
 class Caps:
-    """What all reports that one disturbance touches may say together, and among how many it is divided."""
+    """What all reports that one disturbance touches may say together, among how many it is divided, and how sure it has
+    to be that trouble began late."""
 
     together: float
     reports: Array
     late_reports: Array
+    sure: Array
 
 
 class JointCap:

@@ -87,7 +87,8 @@ class ErrorRates:
         self._against_catastrophe(own, odds, touched)
         if not settling:
             late = self._rhythm.touched(np.maximum(2 * self._timing.blip, self._spell) if self._timing.blip else 0.0)
-            self._judge(own, other, odds, Caps(self._frame.harm_needed, touched, late))
+            sure = np.where(self._spell > 0, criterion._SURE, 0.0)
+            self._judge(own, other, odds, Caps(self._frame.harm_needed, touched, late, sure))
         elif self._baseline is not None and other is not None:
             both = own.here & other.here & (own.m > 0) & (other.m > 0)
             self._baseline.settle(_where(both, (own.m, own.y, other.m, other.y)), odds, both)

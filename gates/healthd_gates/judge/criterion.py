@@ -17,6 +17,10 @@ _BURST, _BURST_REPORTS = 45.0, 9  # seconds, and reports where these are far apa
 _CATASTROPHE_MARGIN = 7.5
 """Nats that the catastrophe's share of the risk and its mixture cost, approximately."""
 
+_SURE = 8.0
+"""Nats by which trouble has to have begun late where it then waits for `late` seconds: harm that is there since the
+switch, of few requests, must not be taken for it by luck."""
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -68,7 +72,8 @@ class Frame:
         """
         blip = self.timing.blip
         lengths = (max(blip, lasting), max(2 * blip, lasting, late)) if blip else (0.0, 0.0)
-        return Caps(self.harm_needed, *(rhythm.touched(length) for length in lengths))
+        reports, late_reports = (rhythm.touched(length) for length in lengths)
+        return Caps(self.harm_needed, reports, late_reports, _SURE if late else 0.0)
 
     def catastrophe_caps(self, rhythm: Rhythm) -> tuple[float, float]:
         """Return the most evidence of a catastrophe that one report may give, in nats: for one of any kind, and for a

@@ -15,12 +15,13 @@ beyond it is lost; without a limit a burst of one report would be worth a whole 
 class Caps(NamedTuple):
     """The most evidence, in nats, that a candidate is worse than its baseline: `together` is what all reports that one
     disturbance touches may say, `reports` how many these are, and `late_reports` how many it is divided among if the
-    trouble began late.
+    trouble began late, as it has to by at least `sure` nats.
     """
 
     together: float
     reports: int
     late_reports: int
+    sure: float = 0.0
 
     @property
     def first(self) -> float:

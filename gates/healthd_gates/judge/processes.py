@@ -59,7 +59,7 @@ class BaselineHarm:
     def step(self, pair: tuple[float, float, float, float], odds: float, caps: Caps = UNCAPPED) -> None:
         """Take one interval of both arms: candidate's requests and bad ones, baseline's requests and bad ones."""
         log_es = self._log_es(pair, odds)
-        late = self._onset.step(pair[0], pair[1], worse=max(log_es) > 0)
+        late = self._onset.step(pair[0], pair[1], worse=max(log_es) > 0, sure=caps.sure)
         credited = self._joint.step(log_es, caps, late=late)
         share = caps.late if late else caps.first
         self._mixture.step(self._bursts.step(credited, pair[0], pair[1], share, late=late))

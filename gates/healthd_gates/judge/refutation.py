@@ -5,7 +5,7 @@ that began late is told from harm that is there since the switch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf, sqrt
+from math import inf, log, sqrt
 
 _STRONG, _CAPPED, _LATE = 2.0, 1.5, 0.9
 """Nats above which a run of bad reports is more than chance; at most so many caps, and so many if it began late."""
@@ -25,6 +25,13 @@ def _jumps(calm: tuple[float, float], run: tuple[float, float]) -> bool:
     return run[1] > _JUMP * (calm[1] + 0.5) / (calm[0] + 100) * run[0] + _JUMP_ERRORS
 
 
+def _surely_two(calm: tuple[float, float], run: tuple[float, float], nats: float) -> bool:
+    """True if a rate for each, taken for Poisson, makes both likelier than one rate for both does, by so many nats. The
+    rate of a run of few requests is itself a matter of luck: that of harm looks several times as high in some."""
+    pooled = (calm[1] + run[1]) / (calm[0] + run[0])
+    return sum(bad * log(bad / (requests * pooled)) for requests, bad in (calm, run) if bad) >= nats
+
+
 class Onset:
     """Test of whether bad reports in a row began after a calm that is not that of harm at their rate.
 
@@ -33,13 +40,17 @@ class Onset:
 
     def __init__(self) -> None:
         self._calm = self._run = (0.0, 0.0)
+        self._has_spells = False
 
-    def step(self, requests: float, bad: float, *, worse: bool) -> bool:
-        """Take a report of the candidate; return True if it is a bad one of such a run."""
+    def step(self, requests: float, bad: float, *, worse: bool, sure: float = 0.0) -> bool:
+        """Take a report of the candidate; return True if it is a bad one of such a run. The first has to be one by at
+        least `sure` nats: then the service has spells, and what looks like another is one."""
         before = self._run if worse else self._calm
         added = (before[0] + requests, before[1] + bad)
         self._calm, self._run = (self._calm, added) if worse else (added, (0.0, 0.0))
-        return worse and _too_few(self._calm, self._run) and _jumps(self._calm, self._run)
+        late = worse and _too_few(self._calm, self._run) and _jumps(self._calm, self._run)
+        self._has_spells = self._has_spells or (late and _surely_two(self._calm, self._run, sure))
+        return late and self._has_spells
 
 
 class Refutation:

@@ -64,6 +64,18 @@ def test_what_may_be_there_since_the_switch_is_not_late(calm: list[tuple[float, 
     assert not any(late([*calm, *[(250, 5, True)] * 2, *[(250, 12, True)] * 2][: len(calm) + 2]))
 
 
+def test_luck_of_few_requests_is_not_late_where_it_has_to_be_sure() -> None:
+    """Two of a hundred requests, then five of twenty: 5 % from the switch on looks like that in some rollouts. Where
+    there are more of both, as in a spell of a busy service, the same rates are surely two."""
+    for times, sure in [(1, False), (10, True)]:
+        onset = Onset()
+        onset.step(100 * times, 2 * times, worse=False)
+        assert onset.step(20 * times, 5 * times, worse=True, sure=8.0) is sure
+        onset = Onset()
+        onset.step(100 * times, 2 * times, worse=False)
+        assert onset.step(20 * times, 5 * times, worse=True) is True
+
+
 def test_faint_harm_is_not_late() -> None:
     """It has calm reports too, beside which its bad ones do not stand out."""
     assert not any(late([(250, 12, True), (250, 5, False), (250, 6, False)] * 10))
