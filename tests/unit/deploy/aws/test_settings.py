@@ -35,7 +35,7 @@ def test_the_examples_are_valid(name: str, model: Any) -> None:
         ({"retire_after": None}, "retire_after is missing"),
         ({"release": {"commands": []}}, "release: commands are missing"),
         ({"release": {"document": "My-Release", "commands": ["x"]}}, "give My-Release its parameters"),
-        ({"release": {"commands": ["x"], "start_within": "5s"}}, "release.start_within: must be greater"),
+        ({"release": {"commands": ["x"], "start_within": "5s"}}, "release.start_within: must be at least 30s"),
         ({"healthy": {"within": 300}}, "healthy.within: 300 is not a duration"),
         ({"aws": {"retries": "legacy"}}, "aws.retries: must be 'standard' or 'adaptive'"),
     ],
@@ -50,7 +50,7 @@ def test_a_bad_blue_green_names_field_and_fix(changes: dict[str, Any], problem: 
     [
         ({"target_group": "web"}, "target_group: must be the ARN of a targetgroup"),
         ({"gates": {"idle": ["smoke"]}}, "a rolling deploy has no target without traffic"),
-        ({"batch": 0}, "batch: must be greater"),
+        ({"batch": 0}, "batch: must be at least 1"),
         ({"on_fail": "none"}, "on_fail: must be 'batch' or 'all'"),
         ({"previous": "1; reboot"}, "previous: must be one word of letters"),
     ],
