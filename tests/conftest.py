@@ -64,8 +64,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture
-def hung_resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Each lookup of `hung.example` hangs until the test ends; addresses need none."""
+async def hung_resolver(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """Each lookup of `hung.example` hangs until the test ends; addresses need none. It ends before the event loop,
+    which waits for the threads that look up."""
     with names.hanging(monkeypatch):
         yield
 
