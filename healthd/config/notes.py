@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from healthd.config.auth import Auth
 from healthd.config.journal_address import note_on_folder
 from healthd.config.references import OWN_GROUPS
 from healthd.config.sign_in import NO_SESSION_SECRET
-from healthd.config.window import notes_on_times, nothing_covered
+from healthd.config.window import has_labels, notes_on_times, nothing_covered
 from healthd.nearest import not_under
 from healthd.units import is_web_address, stamp
 
@@ -72,6 +72,20 @@ def _notes_on_notifiers(settings: Settings) -> Iterator[str]:
     for name in settings.active_notifiers:
         if name not in routed:
             yield f"notifiers.{name}: no route leads to it, so it sends nothing: write `routes: [{{to: {name}}}]`"
+
+
+def notes_on_routes(settings: Settings, services: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """Yield a note for each route whose labels no check has, nor any of the `services`, which are given with theirs;
+    and one where no route is for this environment. Neither is an error: several environments may share a file."""
+    if settings.routes and not any(route.holds_in(settings.environment) for route in settings.routes):
+        named = ", ".join(sorted({name for route in settings.routes for name in route.environment}))
+        yield f"routes: none is for the environment {settings.environment}, so nothing is sent: they name {named}"
+    checks = {name: check.labels for name, check in settings.checks.items()}
+    for number, route in enumerate(settings.routes):
+        known = {name: labels for name, labels in checks.items() if route.concerns("check", name)}
+        known |= {name: labels for name, labels in services.items() if route.concerns("gate", name)}
+        if route.labels and not any(has_labels(labels, route.labels) for labels in known.values()):
+            yield f"routes.{number}: {nothing_covered('check or service', (), route.labels, known)}"
 
 
 def _notes_on_auth(auth: Auth) -> Iterator[str]:

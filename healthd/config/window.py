@@ -200,7 +200,8 @@ def nothing_covered(what: str, patterns: Names, labels: Labelled, known: Mapping
     names = {name for each in known.values() for name in each}
     for name, values in labels.items():
         if not any(name in each and matches(each[name], values) for each in known.values()):
-            alike = None if name in names else nearest(name, names)
+            there = {each[name] for each in known.values() if name in each}
+            alike = nearest(name, names) if name not in names else nearest(values[0], there)
             meant = f"; did you mean {alike}?" if alike else ""
             return f"covers no {what}: none has the label {name}={'|'.join(values)}{meant}"
     return f"covers no {what}: none is in all that it names"

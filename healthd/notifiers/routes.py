@@ -46,7 +46,10 @@ class Route(BaseModel):
             return False
         if not all(matches(notice.labels.get(name, ""), values) for name, values in self.labels.items()):
             return False
+        return self.concerns(notice.about, notice.name)
+
+    def concerns(self, about: str, name: str) -> bool:
+        """True if the route is for a check, or for a service's gates, of this name, whatever its labels."""
         if not self.checks and not self.services:
             return True
-        patterns = self.checks if notice.about == "check" else self.services
-        return matches(notice.name, patterns)
+        return matches(name, self.checks if about == "check" else self.services)

@@ -61,6 +61,34 @@ def test_windows_that_cover_nothing_are_told() -> None:
     ]
 
 
+def test_routes_that_tell_nobody_are_told() -> None:
+    """A label that nothing has, with the nearest one that there is, and an environment that no route is for: on-call
+    would hear nothing all night. A route of another environment alone is no error."""
+    check = {"kind": "process", "critical": True, "labels": {"team": "shop"}}
+    raw: dict[str, Any] = {
+        "environment": "production",
+        "checks": {"db": check},
+        "services": {"cart": {**PUSH, "labels": {"team": "pays"}}},
+        "notifiers": {"n": {"kind": "webhook", "url": "http://n.test/"}},
+        "routes": [
+            {"to": "n", "environment": "prod", "labels": {"team": "shopp"}},
+            {"to": "n", "environment": "staging", "labels": {"tema": "shop"}},
+            {"to": "n", "environment": "staging", "labels": {"team": "p*"}},
+            {"to": "n", "environment": "staging", "checks": "db", "labels": {"team": "pays"}},
+            {"to": "n", "environment": "staging", "checks": "db"},
+        ],
+    }
+    told = [note for note in Config.model_validate(raw).notes if note.startswith("routes")]
+    assert told == [
+        "routes: none is for the environment production, so nothing is sent: they name prod, staging",
+        "routes.0: covers no check or service: none has the label team=shopp; did you mean shop?",
+        "routes.1: covers no check or service: none has the label tema=shop; did you mean team?",
+        "routes.3: covers no check or service: none has the label team=pays",
+    ]
+    raw["routes"].append({"to": "n"})
+    assert not [note for note in Config.model_validate(raw).notes if note.startswith("routes:")]
+
+
 @pytest.mark.parametrize(
     ("runbook", "told"),
     [
