@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +19,7 @@ import structlog
 from aiohttp import web
 
 from healthd.app.health import Health
+from healthd.config.listen_address import note_in_pod
 from healthd.model import Probe, Transition
 from healthd.runtime.closing import close_part
 from healthd.runtime.daemon_thread import in_daemon_thread
@@ -202,6 +204,8 @@ def tell_notes(settings: Config) -> None:
     know."""
     for note in settings.notes:
         _log.warning(note)
+    if (unreached := note_in_pod(settings.http.listen, os.environ)) is not None:
+        _log.warning(unreached)
 
 
 async def _import(module: str, then: Callable[[Any], None] = lambda _: None) -> None:

@@ -21,6 +21,7 @@ from healthd.commands import shipped
 from healthd.commands.options import REFUSED, config_option, reason, settings_or_exit
 from healthd.commands.printing import Printing
 from healthd.config.file import load_what_is_right, problem_at
+from healthd.config.listen_address import note_in_pod
 from healthd.config.places import KeyPath, Problem
 from healthd.config.secret_notes import notes_on_secrets
 from healthd.config.variables import MOUNTED
@@ -183,6 +184,8 @@ def _one_file(ctx: click.Context, file: Path | None, config_file: Path | None) -
 
 def _lacking_here(settings: Config, file: Path) -> Iterator[str]:
     """Yield what of a valid file would not work on this host."""
+    if (note := note_in_pod(settings.http.listen, os.environ)) is not None:
+        yield note
     yield from map(str, _absent(settings, file))
     for name, action in settings.actions.items():
         if problem := action.problem_here(os.environ):

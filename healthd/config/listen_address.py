@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
-from ipaddress import AddressValueError, IPv6Address
+from functools import lru_cache
+from ipaddress import AddressValueError, IPv6Address, ip_address
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
@@ -36,6 +38,26 @@ def split_address(text: str) -> tuple[str, int]:
             return host, int(port)
         raise ValueError(f"{text!r} has no IPv4 address before its port: write four numbers from 0 to 255")
     return host, int(port)
+
+
+@lru_cache(maxsize=256)
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def note_in_pod(listen: str, environ: Mapping[str, str]) -> str | None:
+    """Return a note where a daemon in a pod would listen on what nobody outside of the pod reaches. Kubernetes sets the
+    variable by which a pod is known."""
+    host, port = split_address(listen)
+    if not environ.get("KUBERNETES_SERVICE_HOST") or not is_loopback(host):
+        return None
+    away = "the kubelet's probes and a Service come to another address"
+    return f"http.listen: {listen} is reached from within this pod alone, and {away}: write 0.0.0.0:{port}"
 
 
 def _address(text: str) -> str:

@@ -21,13 +21,13 @@ from aiohttp import hdrs, web
 from healthd.config.auth import Token
 from healthd.config.identity import Identity
 from healthd.config.in_force import Current
-from healthd.config.listen_address import split_address
+from healthd.config.listen_address import is_loopback, split_address
 from healthd.config.settings import Settings
 from healthd.runtime.clock import Clock, SystemClock
 from healthd.units import stamp
 from healthd.web.caller import Caller as Caller
 from healthd.web.caller import vouched_for
-from healthd.web.direct import is_direct, is_loopback
+from healthd.web.direct import is_direct
 from healthd.web.forms import refuse_unless_from_here
 from healthd.web.issuer_keys import KeysUnavailableError, NotVerifiedError
 from healthd.web.issuers import Issuers, is_jwt
@@ -39,6 +39,7 @@ _NO_TOKEN = "no token is configured: put one under auth.tokens (`healthd token n
 _UNKNOWN = "this token is not known: no hash under auth.tokens is its own"
 _READING = (hdrs.METH_GET, hdrs.METH_HEAD)
 _FORM = "send `Authorization: Bearer TOKEN`"
+_PLACE = "send a token as `Authorization: Bearer …`"
 
 
 def new_token() -> tuple[str, str]:
@@ -151,17 +152,18 @@ class Guard:
         except Problem:
             return False
 
-    def require(self, request: web.Request, scope: str, token: str | None = None) -> Caller:
+    def require(self, request: web.Request, scope: str, token: str | None = None, place: str = _PLACE) -> Caller:
         """Return the caller, who has this scope. Raises Problem 401 or 403.
 
-        `token` is one from another place, for callers who cannot send the header; the header takes precedence.
+        `token` is one from another place, for callers who cannot send the header, and `place` tells one without a token
+        where it belongs; the header takes precedence.
         """
         if token is not None and hdrs.AUTHORIZATION not in request.headers:
             caller: Caller | None = self._by_token(token)
         else:
             caller = self.caller(request)
         if caller is None:
-            raise _unauthorized(self._how_to_come_in("send a token as `Authorization: Bearer …`"))
+            raise _unauthorized(self._how_to_come_in(place))
         if caller is _THIS_HOST and not caller.may(scope):
             raise _unauthorized(self._how_to_come_in("on this host too, what changes something needs a token"))
         return self._with_scope(caller, scope)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from ipaddress import ip_address
 
 from aiohttp import HttpVersion11, hdrs, web
 from multidict import istr
+
+from healthd.config.listen_address import is_loopback
 
 _SEC_FETCH_SITE = istr("Sec-Fetch-Site")
 # Headers of proxies and content delivery networks, and the origin that a browser sends for a page.
@@ -39,13 +40,3 @@ def is_direct(request: web.Request) -> bool:
 def _names_this_host(host: str) -> bool:
     """True if the Host header names this host. A simple client may send none; a browser always does."""
     return not host or is_loopback(re.sub(r":\d*$", "", host).strip("[]").lower())
-
-
-@lru_cache(maxsize=256)
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

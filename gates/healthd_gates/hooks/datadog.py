@@ -182,7 +182,7 @@ async def _admit(request: web.Request, guard: Guard, scope: str) -> Caller:
     """Authenticate by a token of healthd in the place of one of Datadog's keys; the application key has priority."""
     token = next((request.headers[key] for key in _KEYS if key in request.headers), None)
     await guard.prepare(request, token)
-    return guard.require(request, scope, token)
+    return guard.require(request, scope, token, f"send a token of healthd as {_KEYS[0]}")
 
 
 class Datadog:

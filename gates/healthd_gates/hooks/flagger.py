@@ -141,7 +141,7 @@ def token_in(raw: bytes) -> str | None:
 async def _admit(request: web.Request, guard: Guard, scope: str) -> Caller:
     token = token_in(body_of(request) or b"")
     await guard.prepare(request, token)
-    return guard.require(request, scope, token)
+    return guard.require(request, scope, token, "put a token into the webhook's metadata, as `token: …`")
 
 
 class Flagger:

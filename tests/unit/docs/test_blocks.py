@@ -112,7 +112,9 @@ def check_yaml(block: Block, secrets: Path) -> None:
 
 def check_chart(block: Block, text: str, tree: Mapping[str, Any]) -> None:
     """Values of the Helm chart, and the configuration that is one of them."""
-    Draft7Validator(json.loads((ROOT / "deploy/helm/healthd/values.schema.json").read_text())).validate(tree)
+    chart = ROOT / "deploy/helm/healthd"
+    defaults = YAML(typ="safe").load(chart / "values.yaml")  # Helm looks at the values laid over these
+    Draft7Validator(json.loads((chart / "values.schema.json").read_text())).validate(defaults | tree)
     config = re.search(r"(?m)^config:\n((?: .*\n)+)", text)
     assert config
     check_configuration(block, dedent(config[1]), tree["config"])

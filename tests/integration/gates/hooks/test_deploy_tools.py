@@ -23,7 +23,7 @@ from tests.servers.ports import HOST, free_port
 from tests.servers.waiting import until
 
 FILES = Path(__file__).parents[4] / "deploy" / "hooks"
-SHIPPED = "http://healthd.monitoring:8080"
+SHIPPED = "http://healthd.healthd:8080"
 INGRESS = "https://healthd.example.com"
 INTERVAL = 0.5
 TOOLS = ("flagger", "argo", "spinnaker")

@@ -31,6 +31,7 @@ async def test_the_token_comes_in_the_metadata(api: Gating) -> None:
     assert (await call(api, "rollback", body)).status == 409
     for bad in ({}, {"token": "hd_wrong"}, {"token": ""}):
         assert (await call(api, "rollback", {**body, "metadata": bad})).status == 401
+    assert "metadata" in (await call(api, "rollback", {**body, "metadata": {}})).body["detail"]  # it sends no header
     assert (await call(api, "rollback", {**body, "metadata": {"token": api.tokens["read"]}})).status == 403
     by_header = await api.call("POST", "/hooks/flagger/flagger/rollback", {**body, "metadata": {}}, token="hooks")
     assert by_header.status == 409

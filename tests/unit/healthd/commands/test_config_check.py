@@ -19,6 +19,25 @@ def test_a_journal_that_can_never_be_is_refused_with_its_line(tmp_path: Path) ->
     assert CliRunner().invoke(main, ["config", "check", str(file), "--elsewhere"]).exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("listen", "cluster", "is_told"),
+    [
+        ("127.0.0.1:8080", "10.96.0.1", True),
+        ("0.0.0.0:8080", "10.96.0.1", False),
+        ("127.0.0.1:8080", None, False),
+    ],
+)
+def test_a_pod_that_its_probes_cannot_reach_is_told(
+    listen: str, cluster: str | None, is_told: bool, tmp_path: Path
+) -> None:
+    """Which the default would be: Kubernetes restarts it for ever, and its log would say that it serves."""
+    file = tmp_path / "healthd.yaml"
+    file.write_text(f"http: {{listen: '{listen}'}}\n")
+    result = CliRunner().invoke(main, ["config", "check", str(file)], env={"KUBERNETES_SERVICE_HOST": cluster})
+    assert (f"http.listen: {listen} is reached from within this pod alone" in result.output) is is_told
+    assert result.exit_code == 0
+
+
 def test_a_variable_that_a_check_lacks_is_named_with_line_and_cure(tmp_path: Path) -> None:
     """The daemon would start without it, and report the check."""
     file = tmp_path / "healthd.yaml"

@@ -117,9 +117,43 @@ def test_rights_are_those_of_the_manifests() -> None:
         ((), "image.repository"),
         ((*IMAGE, "--set", "replica=2"), "replica"),
         ((*IMAGE, "--set", "persistence.enabled=true,replicas=2"), "a file has one writer"),
+        ((*IMAGE, "--set", "replicas=2"), "several share a journal"),
+        ((*IMAGE, "--set", "replicas=2,secret.name=a,config.environment=production"), "several share a journal"),
+        ((*IMAGE, "--set", "replicas=2,config.journal=sqlite:///var/lib/healthd/j.db"), "several share a journal"),
+        ((*IMAGE, "--set", "config.http.listen=127.0.0.1:8080"), "come to port 8080 of the pod"),
+        ((*IMAGE, "--set", "config.http.listen=0.0.0.0:9000"), "and not to 0.0.0.0:9000"),
+        ((*IMAGE, "--set-json", "networkPolicy=null"), "networkPolicy"),
     ],
 )
 def test_what_cannot_work_is_refused(words: tuple[str, ...], says: str) -> None:
     done = helm(*words)
     assert done.returncode != 0
     assert says in done.stderr
+
+
+@needs_helm
+@pytest.mark.parametrize("words", [
+    ("--set-json", "rollback=null"), ("--set-json", "config=null"), ("--set-json", "env=null"),
+    ("--set", "replicas=2,secret.name=a"),
+    ("--set", "replicas=2", "--set-json", 'env=[{"name":"JOURNAL_URI","value":"x"}]'),
+    ("--set", "replicas=2,config.journal=${JOURNAL_URI}"), ("--set", "config.http.listen=[::]:8080"),
+])  # fmt: skip
+def test_a_value_whose_lines_are_all_comments_is_as_good_as_none(words: tuple[str, ...]) -> None:
+    """As is a journal that replicas can share."""
+    assert helm(*IMAGE, *words).returncode == 0
+
+
+@needs_helm
+def test_the_daemon_listens_where_the_probes_come() -> None:
+    """A configuration says nothing of it: by itself the daemon listens on the loopback of the pod."""
+    words = (*IMAGE, "--set", "config.http.external_url=https://healthd.example.com")
+    http = YAML(typ="safe").load(one(rendered(*words), "ConfigMap")["data"]["config.yaml"])["http"]
+    assert http == {"external_url": "https://healthd.example.com", "listen": "0.0.0.0:8080"}
+
+
+@needs_helm
+def test_an_object_named_twice_has_its_role_once() -> None:
+    """A second one of the same name would have the installation fail half done."""
+    entry = '{"namespace":"shop","kind":"service","name":"api"}'
+    objects = rendered(*IMAGE, "--set-json", f"rollback=[{entry},{entry}]")
+    assert [each["kind"] for each in objects].count("Role") == 1
