@@ -16,7 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from socket import EAI_AGAIN, gaierror
 
+from healthd.checks.connect import Endpoint, connect
+from healthd.checks.failures import explain_late
 from healthd.nearest import did_you_mean, there_are
+from healthd.runtime.lookups import noting
 
 _LONGEST_ANSWER = 4 * 2**20  # bytes, of some 36,000 servers
 _PART = 65_536
@@ -175,15 +178,17 @@ async def set_weight(socket: str, backend: str, server: str, weight: int) -> Non
 
 async def _told(socket: str, command: str) -> str:
     """Return the answer to one command. Raises Unanswered, also for one that is cut off."""
-    try:
-        async with asyncio.timeout(_ANSWERS_WITHIN):
-            said = await _answer(socket, command)
-    except OSError as error:
-        late = isinstance(error, TimeoutError) and not error.strerror
-        why = f"no answer within {_ANSWERS_WITHIN:g} s" if late else error.strerror or str(error)
-        raise (NoSocket if _is_misplaced(socket, error) else Unanswered)(f"{socket}: {why}") from None
-    except UnicodeError:
-        raise NoSocket(f"{socket}: its host is no name") from None
+    with noting():
+        try:
+            async with asyncio.timeout(_ANSWERS_WITHIN):
+                said = await _answer(socket, command)
+        except OSError as error:
+            late = isinstance(error, TimeoutError) and not error.strerror
+            _, no_answer = explain_late(f"no answer within {_ANSWERS_WITHIN:g} s")
+            why = no_answer if late else error.strerror or str(error)
+            raise (NoSocket if _is_misplaced(socket, error) else Unanswered)(f"{socket}: {why}") from None
+        except UnicodeError:
+            raise NoSocket(f"{socket}: its host is no name") from None
     if not said:
         raise Unanswered(f"{socket}: no answer")
     if not said.endswith("\n\n" if said.startswith(_TABLES) else "\n"):
@@ -210,7 +215,8 @@ async def _answer(socket: str, command: str) -> str:
         reader, writer = await asyncio.open_unix_connection(socket)
     else:
         host, _, port = socket.rpartition(":")
-        reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+        connection = await connect(Endpoint(host.strip("[]"), int(port)))
+        reader, writer = await asyncio.open_connection(sock=connection)
     try:
         writer.write(f"{command}\n".encode())
         await writer.drain()

@@ -21,6 +21,7 @@ from healthd.checks.unreachable import why_unreached
 from healthd.config.model import Model, Name
 from healthd.http.session import new_session
 from healthd.runtime.clock import Clock
+from healthd.runtime.lookups import noting
 from healthd.runtime.web_address import ShownMasked, require_http
 from healthd.wording import shape
 from healthd_gates.actions import traefik_answer
@@ -210,14 +211,15 @@ class Divider:
 
     async def _asked(self, api: str, service: str) -> Service | None:
         """Return what a Traefik has of a service, None if it has none. Raises NotDivided."""
-        try:
-            async with asyncio.timeout(_ANSWERS_WITHIN):
-                return await self._answer(f"{api.rstrip('/')}/api/http/services/{_full(service)}")
-        except (aiohttp.ClientError, OSError) as error:  # before ValueError, which one of a certificate is too
-            why = f"Traefik at {_place(api)}: {why_unreached(error, _endpoint(api))}"
-            raise (NoApi if _is_misplaced(error) else NotDivided)(why) from None
-        except ValueError as odd:
-            raise NoApi(f"Traefik at {_place(api)} {odd}") from None
+        with noting():
+            try:
+                async with asyncio.timeout(_ANSWERS_WITHIN):
+                    return await self._answer(f"{api.rstrip('/')}/api/http/services/{_full(service)}")
+            except (aiohttp.ClientError, OSError) as error:  # before ValueError, which one of a certificate is too
+                why = f"Traefik at {_place(api)}: {why_unreached(error, _endpoint(api))}"
+                raise (NoApi if _is_misplaced(error) else NotDivided)(why) from None
+            except ValueError as odd:
+                raise NoApi(f"Traefik at {_place(api)} {odd}") from None
 
     async def _answer(self, url: str) -> Service | None:
         session = self._session or await self._open()

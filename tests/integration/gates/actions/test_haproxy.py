@@ -163,6 +163,15 @@ async def test_no_haproxy_is_waited_for_as_long_as_the_action_has(
         assert "no answer within 0.1 s" in await described(asked, ramp(0.5))
 
 
+@pytest.mark.usefixtures("hung_resolver")
+async def test_a_name_that_is_not_resolved_in_time_is_told(balancer: HAProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rather than that HAProxy, which nobody has called, did not answer."""
+    monkeypatch.setattr("healthd_gates.actions.haproxy_runtime._ANSWERS_WITHIN", 0.1)
+    wider = await tried(action(balancer, sockets=["hung.example:9999"]), ramp(0.5))
+    assert wider.ending is Ending.RETRY
+    assert wider.detail.startswith("hung.example:9999: the name hung.example was not resolved within 0.")
+
+
 @asynccontextmanager
 async def cutting(balancer: HAProxy, folder: Path, command: str, kept: Callable[[bytes], bytes]) -> AsyncIterator[str]:
     """The socket of a HAProxy that ends while it answers a command: of that answer comes what is kept."""

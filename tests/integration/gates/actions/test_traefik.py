@@ -109,6 +109,15 @@ async def test_a_traefik_that_says_nothing_is_not_waited_for_as_long_as_the_acti
     assert (wider.ending, "no answer of" in wider.detail) == (Ending.RETRY, True), wider
 
 
+@pytest.mark.usefixtures("hung_resolver")
+async def test_a_name_that_is_not_resolved_in_time_is_told(balancer: Traefik, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rather than that Traefik, which nobody has called, did not answer."""
+    monkeypatch.setattr("healthd_gates.actions.traefik_service._ANSWERS_WITHIN", 0.1)
+    wider = await tried(action(balancer, apis=["http://hung.example:8080"]), ramp(1.0))
+    assert wider.ending is Ending.RETRY
+    assert "the name hung.example was not resolved within 0." in wider.detail
+
+
 async def test_mistakes_are_told_with_their_cure(balancer: Traefik, tmp_path: Path) -> None:
     """A service that is not there, an address that is not the API, a folder that nobody watches, a file of others."""
     nameless = await tried(action(balancer, services={"blue": "blue", "green": "gren"}), ramp(0.5))
