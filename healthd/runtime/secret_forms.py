@@ -25,6 +25,15 @@ _OWN = frozenset(
     }
 )
 _FILES = frozenset({"passfile", "servicefile", "sslkey", "sslkeyfile", "tlscertificatekeyfile"})
+# Headers that say how to answer, or for which host.
+_PUBLIC_HEADERS = frozenset(
+    {
+        *("accept", "accept-charset", "accept-encoding", "accept-language", "cache-control", "connection"),
+        *("content-encoding", "content-language", "content-type", "host", "pragma", "x-forwarded-host"),
+        *("x-forwarded-proto", "x-requested-with"),
+    }
+)
+_PLAIN_WORD = re.compile(r"[A-Z]?[a-z]{1,24}|[A-Z]{1,4}|[a-z]{0,3}\d{1,5}[a-z]{0,2}|XMLHttpRequest")
 # Words of addresses that hold no secret: they stay readable alone.
 _ORDINARY = frozenset(
     {
@@ -136,7 +145,11 @@ def is_ordinary_word(secret: str, names: Container[str]) -> bool:
 
 
 def is_public(name: str, value: str) -> bool:
-    """True if a header or a variable holds an ordinary word, such as `MODE: production`, and no name of a secret."""
+    """True if a header or a variable holds an ordinary word, such as `MODE: production`, and no name of a secret; or if
+    it is a header that holds none, such as `Accept: application/json`. In any other header, `User-Agent` among them,
+    even words may be a secret that a firewall asks for."""
+    if name.lower() in _PUBLIC_HEADERS:
+        return all(_PLAIN_WORD.fullmatch(word) for word in re.split(r"[^A-Za-z0-9]+", value) if word)
     return not is_secret_name(name) and not _is_key(value)
 
 

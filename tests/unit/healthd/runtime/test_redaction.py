@@ -167,6 +167,29 @@ def test_only_secret_variables_and_headers() -> None:
     assert list(found) == ["swordfish", "0a1b2c3d"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "is_secret"),
+    [
+        ("Accept", "application/json", False),
+        ("accept", "application/vnd.github.v3+json;q=0.9, */*", False),
+        ("Content-Type", "application/x-www-form-urlencoded", False),
+        ("Accept-Language", "de-DE,en;q=0.8", False),
+        ("Host", "shop.internal.example.com:8443", False),
+        ("X-Requested-With", "XMLHttpRequest", False),
+        ("Accept", "0a1b2c3d4e5f60718293a4b5c6d7e8f9", True),
+        ("Host", "Xq81zPl.internal", True),
+        ("User-Agent", "uptime-of-our-firewall", True),
+        ("Authorization", "application/json", True),
+        ("Cookie", "consent=application/json", True),
+        ("X-Api-Key", "application/json", True),
+        ("X-Team", "application/json/abcdef", True),
+    ],
+)
+def test_a_header_that_says_how_to_answer_is_no_secret(name: str, value: str, is_secret: bool) -> None:
+    """Its mask would stand wherever a message names a media type or a host. What looks like a key is one in it too."""
+    assert bool(list(secrets_of({name: SecretStr(value)}))) is is_secret
+
+
 def test_old_secrets_stay_secret() -> None:
     """After a reload an old value may still sit in an exception."""
     redact = Redactor(["first-secret"])
