@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import click
+from rich.console import Console
 from rich.progress import Progress, track
 from rich.table import Table
 
@@ -115,15 +116,24 @@ def simulate(
 
 
 def _forecasts(rules: Rules, traffic: Traffic, runs: int, seed: int, *, quiet: bool) -> Iterator[Forecast]:
-    console = terminal(stderr=True, quiet=quiet)
+    console = _progress_on(len(_CHANGES), runs, quiet=quiet)
     for change in track(_CHANGES, "simulating", console=console, transient=True):
         yield from forecast(rules, traffic, [change], runs=runs, seed=seed)
+
+
+def _progress_on(kinds: int, runs: int, *, quiet: bool) -> Console:
+    """Return the console that shows how far it is. Where nobody watches a terminal, one line says what begins."""
+    console = terminal(stderr=True, quiet=quiet)
+    if not console.is_terminal and not quiet:
+        click.echo(f"simulating {runs:,} gates of each of {kinds} kinds of release, then the table follows", err=True)
+        console.quiet = True
+    return console
 
 
 def _ramp_forecasts(
     policy: Policy, traffic: Traffic, action: float, runs: int, seed: int, *, quiet: bool
 ) -> Iterator[RampForecast]:
-    with Progress(console=terminal(stderr=True, quiet=quiet), transient=True) as progress:
+    with Progress(console=_progress_on(len(_RAMP_CHANGES), runs, quiet=quiet), transient=True) as progress:
         task = progress.add_task("simulating", total=len(_RAMP_CHANGES) * runs)
         for place, change in enumerate(_RAMP_CHANGES, 1):
             progress.update(task, description=f"simulating {change.name}")

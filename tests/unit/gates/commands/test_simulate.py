@@ -30,6 +30,7 @@ def test_a_plan_of_a_ramp_says_how_long_and_how_much_harm(tmp_path: Path) -> Non
     """A line for each kind of release, and the weights of a healthy one."""
     planned = simulated(tmp_path, "gradual", "--rate", "200", "--runs", "10")
     assert planned.exit_code == 0, planned.output
+    assert planned.stderr == "simulating 10 gates of each of 6 kinds of release, then the table follows\n"
     assert "a budget of 500 requests" in planned.output
     assert "One of the healthy releases had" in planned.output
     for kind in ("healthy", "2× errors", "5× errors", "outage", "answers nobody"):
@@ -38,6 +39,7 @@ def test_a_plan_of_a_ramp_says_how_long_and_how_much_harm(tmp_path: Path) -> Non
 
 def test_a_script_gets_the_same(tmp_path: Path) -> None:
     planned = simulated(tmp_path, "gradual", "--rate", "200", "--runs", "10", "--json", "--action", "2s")
+    assert not planned.stderr
     found = {row["change"]["name"]: row for row in json.loads(planned.stdout)["forecasts"]}
     assert found["outage"]["harmed_90"] <= 1.5 * 500
     assert found["healthy"]["weights"][-1][1] == 1.0
