@@ -138,7 +138,11 @@ class GateRunner:
                 likely = transitions.on_evaluation(self.gate, standing, notes, self._spec, moment)
                 if not (can_write or likely.decides(self.gate) or backlog.is_full):
                     continue
+                waited_from = self._clock.steady()
                 await backlog.settle()
+                waited = self._clock.steady() - waited_from
+                if standing.verdict is Verdict.PASS and waited > rules.timing.interval:
+                    continue  # by what was before the journal went away: who has the traffic now is looked at first
                 step = await self._step(self._postponed(judge), standing, replace(seen, notes=notes), moment)
                 if ramping.is_filled_by(self.gate, step):
                     judge.end_within(self._spec.policy.observe.max)

@@ -11,14 +11,18 @@ from structlog.testing import capture_logs
 
 from healthd.journal.errors import JournalError
 from healthd_gates.actions.contract import ActionResult, Ending
+from healthd_gates.domain.evidence import Counts
 from healthd_gates.domain.gate import Gate, GateState, RollbackState
+from healthd_gates.domain.request import Version
 from healthd_gates.domain.standing import Verdict
 from healthd_gates.sources.contract import Cursor, Look
-from tests.fakes.gates import Note, Replica, Script, Scripted, failing, over, replica, request, unreachable
+from tests.fakes.gates import Note, Replica, Script, Scripted, config, failing, over, replica, request, unreachable
 from tests.unit.gates.engine.test_ramp import World, live, ramping
 from tests.unit.gates.engine.test_ramp import request as with_a_baseline
 from tests.unit.gates.engine.test_rollback import DONE, always
 from tests.unit.gates.engine.test_takeover import locked_away
+
+NOTE = {"kind": "note"}
 
 
 async def rolling_back(running: Replica) -> Gate:
@@ -153,3 +157,32 @@ async def test_no_weight_follows_one_of_which_the_journal_does_not_say_whether_i
         assert decided.decision is not None
         assert decided.decision.verdict is Verdict.PASS
         assert world.set[-1] == 1.0
+
+
+@pytest.mark.parametrize("goes_back", [True, False])
+async def test_no_gate_passes_by_what_was_before_the_journal_went_away(
+    file: Path, monkeypatch: pytest.MonkeyPatch, goes_back: bool
+) -> None:
+    """Its verdict waited for the journal, and its deploy tool, which could not tell it, has put the traffic back."""
+    moved = False
+
+    def divided(_seconds: float) -> tuple[Counts, Counts]:
+        return (Counts(0, 0), Counts(1000, 0)) if moved else (Counts(1000, 0), Counts(5, 0))
+
+    Script.act, Note.act = divided, always(DONE)
+    configuration = config(
+        policy={"exposure": "all"}, service={"on_pass": ["promote"]}, actions={"back": NOTE, "promote": NOTE}
+    )
+    async with replica(file, configuration) as running:
+        gate = await running.keeper.start(request(baseline=Version(version="1.0")), caller="ci")
+        await running.keeper.wait(gate.id, 62)
+        with locked_away(file, monkeypatch):
+            await asyncio.sleep(150)
+            moved = goes_back
+            await asyncio.sleep(30)
+        decided = await running.keeper.wait(gate.id, 600)
+        assert decided.decision is not None
+        assert (decided.decision.verdict is Verdict.PASS) is not goes_back, decided.decision.sentence
+        await over(running, gate)
+        await asyncio.sleep(10)
+        assert [tried.action for tried in Note.tried] == (["back"] if goes_back else ["promote"])
