@@ -48,8 +48,16 @@ class Traffic:
         return self._service.services
 
     async def check_places(self) -> None:
-        """Raise Misnamed for a file that cannot be written, and for an address that is not of Traefik's API."""
+        """Raise Misnamed for a file that cannot be written or holds something else, and for an address that is not of
+        Traefik's API."""
         self.check_record()
+        try:
+            await self._divider.file.read()
+        except NotOurs as refused:
+            raise Misnamed(("traffic", "file"), str(refused)) from None
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise Misnamed(("traffic", "file"), f"{self._service.file} cannot be read: {why}") from None
         try:
             await self._divider.check_apis()
         except NotDivided as failed:

@@ -280,6 +280,32 @@ def test_a_name_that_traefik_does_not_have(
     assert (code, "refused the connection" in said) == (1, True), said
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("http: {services: {web: {weighted: {services: []}}, api: {}}}\n", "holds api too"),
+        ("http: {services: {wbe: {weighted: {services: []}}}}\n", "holds wbe too"),
+        ("http: {servics: {}}\n", "holds servics too"),
+        ("http: [\n", "is no YAML"),
+    ],
+)
+def test_a_file_that_holds_something_else_is_wrong_in_the_configuration(text: str, says: str, tmp_path: Path) -> None:
+    """It is found before anything is released, whether a Traefik answers or not, and ends with the code for that."""
+    settings, weights = tmp_path / "blue-green.yaml", tmp_path / "weights.yml"
+    weights.write_text(text)
+    traffic = {
+        "file": str(weights),
+        "service": "web",
+        "services": {"blue": "blue", "green": "green"},
+        "apis": [f"http://127.0.0.1:{free_port()}"],
+    }
+    settings.write_text(f"traffic: {json.dumps(traffic)}\n")
+    found = CliRunner().invoke(main, ["traefik", "switch", "--config", str(settings), "blue"])
+    assert (found.exit_code, says in found.output) == (3, True), found.output
+    assert found.output.startswith(f"{settings}:1: traffic.file: {weights} ")
+    assert weights.read_text() == text
+
+
 async def test_a_folder_that_is_not_there_is_found_before_the_release(balancer: Traefik, tmp_path: Path) -> None:
     """Also with --no-rollback, which does not look at the way back."""
     nowhere = {**options(balancer), "file": str(tmp_path / "nowhere" / "weights.yml")}
