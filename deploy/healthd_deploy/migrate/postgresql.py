@@ -57,9 +57,10 @@ class PostgreSQLStore:
         address = read_postgresql(place.uri.get_secret_value())
         if (missing := await asyncio.to_thread(address.missing_file)) is not None:
             raise UnreachableError(f"PostgreSQL: {missing}")
+        within = address.connect_timeout or 10
         connecting = asyncpg.connect(
             address.uri,
-            timeout=address.connect_timeout or 10,
+            timeout=within,
             statement_cache_size=0,
             command_timeout=_PATIENCE,
             server_settings={"application_name": who, **address.search_path},
@@ -68,6 +69,8 @@ class PostgreSQLStore:
             return cls(place, await connecting)
         except (asyncpg.PostgresError, *_LOST, ValueError) as error:
             said = "its URI cannot be read" if type(error) is ValueError else first_line(error)
+            if isinstance(error, TimeoutError) and not str(error):
+                said = f"no connection within {within:g} s: its host is silent, or its name is not resolved"
             raise UnreachableError(f"PostgreSQL: {said}") from None
 
     async def close(self) -> None:

@@ -9,11 +9,12 @@ import pytest
 
 from healthd.model import FailureKind
 from healthd.model import Status as Health
-from healthd_deploy.migrate.history import HeldError, Status
+from healthd_deploy.migrate.history import HeldError, Status, UnreachableError
 from healthd_deploy.migrate.run import MigrationFailedError, NotUndoneError
 from healthd_deploy.migrate.work import NeedsPersonError, RefusedError
 from tests.integration.deploy.migrate.migrating import Bench
 from tests.integration.healthd.checks.probing import watched
+from tests.servers import tcp
 from tests.servers.waiting import until
 
 USERS = "-- migrate: up\nCREATE TABLE users (id int PRIMARY KEY);\n-- migrate: down\nDROP TABLE users;\n"
@@ -42,6 +43,14 @@ async def exists(database: asyncpg.Connection, table: str) -> bool:
 
 async def sleeps(database: asyncpg.Connection) -> bool:
     return bool(await database.fetchval(f"SELECT count(*) {RUNNERS} AND wait_event = 'PgSleep'") == 1)
+
+
+async def test_a_silent_host_is_told(tmp_path: Path) -> None:
+    """In words, and with the time that was given to it."""
+    with tcp.unconnectable() as silent:
+        place = {"uri": f"postgresql://app@{silent.host}:{silent.port}/app?sslmode=disable&connect_timeout=2"}
+        with pytest.raises(UnreachableError, match="no connection within 2 s: its host is silent, or its name is not"):
+            await Bench(tmp_path, {"postgresql": place}).up()
 
 
 async def test_what_the_runner_writes_is_what_the_check_reads(bench: Bench, postgresql_dsn: str) -> None:
