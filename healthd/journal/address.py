@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from healthd.addresses.postgresql import PostgreSQLAddress, read_postgresql
 from healthd.journal.sqlite_files import SQLiteFiles
@@ -17,12 +15,8 @@ def place_of(text: str) -> Place:
     """Return the place at an address. Raises ValueError for one that is neither SQLite's nor PostgreSQL's."""
     if text.startswith(("postgresql://", "postgres://")):
         return read_postgresql(text)
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
-        raise ValueError("journal is not an address: write sqlite:///path/to/file or postgresql://…") from None
-    if url.drivername == "sqlite" and url.database and url.database != ":memory:":
-        return SQLiteFiles(Path(url.database))
+    if found := re.match(r"sqlite:///(?!:memory:(?:\?|$))([^?]+)", text):
+        return SQLiteFiles(Path(found[1]))
     raise ValueError("journal must be sqlite:///path/to/file or postgresql://user:password@host/database")
 
 

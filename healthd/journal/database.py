@@ -20,8 +20,9 @@ from healthd.journal import engines
 from healthd.journal.address import place_of
 from healthd.journal.async_engine import AsyncConnection, AsyncEngine
 from healthd.journal.checkpoints import Checkpoints
+from healthd.journal.driver_errors import CALLERS_OWN, is_callers_own, sentence
 from healthd.journal.engines import Engines
-from healthd.journal.errors import CALLERS_OWN, JournalError, JournalGoneError, is_callers_own, sentence
+from healthd.journal.errors import JournalError, JournalGoneError
 from healthd.journal.migrate import Branch
 from healthd.journal.opening import Opening
 from healthd.journal.outage import Outage, Outages

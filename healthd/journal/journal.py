@@ -17,7 +17,8 @@ from healthd.checks.failures import describe
 from healthd.journal import tables
 from healthd.journal.async_engine import AsyncConnection
 from healthd.journal.database import Database
-from healthd.journal.errors import JournalError, JournalGoneError, is_callers_own, sentence
+from healthd.journal.driver_errors import is_callers_own, sentence
+from healthd.journal.errors import JournalError, JournalGoneError
 from healthd.model import Status, Transition
 from healthd.runtime.clock import Clock
 

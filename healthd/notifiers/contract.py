@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-import aiohttp
 from pydantic import BaseModel, ConfigDict, Field
 
 from healthd.notifiers.notice import Notice
 from healthd.runtime.clock import Clock
 from healthd.units import Duration
+
+if TYPE_CHECKING:  # who only reads or checks a configuration needs no client
+    import aiohttp
 
 
 class NotifierConfig(BaseModel):

@@ -11,7 +11,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import aiohttp
 from pydantic import Field
 
 from healthd.config.model import Model, Name
@@ -23,6 +22,8 @@ from healthd_gates.judge.rules import Against
 from healthd_gates.sources.contract import Arms, Series
 
 if TYPE_CHECKING:
+    import aiohttp
+
     from healthd_gates.judge.arms import Reading
     from healthd_gates.judge.criterion import Criterion, Frame
     from healthd_gates.judge.past import Past

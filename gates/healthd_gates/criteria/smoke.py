@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import aiohttp
 from pydantic import Field
 
 from healthd.units import Duration
@@ -13,6 +12,9 @@ from healthd_gates.criteria.contract import CriterionContext, ObservedCriterion
 from healthd_gates.criteria.wording import listed
 from healthd_gates.domain.evidence import Observation
 from healthd_gates.domain.smoke_request import SmokeRequest
+
+if TYPE_CHECKING:
+    import aiohttp
 
 
 class Smoke(ObservedCriterion):
@@ -50,6 +52,8 @@ class Smoke(ObservedCriterion):
 
     async def _send(self, session: aiohttp.ClientSession, address: str, request: SmokeRequest) -> str | None:
         """Return what is wrong with the answer, if anything. A candidate that cannot be reached is at fault for it."""
+        import aiohttp  # who checks a configuration needs no client
+
         what = f"{request.method.upper()} {request.path}"
         headers = {key: value.get_secret_value() for key, value in request.headers.items()}
         try:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -62,6 +63,21 @@ def test_help_imports_none_of_them(words: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Usage: ")
+
+
+def test_to_check_a_configuration_takes_no_client_and_no_database(tmp_path: Path) -> None:
+    """A person waits for it, and a pipeline asks it for each of its files."""
+    file = tmp_path / "healthd.yaml"
+    file.write_text("checks: {db: {kind: tcp, host: 127.0.0.1, port: 5432, critical: true}}\n")
+    program = (
+        "import sys; from healthd.cli import main\n"
+        "try: main(['config', 'check', sys.argv[1]])\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "sys.exit(', '.join({'aiohttp', 'sqlalchemy', 'rich'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, file], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "1 of 1 checks run" in done.stdout
 
 
 def test_a_client_of_the_gate_needs_no_database() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from healthd.journal.database import Database, JournalError
-from healthd.journal.errors import sentence
+from healthd.journal.driver_errors import sentence
 from healthd.journal.outage import Outage, Outages
 from tests.fakes.monitoring import HandClock
 from tests.unit.healthd.journal.test_journal import BRANCHES
