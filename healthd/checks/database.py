@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
 from healthd.addresses.notes import notes_of
 from healthd.checks.contract import CheckConfig
 from healthd.model import FailureKind, Observed, Result
-from healthd.runtime.authority import ESCAPES, authority_of, problem_of_authority
+from healthd.runtime.authority import ESCAPES, authority_of, problem_of_authority, refuse_ends
 from healthd.units import Ratio
 
 
@@ -77,6 +77,7 @@ def checked_uri(uri: SecretStr, *schemes: str) -> SecretStr:
     scheme, _, rest = uri.get_secret_value().partition("://")
     if scheme not in schemes:
         raise ValueError(f"must begin with {' or '.join(f'{known}://' for known in schemes)}")
+    refuse_ends(uri.get_secret_value())
     authority = authority_of(uri.get_secret_value())
     if _holds_the_rest_of_a_password(authority, rest):
         raise ValueError(f"has a port that is not a number, or an @ behind the host: {ESCAPES}")
@@ -86,12 +87,14 @@ def checked_uri(uri: SecretStr, *schemes: str) -> SecretStr:
 
 
 def _holds_the_rest_of_a_password(authority: str, rest: str) -> bool:
-    """True if an address has its `@` behind what looks like host and port: `:1234/abc@host` would be port 1234 of the
-    local host, and the check would go elsewhere without a word."""
-    if not authority or "@" in authority:
+    """True if an address has an `@` behind what looks like host and port: `:1234/abc@host` would be port 1234 of the
+    local host, and `app:p@ss/word@host` a host called ss: the check would go elsewhere without a word."""
+    if not authority:
         return False
     address, _, fragment = rest.removeprefix(authority).partition("#")
     path, _, query = address.partition("?")
+    if "@" in authority:  # then a value of the query may have one too
+        return "@" in path or "@" in fragment
     return any("@" in part for part in (path, query.partition("=")[0], fragment))
 
 

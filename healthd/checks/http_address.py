@@ -10,13 +10,14 @@ from typing import Annotated
 from pydantic import AfterValidator, SecretStr, StringConstraints
 from yarl import URL
 
-from healthd.runtime.authority import authority_of, problem_of_authority
+from healthd.runtime.authority import authority_of, problem_of_authority, refuse_ends
 from healthd.wording import shape
 
 _NOTHING_TO_ESCAPE = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*")  # RFC 3986
 
 
 def _checked(secret: SecretStr, plain: str, secure: str) -> SecretStr:
+    refuse_ends(secret.get_secret_value())
     forms = f"write {plain}://host/path or {secure}://host/path"
     if (problem := problem_of_authority(authority_of(secret.get_secret_value()))) is not None:
         raise ValueError(f"is not a URL: {forms}; it {problem}")

@@ -17,6 +17,13 @@ ESCAPES = (
 )
 
 
+def refuse_ends(address: str) -> None:
+    """Raise ValueError for an address with space around it, such as the line break of a variable, with which it would
+    lead to another path or database."""
+    if address != address.strip():
+        raise ValueError("begins or ends with a space or a line break, as the value of a variable may: take it out")
+
+
 def authority_of(address: str) -> str:
     """Return the part of an address between `://` and its path, query or fragment."""
     return re.split(r"[/?#]", address.partition("://")[2], maxsplit=1)[0]

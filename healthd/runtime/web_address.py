@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import AfterValidator, GetCoreSchemaHandler, SecretStr
 from pydantic_core import CoreSchema, core_schema
 
-from healthd.runtime.authority import authority_of, problem_of_authority
+from healthd.runtime.authority import authority_of, problem_of_authority, refuse_ends
 from healthd.runtime.secret_forms import is_key, is_secret_name, looks_secret
 
 _MASK = "***"
@@ -16,6 +16,7 @@ _MASK = "***"
 
 def require_http(url: str) -> str:
     """Return a valid http address. Raises ValueError, without the address, which may be a secret."""
+    refuse_ends(url)
     if (problem := problem_of_authority(authority_of(url))) is not None:
         raise ValueError(f"is not a URL: write http://host/path or https://host/path; it {problem}")
     try:

@@ -56,10 +56,28 @@ def test_what_cannot_be(scheme: str, authority: str, told: str) -> None:
         assert "hunter" not in problem
 
 
+@pytest.mark.parametrize("scheme", ["postgresql", "redis", "mongodb"])
+@pytest.mark.parametrize("rest", ["app:p@ss/hunter#rd@127.0.0.1:1/app", "app:p@ss/hunter@h/0", "app:p@ss#hunter@h/0"])
+def test_a_password_that_ends_the_authority(scheme: str, rest: str) -> None:
+    """An @ and a slash in it: the host would be another, and nobody would be told its name."""
+    (problem,) = problems(f"{scheme}://{rest}")
+    assert problem.startswith("has a port that is not a number, or an @ behind the host: in user and password write @")
+    assert "hunter" not in problem
+
+
+@pytest.mark.parametrize("scheme", KINDS)
+@pytest.mark.parametrize("address", ["{}://h/0\n", "{}://h\n", "{}://h/0\t"])
+def test_a_line_break_of_a_variable(scheme: str, address: str) -> None:
+    """It is nothing that one sees: whoever looks at the value finds it right."""
+    for problem in problems(address.format(scheme)):
+        assert problem == "begins or ends with a space or a line break, as the value of a variable may: take it out"
+
+
 @pytest.mark.parametrize(
     "address",
     [
         "postgresql://u:p%40%25@h:5432,g:5433/d",
+        "postgresql://u:p@h/d?user=a@b",
         "postgresql://%2Fvar%2Frun%2Fpostgresql/d",
         "postgresql:///d?host=/tmp&port=5433",
         "postgresql://u@[::1]:5432/d",
