@@ -98,6 +98,7 @@ class Daemon:
             self._systemd.reloading()
             await self.reloading.reload()
             self._systemd.ready()
+            await self.reloading.follow(self._signals.reload)
 
     def _drain(self) -> None:
         self.parts.drain()

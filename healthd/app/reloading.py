@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from traceback import format_tb
@@ -14,14 +16,17 @@ import structlog
 from healthd.app.health import Health, explicit
 from healthd.app.late_parts import LateParts
 from healthd.app.reporting import Reporting
+from healthd.app.taken_away import taken_away
 from healthd.config.file import ConfigError
 from healthd.config.in_force import NotInForce
 from healthd.config.places import Problem
-from healthd.config.rereading import read_again
+from healthd.config.rereading import changed, read_again
+from healthd.config.written_files import WrittenFiles
 from healthd_gates.config.settings import Config
 
 _log = structlog.get_logger(__name__)
 _MOST_TOLD = 20  # problems in an answer; the log has all
+_LOOKS_AFTER = 1.0, 2.0, 3.0, 4.0  # seconds between looks after a reload
 
 
 class Reloading:
@@ -29,6 +34,7 @@ class Reloading:
 
     def __init__(self, config_file: Path | None, health: Health, parts: LateParts, reporting: Reporting) -> None:
         self._config_file, self._health, self._parts, self._reporting = config_file, health, parts, reporting
+        self._files = WrittenFiles(config_file, Config, os.environ)
 
     async def reload(self) -> None:
         """Read the file again. An invalid one is refused as a whole, and the daemon goes on with the old
@@ -40,10 +46,30 @@ class Reloading:
             self._refused(["healthd failed with an internal error, which the log has: it is in force in part at most"])
             _log.exception("configuration reload failed, new configuration only partly in force")
 
+    async def follow(self, asked: asyncio.Event) -> None:
+        """Read the files anew where they are written after a reload, for 10 s: half of one may have been taken, or
+        refused. Ends at once where the next reload is `asked` for."""
+        for pause in _LOOKS_AFTER:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asked.wait(), pause)
+                return
+            if await self._changed():
+                _log.warning("configuration was written after it was read, reading it once more")
+                await self.reload()
+
+    async def _changed(self) -> bool:
+        try:
+            return await changed(self._files)
+        except ConfigError:  # a file system does not answer
+            return False
+        except Exception:  # a bug of ours: the daemon survives it, and what was read stays in force
+            _log.exception("configuration not looked at after a reload")
+            return False
+
     async def _reload(self) -> None:
         _log.info("reading configuration", file=str(self._config_file) if self._config_file else None)
         try:
-            settings = await read_again(self._config_file, Config, os.environ)
+            settings = await read_again(self._files)
         except ConfigError as error:
             self._refused(problems := [str(self._redacted(problem)) for problem in error.problems])
             # Where an unexpected error was raised, and not its text, which may quote a secret that is not in force.
@@ -54,7 +80,7 @@ class Reloading:
 
     async def take(self, settings: Config) -> None:
         """Put a configuration in force; options that need a restart are named in the log."""
-        health = self._health
+        health, before = self._health, self._health.settings
         health.redact.learn_from(settings)
         gone = health.settings.active_checks.keys() - settings.active_checks.keys()
         waiting = [f"{option} changes only with a restart" for option in health.in_force.replace(explicit(settings))]
@@ -71,6 +97,8 @@ class Reloading:
         self._tell("restart", waiting)
         await self._parts.load_drivers()
         _log.info("configuration loaded", checks=list(settings.active_checks))
+        if away := taken_away(before, settings):
+            _log.warning("configuration has no longer what it had", **away)
 
     def _refused(self, problems: Sequence[str]) -> None:
         self._health.metrics.reload_ok.set(0)

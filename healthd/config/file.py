@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,7 +22,6 @@ from healthd.config.variables import TEMPLATED, Filler
 from healthd.runtime.redaction import Redactor
 
 _LARGEST = 8 * 1024**2  # bytes of one file: a hundred thousand checks
-_LOOKS, _BETWEEN_LOOKS = 20, 0.1  # seconds
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
@@ -37,7 +35,7 @@ def load(
     """
     if path is None:
         return parse("{}", "the embedded defaults", model, environ)
-    return _settings(texts_of(path, model, environ), model, environ, only)
+    return settings_of(texts_of(path, model, environ), model, environ, only)
 
 
 def load_what_is_right(
@@ -49,43 +47,17 @@ def load_what_is_right(
     while more := {tuple(each.key.split(".")[:2]) for each in problems} - wrong:
         wrong |= more
         try:
-            return _settings(texts_of(path, model, environ), model, environ, sections, wrong)
+            return settings_of(texts_of(path, model, environ), model, environ, sections, wrong)
         except ConfigError as error:  # such as of a check that depends on one that was left out
             problems = error.problems
     return None
-
-
-def load_again(path: Path | None, model: type[ModelT], environ: Mapping[str, str]) -> ModelT:
-    """Load files as `load` does, even while another program writes them: half of one may be valid too. Blocks until two
-    reads in a row find the same files with the same texts."""
-    if path is None:
-        return load(path, model, environ)
-    found = _look(path, model, environ)
-    for _ in range(_LOOKS):
-        time.sleep(_BETWEEN_LOOKS)
-        before, found = found, _look(path, model, environ)
-        if found == before:
-            _, texts, problems = found
-            if problems:
-                raise ConfigError(problems)
-            return _settings(texts, model, environ, None)
-    raise ConfigError([Problem(str(path), None, "", "changes all the time: reload once it is written")])
-
-
-def _look(path: Path, model: type[BaseModel], environ: Mapping[str, str]) -> tuple[str, dict[str, str], list[Problem]]:
-    """Return the text of a file, and with those that it includes, or the problems of reading those."""
-    text = _read(path)
-    try:
-        return text, texts_of(path, model, environ), []
-    except ConfigError as error:
-        return text, {}, error.problems
 
 
 def parse(
     text: str, file: str, model: type[ModelT], environ: Mapping[str, str], *, only: Collection[str] | None = None
 ) -> ModelT:
     """Parse a text as `load` does; `file` is the name for messages. What the text includes is not read."""
-    return _settings({file: text}, model, environ, only)
+    return settings_of({file: text}, model, environ, only)
 
 
 def problem_at(path: Path, model: type[BaseModel], environ: Mapping[str, str], where: KeyPath, message: str) -> Problem:
@@ -97,10 +69,10 @@ def problem_at(path: Path, model: type[BaseModel], environ: Mapping[str, str], w
 def texts_of(path: Path, model: type[BaseModel], environ: Mapping[str, str]) -> dict[str, str]:
     """Return the texts of a file and of those that it includes, by name; the file itself is the first. Raises
     ConfigError."""
-    texts = {str(path): _read(path)}
+    texts = {str(path): text_of(path)}
     if is_layered(model):
         with _outliving_bugs(str(path)):
-            texts |= {str(file): _read(file) for file in included(texts[str(path)], path, environ)}
+            texts |= {str(file): text_of(file) for file in included(texts[str(path)], path, environ)}
     return texts
 
 
@@ -116,20 +88,22 @@ def _outliving_bugs(file: str) -> Iterator[None]:
         raise ConfigError([Problem(file, None, "", message)]) from error
 
 
-def _read(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """Return the text of one file. Raises ConfigError."""
     try:
         return read_text(path, _LARGEST)
     except UnreadableError as error:
         raise ConfigError([Problem(str(path), error.line, "", f"cannot be read: {error}")]) from None
 
 
-def _settings(
+def settings_of(
     texts: Mapping[str, str],
     model: type[ModelT],
     environ: Mapping[str, str],
-    only: Collection[str] | None,
+    only: Collection[str] | None = None,
     without: Collection[KeyPath] = (),
 ) -> ModelT:
+    """Return the validated settings of texts as `texts_of` returns them. Raises ConfigError."""
     with _outliving_bugs(next(iter(texts))):
         return _parse(texts, model, environ, only, without)
 

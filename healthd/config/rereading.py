@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
-from pydantic import BaseModel
 
-from healthd.config.file import ConfigError, load_again
+from healthd.config.file import ConfigError
 from healthd.config.places import Problem
+from healthd.config.written_files import ModelT, WrittenFiles
 from healthd.registry import leaving_out_drivers
 from healthd.runtime.daemon_thread import in_daemon_thread
 
 _log = structlog.get_logger(__name__)
 _LONGEST, _TOLD_EVERY = 120.0, 10.0  # seconds; a thousand checks on a busy host take ten
-ModelT = TypeVar("ModelT", bound=BaseModel)
+T = TypeVar("T")
 
 
-async def read_again(path: Path | None, model: type[ModelT], environ: Mapping[str, str]) -> ModelT:
-    """Return the settings as `load_again` does, without blocking, and without importing a driver: what the start takes
-    is not refused later. Raises ConfigError, also at the deadline."""
+async def read_again(files: WrittenFiles[ModelT]) -> ModelT:
+    """Return the settings of files once nobody writes them, without blocking, and without importing a driver: what the
+    start takes is not refused later. Raises ConfigError, also at the deadline."""
 
     def read() -> ModelT:
         with leaving_out_drivers():
-            return load_again(path, model, environ)
+            return files.load()
 
-    return await within(_LONGEST, _TOLD_EVERY, read, path)
+    return await within(_LONGEST, _TOLD_EVERY, read, files.path)
 
 
-async def within(longest: float, told_every: float, read: Callable[[], ModelT], path: Path | None) -> ModelT:
+async def changed(files: WrittenFiles[ModelT]) -> bool:
+    """True if a file is not as it was read, without blocking. Raises ConfigError at the deadline."""
+    return await within(_LONGEST, _TOLD_EVERY, files.changed, files.path)
+
+
+async def within(longest: float, told_every: float, read: Callable[[], T], path: Path | None) -> T:
     """Return what `read` returns, and log while it takes long. Raises ConfigError after `longest` seconds: the thread
     is left to itself then, on a file system that does not answer for ever."""
     loop = asyncio.get_running_loop()

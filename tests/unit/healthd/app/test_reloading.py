@@ -1,5 +1,7 @@
-"""What of the file on disk is not in force: `/health` and `healthd status` say so, since when and why."""
+"""What of the file on disk is not in force: `/health` and `healthd status` say so, since when and why. What is written
+after it was read is read once more."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -13,7 +15,7 @@ from structlog.testing import capture_logs
 from healthd.app.daemon import Daemon
 from healthd.commands import status as command
 from healthd.commands.config import check_file
-from healthd.config.file import load
+from healthd.config.file import ConfigError, load
 from healthd.units import stamp
 from healthd_gates.config.settings import Config
 from tests.fakes.monitoring import MIDNIGHT, HandClock
@@ -28,6 +30,8 @@ async def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     """One that reads `tmp_path/c.yaml`."""
     monkeypatch.setenv("HEALTHD_JOURNAL", f"sqlite:///{tmp_path}/j.db")
     monkeypatch.setattr("healthd.logs.configure", lambda *_: None)
+    monkeypatch.setattr("healthd.config.written_files._BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr("healthd.app.reloading._LOOKS_AFTER", (0.0, 0.0, 0.0))
     file = tmp_path / "c.yaml"
     file.write_text(GOOD)
     it = Daemon(load(file, Config, {}), file, HandClock())
@@ -90,6 +94,74 @@ async def test_an_option_that_waits_for_a_restart_is_told(daemon: Daemon, tmp_pa
     await daemon.reloading.reload()
     said = {"status": "restart", "since": SINCE, "problems": ["http.listen changes only with a restart"]}
     assert (told(daemon), daemon.settings.version) == (said, "2")
+
+
+async def test_what_a_reload_took_away_is_told(daemon: Daemon, tmp_path: Path) -> None:
+    """A file that lost its end is valid, and silences everything."""
+    told_to = "notifiers: {chat: {kind: webhook, url: 'https://chat.test/'}}\n"
+    rest = "routes: [{to: chat}]\nservices: {cart: {source: {kind: push}}}\n"
+    (tmp_path / "c.yaml").write_text(GOOD + told_to + rest)
+    with capture_logs() as lines:
+        await daemon.reloading.reload()
+    assert "configuration has no longer what it had" not in [line["event"] for line in lines]
+    for text, gone in (
+        (GOOD + told_to, {"routes_to": ["chat"], "services": ["cart"]}),
+        (GOOD, {"notifiers": ["chat"]}),
+        ("checks: {}\n", {"checks": ["db"]}),
+    ):
+        (tmp_path / "c.yaml").write_text(text)
+        with capture_logs() as lines:
+            await daemon.reloading.reload()
+        said = next(line for line in lines if line["event"] == "configuration has no longer what it had")
+        assert {key: value for key, value in said.items() if key not in ("event", "log_level")} == gone
+    many = ", ".join(f"c{number}: {{kind: process}}" for number in range(30))
+    (tmp_path / "c.yaml").write_text(f"checks: {{{many}}}\n")
+    await daemon.reloading.reload()
+    (tmp_path / "c.yaml").write_text("checks: {}\n")
+    with capture_logs() as lines:
+        await daemon.reloading.reload()
+    said = next(line for line in lines if line["event"] == "configuration has no longer what it had")
+    assert (len(said["checks"]), said["checks"][-1]) == (21, "and 10 more")
+
+
+@pytest.mark.parametrize("first", ["{}\n", "checks: {"])
+async def test_a_file_that_is_written_on_after_a_reload(daemon: Daemon, tmp_path: Path, first: str) -> None:
+    """It is read once more, whether the half was taken or refused, and what was said of the half is over."""
+    file, never = tmp_path / "c.yaml", asyncio.Event()
+    file.write_text(first)
+    await daemon.reloading.reload()
+    file.write_text(f"{GOOD}version: whole\n")
+    await daemon.reloading.follow(never)
+    assert (daemon.settings.version, list(daemon.settings.active_checks), told(daemon)) == ("whole", ["db"], None)
+    with capture_logs() as lines:
+        await daemon.reloading.follow(never)
+    assert lines == []
+
+
+async def test_a_reload_that_is_asked_for_ends_the_looks(
+    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which reads the file anyway."""
+    monkeypatch.setattr("healthd.app.reloading._LOOKS_AFTER", (60.0,))
+    await daemon.reloading.reload()
+    (tmp_path / "c.yaml").write_text(f"{GOOD}version: whole\n")
+    (asked := asyncio.Event()).set()
+    await daemon.reloading.follow(asked)
+    assert daemon.settings.version != "whole"
+
+
+async def test_a_look_that_fails_changes_nothing(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a file system that does not answer nor a bug ends reloading."""
+    await daemon.reloading.reload()
+    for error in (ConfigError([]), ZeroDivisionError()):
+
+        async def changed(_: object, error: Exception = error) -> bool:
+            raise error
+
+        monkeypatch.setattr("healthd.app.reloading.changed", changed)
+        with capture_logs() as lines:
+            await daemon.reloading.follow(asyncio.Event())
+        assert [line["log_level"] for line in lines] == 3 * ["error"] * isinstance(error, ZeroDivisionError)
 
 
 @pytest.mark.parametrize(

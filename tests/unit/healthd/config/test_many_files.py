@@ -1,10 +1,12 @@
 """Several files that are one configuration: what they include, share and refuse."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from healthd.config.file import ConfigError, load, load_again
+from healthd.config.file import ConfigError, load
+from healthd.config.written_files import WrittenFiles
 from healthd_gates.config.settings import Config
 
 MAIN = """\
@@ -114,9 +116,10 @@ class TestRefusals:
     def test_a_main_file_that_goes_on_as_no_yaml(self, folder: Path, text: str) -> None:
         """It is refused by its line, at a reload as well, before anything that it includes is looked for."""
         (folder / "healthd.yaml").write_text(f"{text}\n# include\n")
-        for reading in (load, load_again):
+        main = folder / "healthd.yaml"
+        for reading in (partial(load, main, Config, {}), WrittenFiles(main, Config, {}).load):
             with pytest.raises(ConfigError, match=r"healthd\.yaml:1: .*the tag !\S+ means nothing here"):
-                reading(folder / "healthd.yaml", Config, {})
+                reading()
 
     def test_a_bug_of_a_library(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Whatever is raised for what the main file includes is a refusal of the file, and no more."""
@@ -231,21 +234,3 @@ def test_secrets_of_variables_are_hidden_and_unset_ones_named(folder: Path) -> N
         "healthd.d/team.yaml:2: checks.x.fall: must be a whole number"
     ]
     assert "s3cret" not in read(folder, FALL="3", PORT="1").model_dump_json()
-
-
-def test_a_reload_waits_until_all_files_are_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half of an included file is not taken for the whole, nor is half of the main one refused."""
-    main, shop = folder / "healthd.yaml", folder / "healthd.d/shop.yaml"
-    waiting = [(shop, SHOP[: SHOP.index("services")]), (shop, SHOP)]
-
-    def write_next(_: float) -> None:
-        if waiting:
-            path, text = waiting.pop(0)
-            path.write_text(text)
-
-    monkeypatch.setattr("healthd.config.file.time.sleep", write_next)
-    shop.write_text("checks: {")
-    assert "cart" in load_again(main, Config, {}).services
-    waiting += [(main, MAIN[:40]), (main, MAIN)]
-    main.write_text("include: {")
-    assert "cart" in load_again(main, Config, {}).services
