@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from healthd.model import FailureKind
 from healthd.runtime.deadline import DeadlineExceededError
-from healthd.runtime.lookups import Unresolved, unresolved
+from healthd.runtime.lookups import Unresolved, remark, unresolved
 
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL}
 
@@ -39,9 +39,11 @@ def classify(error: BaseException) -> FailureKind:
 
 def explain_late(message: str) -> tuple[FailureKind, str]:
     """Return the failure kind and a line for people about work whose time is over: the message, unless it waited for a
-    name until then. Whatever could be said of the peer, nobody has called it."""
+    name until then. Whatever could be said of the peer, nobody has called it. What a slow lookup took is told too."""
     name = unresolved()
-    return (FailureKind.TIMEOUT, message) if name is None else (FailureKind.DNS, str(name))
+    if name is not None:
+        return FailureKind.DNS, str(name)
+    return FailureKind.TIMEOUT, f"{message.removesuffix(remark())}{remark()}"
 
 
 def describe(error: BaseException) -> str:

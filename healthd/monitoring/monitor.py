@@ -15,6 +15,7 @@ from healthd.monitoring.board import Board, CheckState
 from healthd.monitoring.debounce import Debounce
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import DeadlineExceededError, with_deadline
+from healthd.runtime.lookups import remark
 from healthd.runtime.redaction import Redactor
 
 _log = structlog.get_logger(__name__)
@@ -152,7 +153,8 @@ class Monitor:
             return Result.unhealthy(classify(error), describe(error))
 
     async def _probe(self) -> Result:
-        """Return what the check finds; but of a timeout during a name lookup that the name was not resolved."""
+        """Return what the check finds; but of a timeout during a name lookup that the name was not resolved, and of
+        what takes too long how slowly it was."""
         try:
             result = await self.check.probe()
         except TimeoutError as late:
@@ -162,6 +164,8 @@ class Monitor:
         if result.kind is FailureKind.TIMEOUT:
             kind, message = explain_late(result.message)
             return replace(result, kind=kind, message=message)
+        if result.kind is FailureKind.THRESHOLD:
+            return replace(result, message=f"{result.message}{remark()}")
         return result
 
     def _presentable(self, result: Result) -> Result:

@@ -16,9 +16,13 @@ class DeadlineExceededError(TimeoutError):
     """The work took longer than its deadline, perhaps because a name is `unresolved`."""
 
     def __init__(
-        self, seconds: float, abandoned: asyncio.Task[Any] | None, unresolved: Unresolved | None = None
+        self,
+        seconds: float,
+        abandoned: asyncio.Task[Any] | None,
+        unresolved: Unresolved | None = None,
+        remark: str = "",
     ) -> None:
-        super().__init__(str(unresolved) if unresolved is not None else f"no answer within {seconds:g} s")
+        super().__init__(str(unresolved) if unresolved is not None else f"no answer within {seconds:g} s{remark}")
         self.abandoned = abandoned  # still running: it ignored its cancellation
         self.unresolved = unresolved
 
@@ -56,7 +60,7 @@ async def with_deadline(seconds: float, work: Coroutine[Any, Any, T], *, name: s
     unresolved = lookups.unresolved
     task.cancel()
     done, _ = await asyncio.wait({task}, timeout=GRACE)
-    raise DeadlineExceededError(seconds, None if done else task, unresolved)
+    raise DeadlineExceededError(seconds, None if done else task, unresolved, lookups.remark)
 
 
 async def shielded(work: Coroutine[Any, Any, T], *, name: str) -> T:

@@ -15,6 +15,7 @@ from typing import Any
 
 from healthd.runtime.hosts import ascii_name
 
+_SLOW = 1.0  # seconds; an answer that is not lost comes within milliseconds
 _PART = 0.25  # of the time of the work, that a lookup must have taken for the work to be late because of it
 
 
@@ -37,6 +38,7 @@ class Lookups:
         self._began = self._now()
         self._in_flight: dict[object, tuple[str, float]] = {}
         self._given_up: tuple[Unresolved, float] | None = None
+        self._slowest = "", _SLOW
 
     @contextmanager
     def waiting_for(self, host: str) -> Iterator[None]:
@@ -48,6 +50,8 @@ class Lookups:
         except asyncio.CancelledError:
             self._given_up = Unresolved(host, self._now() - began), self._now()
             raise
+        else:
+            self._slowest = max(self._slowest, (host, self._now() - began), key=lambda lookup: lookup[1])
         finally:
             del self._in_flight[lookup]
 
@@ -62,6 +66,12 @@ class Lookups:
         elif self._given_up is not None and now - self._given_up[1] <= self._given_up[0].seconds:
             found = self._given_up[0]
         return found if found is not None and found.seconds >= _PART * (now - self._began) else None
+
+    @property
+    def remark(self) -> str:
+        """What is to be said of a lookup that took long, to be put after what came of the work; empty if none did."""
+        host, seconds = self._slowest
+        return f"; the name {host} was only resolved after {round(seconds, 2):g} s" if host else ""
 
 
 _current: ContextVar[Lookups | None] = ContextVar("lookups", default=None)
@@ -88,6 +98,12 @@ def unresolved() -> Unresolved | None:
     """Return the name for which this piece of work waits, or waited until its time ended; None if there is none."""
     lookups = _current.get()
     return None if lookups is None else lookups.unresolved
+
+
+def remark() -> str:
+    """Return what is to be said of the lookups of this piece of work, as Lookups has it."""
+    lookups = _current.get()
+    return "" if lookups is None else lookups.remark
 
 
 @contextmanager

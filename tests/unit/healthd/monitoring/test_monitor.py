@@ -9,6 +9,7 @@ import pytest
 from healthd.model import FailureKind, Result, Status
 from healthd.monitoring.monitor import CLOSING, LONGEST_MESSAGE, LONGEST_QUIET, RetiredError
 from healthd.runtime.deadline import GRACE
+from healthd.runtime.lookups import waiting_for
 from healthd.runtime.redaction import Redactor
 from tests.fakes.monitoring import DOWN, UP, Act, Scripted, Stage, forever, stubborn
 
@@ -79,6 +80,27 @@ async def test_a_silent_peer_costs_the_timeout_and_no_more() -> None:
     assert probe.duration == pytest.approx(2.0)
     assert probe.result.kind is FailureKind.TIMEOUT
     assert check.closes == 1
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        (Result.healthy("fine"), "fine"),
+        (Result.degraded(FailureKind.THRESHOLD, "took 6 s"), "took 6 s; the name db was only resolved after 5 s"),
+        (Result.unhealthy(FailureKind.TIMEOUT, "no answer"), "no answer; the name db was only resolved after 5 s"),
+        (Result.unhealthy(FailureKind.AUTH, "wrong password"), "wrong password"),
+    ],
+    ids=["healthy", "slow", "late", "refused"],
+)
+async def test_what_takes_too_long_tells_of_a_slow_lookup(result: Result, said: str) -> None:
+    """The time until a lost answer of a name server is asked for again is not the peer's."""
+
+    async def connect() -> Result:
+        with waiting_for("db"):
+            await asyncio.sleep(5)
+        return result
+
+    assert (await Stage().monitor(Scripted(connect), timeout=9.0).run()).result == replace(result, message=said)
 
 
 @pytest.mark.parametrize("act", [forever, stubborn])
