@@ -1,5 +1,5 @@
 """Files that are replaced as a whole, in one step, and can be put back on a full disk: room for one more is kept beside
-each."""
+each. Both have names with a dot before them, which a server's `include conf.d/*` leaves out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def replace_file(
     """Replace a file; its content is on the disk when this returns. On a disk that is full, one that `uses_room` takes
     what `keep_room` has kept. `unless` is asked in the last moment, and the file stays as it was if it is true. Raises
     OSError, with the file as it was."""
-    written = file.with_suffix(".new")
+    written = _beside(file, "new")
     try:
         _write(written, content, "wb")
     except OSError as error:
@@ -56,7 +56,11 @@ def refuse_full(file: Path, size: int) -> None:
 
 
 def _spare(file: Path) -> Path:
-    return file.with_suffix(".spare")
+    return _beside(file, "spare")
+
+
+def _beside(file: Path, what: str) -> Path:
+    return file.with_name(f".{file.name}.{what}")
 
 
 def _room(size: int) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from healthd.runtime.whole_file import keep_room
+from healthd.runtime.whole_file import keep_room, replace_file
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.nginx.platform import NginxPlatform
 from healthd_deploy.nginx.rehearsal import Rehearsal
@@ -14,7 +14,7 @@ from healthd_deploy.nginx.settings import NginxConfig
 from healthd_deploy.nginx.switch import UpstreamSwitch
 from healthd_deploy.nginx.upstream_file import UpstreamFile
 from healthd_gates.actions.traefik_file import WeightsFile
-from tests.servers import tmpfs
+from tests.servers import nginx, tmpfs
 from tests.servers.tmpfs import Tmpfs
 
 
@@ -106,6 +106,20 @@ async def test_the_weights_of_traefik_go_back_on_a_full_disk(disk: Tmpfs) -> Non
     disk.fill()
     await file.write({"blue": 100, "green": 0}, goes_back=True)
     assert (await file.read()).weights == {"blue": 100.0, "green": 0.0}
+
+
+def test_nginx_includes_nothing_of_the_room(tmp_path: Path) -> None:
+    """Where it includes whatever is in the folder, as Debian's does: it would not start again."""
+    file = tmp_path / "sites" / "api.conf"
+    file.parent.mkdir()
+    keep_room(file, 100)
+    for killed in ("replaced", "anew"):  # a tool that was killed before it put the new file into its place
+        replace_file(file, f"upstream {killed} {{ server 127.0.0.1:1; }}\n".encode(), unless=lambda: killed == "anew")
+    with nginx.running(
+        f"include {file.parent}/*; server {{ listen @LISTEN@; location / {{ return 204; }} }}"
+    ) as server:
+        server.reload(f"include {file.parent}/*; server {{ listen @LISTEN@; location / {{ return 204; }} }}")
+    assert sorted(each.name[0] for each in file.parent.iterdir()) == [".", ".", "a"]
 
 
 def test_room_is_not_left_half_kept(disk: Tmpfs) -> None:

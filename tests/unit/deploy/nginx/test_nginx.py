@@ -145,7 +145,7 @@ async def test_a_file_that_cannot_be_written_is_tried_again(tmp_path: Path) -> N
     await UpstreamSwitch(said).switch("blue", even_if_dead=True)
     await UpstreamSwitch(said).switch("green", 25, even_if_dead=True)
     before = (tmp_path / "api.conf").read_text()
-    (tmp_path / "api.new").symlink_to("/dev/full")
+    (tmp_path / ".api.conf.new").symlink_to("/dev/full")
     why = re.escape(f"{tmp_path}/api.conf cannot be written: No space left on device")
     async with await asyncio.start_server(answering, "127.0.0.1") as server:
         place = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -163,7 +163,9 @@ async def test_a_file_that_cannot_be_written_is_tried_again(tmp_path: Path) -> N
     assert UpstreamFile(said).read() == State("blue")
 
 
-@pytest.mark.parametrize(("name", "does"), [("api.conf", "read"), ("api.lock", "written"), ("api.new", "written")])
+@pytest.mark.parametrize(
+    ("name", "does"), [("api.conf", "read"), ("api.lock", "written"), (".api.conf.new", "written")]
+)
 def test_a_place_that_is_no_file(tmp_path: Path, name: str, does: str) -> None:
     """Is told in a sentence."""
     (tmp_path / name).mkdir()
