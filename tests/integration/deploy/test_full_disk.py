@@ -113,12 +113,10 @@ def test_nginx_includes_nothing_of_the_room(tmp_path: Path) -> None:
     file = tmp_path / "sites" / "api.conf"
     file.parent.mkdir()
     keep_room(file, 100)
-    for killed in ("replaced", "anew"):  # a tool that was killed before it put the new file into its place
-        replace_file(file, f"upstream {killed} {{ server 127.0.0.1:1; }}\n".encode(), unless=lambda: killed == "anew")
-    with nginx.running(
-        f"include {file.parent}/*; server {{ listen @LISTEN@; location / {{ return 204; }} }}"
-    ) as server:
-        server.reload(f"include {file.parent}/*; server {{ listen @LISTEN@; location / {{ return 204; }} }}")
+    replace_file(file, b"upstream api { server 127.0.0.1:1; }")
+    replace_file(file, b"upstream api { server 127.0.0.1:2; }", unless=lambda: True)  # as of a tool that was killed
+    with nginx.running(f"include {file.parent}/*; server {{ listen @LISTEN@; }}"):
+        pass
     assert sorted(each.name[0] for each in file.parent.iterdir()) == [".", ".", "a"]
 
 
