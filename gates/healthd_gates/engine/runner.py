@@ -12,9 +12,9 @@ from datetime import datetime
 import structlog
 
 from healthd.journal.errors import JournalError
-from healthd_gates.domain.action_order import ActionRun, Departed, OrderState
+from healthd_gates.domain.action_order import ActionRun, OrderState
 from healthd_gates.domain.evidence import Evidence
-from healthd_gates.domain.gate import EventKind, Gate, GateState, Rollback, RollbackState
+from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
 from healthd_gates.domain.standing import Standing, Verdict
 from healthd_gates.engine import ramping, rollback_transitions, transitions
 from healthd_gates.engine.backlog import Backlog
@@ -22,16 +22,16 @@ from healthd_gates.engine.change_events import ChangeEvents, within_seconds
 from healthd_gates.engine.history import HistoryFetch, begin_fetch
 from healthd_gates.engine.judge_restore import restored
 from healthd_gates.engine.observer import Seen
-from healthd_gates.engine.observer_factory import NotObservable, ObserverContext, build_observer, open_traffic
+from healthd_gates.engine.observer_factory import NotObservable, ObserverContext, build_observer
 from healthd_gates.engine.recorder import Record
-from healthd_gates.engine.rollback_confirmation import Recovery, bounds_of, rate_of
+from healthd_gates.engine.rollback_watch import RollbackWatch
 from healthd_gates.engine.source_check import doubts_about
 from healthd_gates.engine.source_readers import SourceReaders
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.engine.step import Step
 from healthd_gates.engine.ticker import Ticker
 from healthd_gates.engine.turns import Turns
-from healthd_gates.engine.weight_look import Right, WeightLook
+from healthd_gates.engine.weight_look import SeenRight, WeightLook
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules
 from healthd_gates.store.gate_update import SeenEvidence
@@ -39,7 +39,6 @@ from healthd_gates.store.leases import Owned
 from healthd_gates.store.outbox import Outbox
 
 _log = structlog.get_logger(__name__)
-_LOOKS_AT_LEAST = 3
 _ASK_OUTBOX_SECONDS = 3.0  # to poll for what other replicas do; changes of this one are notified
 _EARLIER_INTERVALS = 720  # an hour of a watch that looks every five seconds
 
@@ -72,7 +71,7 @@ class GateRunner:
         self._doubts: tuple[str, ...] | None = None
         self._widening: ramping.Widening | None = None
         self._unseen = 0.0
-        self._right: Right = {}
+        self._right = SeenRight(self._clock, owned.cursor)
 
     @property
     def gate(self) -> Gate:
@@ -120,7 +119,8 @@ class GateRunner:
                 self._tools.late(await ticks.wait())
                 seen = await lookout.look()
                 now = self._clock.now()
-                self._record.cursor = {**(traffic.cursor if traffic else {"source": None}), "at": now.isoformat()}
+                position = traffic.cursor if traffic else {"source": None}
+                self._record.cursor = {**position, "at": now.isoformat(), **self._right.kept()}
                 can_write = backlog.can_write()
                 if seen.evidence is None:
                     if can_write and not backlog.unstored:
@@ -243,7 +243,10 @@ class GateRunner:
         rollback = self.gate.rollback
         assert rollback is not None
         if rollback.state is RollbackState.CONFIRMING:
-            await self._confirm(rollback)
+            orders = await self._tools.outbox.of_gate(self.gate.id)
+            context, tools = self._tools.observer_context, self._tools
+            watch = RollbackWatch(self._record, self._spec, context, tools.weights, self._right, tools.late)
+            await self._write(await watch.run(rollback, orders))
             return
         while True:
             change = self._tools.news.expect(self.gate.id)
@@ -255,45 +258,6 @@ class GateRunner:
                 await self._write(step)
             await within_seconds(change, _ASK_OUTBOX_SECONDS)
         await self._write(rollback_transitions.on_actions_done(self.gate, mine, self._spec, self._clock.now()))
-
-    async def _confirm(self, rollback: Rollback) -> None:
-        """Watch the traffic until the baseline is seen to have it and to be healthy, or the timeout has passed."""
-        kept = self._record.cursor or {}
-        orders = [each for each in await self._tools.outbox.of_gate(self.gate.id) if each.purpose == rollback.purpose]
-        try:
-            traffic = open_traffic(self.gate, self._spec, self._tools.observer_context, kept.get("source"))
-        except NotObservable as gone:
-            step = rollback_transitions.unobserved(self.gate, str(gone), RollbackState.UNCONFIRMED, self._clock.now())
-            await self._write(step)
-            return
-        source = self._spec.service.traffic_source if self._spec.service else None
-        sees = source is None or source.sees_traffic
-        ramp = self.gate.ramp
-        usual = rate_of(self.gate.standing, self._spec.policy)
-        before = ramp.traffic if ramp is not None and ramp.traffic else usual
-        recovery = Recovery(bounds_of(self._spec.policy), before, sees_traffic=sees)
-        ticks, until, looks = Ticker(self._clock, self._spec.policy.interval), rollback.confirm_until or rollback.at, 0
-        lost: Sequence[tuple[ActionRun, Departed]] = ()
-        try:
-            # A few evaluations, even if the time was over before a crashed replica was back to make one.
-            while not recovery.is_confirmed and (looks < _LOOKS_AT_LEAST or self._clock.now() < until):
-                looks += 1
-                self._tools.late(await ticks.wait())
-                look = await traffic.look()
-                recovery.take(look.evidence, look.notes)
-                lost = await self._tools.weights.forgotten(self.gate, orders, self._right)
-                if lost and self._clock.now() < until:  # a balancer that never rests must not keep it open
-                    again, why = [order for order, _ in lost], lost[0][1].what
-                    await self._write(rollback_transitions.order_again(self.gate, again, why))
-                    return
-                self._record.cursor = {"source": traffic.cursor, "at": self._clock.now().isoformat()}
-                await self._write(rollback_transitions.recovering(self.gate, recovery.sentence))
-        finally:
-            await traffic.close()
-        state, sentence = recovery.ends(rollback.seen_by)
-        if lost:
-            state, sentence = RollbackState.UNCONFIRMED, f"{lost[0][1].what}; {sentence}"
-        await self._write(rollback_transitions.end_rollback(self.gate, state, sentence, self._clock.now()))
 
     async def _write(self, step: Step, seen: SeenEvidence | None = None) -> None:
         await self._record.write(step, self._clock.now(), seen)

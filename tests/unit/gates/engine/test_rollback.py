@@ -1,7 +1,7 @@
 """A rollback from the verdict to its end: carried out, tried again, confirmed, given up, in virtual time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,53 @@ async def test_only_what_was_lost_of_a_rollback_is_carried_out_again(
         assert [each.action for each in Note.tried] == ["tell", "back", "back"]
         assert len({each.key for each in Note.tried}) == 3
         assert (rollback_of(gate).state, rollback_of(gate).round) == (RollbackState.ROLLED_BACK, 2)
+
+
+async def test_each_action_is_looked_at_until_the_rollback_is_confirmed(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two balancers the one begins anew, and once it was told again the other one does."""
+    Script.act, Note.act = switched_back(Counts(1000, 2)), always(DONE)
+
+    async def departed(_self: Note, order: ActionRequest, _ago: float, _right: object) -> Departed | None:
+        tried = [each.action for each in Note.tried]
+        lost = {"back": tried.count("back") == 1, "tell": tried == ["tell", "back", "back"]}[order.action]
+        return Departed("the balancer has begun anew", is_forgotten=True) if lost else None
+
+    monkeypatch.setattr(Note, "departed", departed, raising=False)
+    async with replica(file, config(service={"on_fail": ["tell", "back"]}, **THREE)) as running:
+        gate = await finished(running)
+        assert [each.action for each in Note.tried] == ["tell", "back", "back", "tell"]
+        assert (rollback_of(gate).state, rollback_of(gate).round) == (RollbackState.ROLLED_BACK, 3)
+
+
+async def test_who_takes_a_gate_over_knows_when_its_balancers_were_right(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights that somebody sets after a reload which kept them would else be taken for forgotten ones."""
+    Script.act, Note.act = broken, always(DONE)
+    seen: list[tuple[float, dict[str, float]]] = []
+
+    async def departed(
+        _self: Note, _order: ActionRequest, _ago: float, right: MutableMapping[str, float]
+    ) -> Departed | None:
+        now = asyncio.get_running_loop().time()
+        seen.append((now, dict(right)))
+        right["/run/one.sock"] = now
+        return None
+
+    monkeypatch.setattr(Note, "departed", departed, raising=False)
+    async with replica(file, config(policy={"confirm_timeout": "10m"})) as running:
+        gate = await running.keeper.start(request(baseline=BASELINE), caller="ci")
+        while len(seen) < 3:
+            await asyncio.sleep(1)
+    before = seen[-1][0]
+    seen.clear()
+    async with replica(file, config(policy={"confirm_timeout": "10m"})):
+        while not seen:
+            await asyncio.sleep(1)
+        at = seen[0][1]["/run/one.sock"]
+    assert at == pytest.approx(before, abs=6.0), gate.id
 
 
 async def test_a_balancer_that_begins_anew_again_and_again_keeps_no_rollback_open(
