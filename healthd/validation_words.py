@@ -91,6 +91,8 @@ def in_words(kind: str, message: str, context: Mapping[str, Any], given: Any = N
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
         return f"must be {words} {_as_given(context[key], given)}"
+    if kind in ("too_short", "too_long") and isinstance(given, str):  # of a secret
+        kind = f"string_{kind}"
     match kind:
         case "too_short":
             least = context["min_length"]

@@ -70,7 +70,8 @@ def type_of(annotation: Any, metadata: list[Any], link: Link) -> str:
     name = unit[0] if unit else _plain(annotation, link)
     if name == "duration" and any(Ge(0) in getattr(each, "metadata", [each]) for each in metadata):
         name = "duration or `0s`"
-    return "".join([name, *_bounds(metadata, unit[1] if unit else str)])
+    measured = unit or _unit_within(annotation)
+    return "".join([name, *_bounds(metadata, measured[1] if measured else str)])
 
 
 def _unit(metadata: list[Any]) -> tuple[str, Shown] | None:

@@ -61,6 +61,14 @@ def test_no_validator_speaks_to_people() -> None:
     assert {kind: said for kind, said in told.items() if re.search("should|valid", said)} == {}
 
 
+def test_a_length_is_told_in_characters_of_a_secret() -> None:
+    """And in items of a list."""
+    assert in_words("too_short", "", {"min_length": 16}, "x") == "needs 16 characters"
+    assert in_words("too_short", "", {"min_length": 1}, "") == "must not be empty"
+    assert in_words("too_long", "", {"max_length": 16}, "x" * 17) == "must not have more than 16 characters"
+    assert in_words("too_short", "", {"min_length": 2}, ["x"]) == "needs 2 or more"
+
+
 @pytest.mark.parametrize(
     ("kind", "context", "given", "said"),
     [
@@ -108,6 +116,7 @@ def test_every_bound_of_a_number_is_in_the_reference() -> None:
     assert told["Http.drain"] == "duration"
     assert told["Policy.initial_delay"] == "duration or `0s`"
     assert told["Policy.interval"] == "duration, at least 1s"
+    assert told["NotifierConfig.repeat_interval"] == "duration, at least 1m"
     assert told["Risk.false_pass"] == "percentage, more than 0%, less than 100%"
     assert told["Config.retention"] == "duration, at least 1h"
     assert len(told) > 100
