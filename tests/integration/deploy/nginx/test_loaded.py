@@ -23,6 +23,7 @@ from healthd_deploy.nginx.settings import NginxConfig, Upstream
 from healthd_deploy.nginx.state import State
 from healthd_deploy.nginx.switch import UpstreamSwitch
 from healthd_deploy.nginx.upstream_file import UpstreamFile
+from tests.fakes.names import NO_NAME
 from tests.servers import nginx
 from tests.servers.ports import HOST, held_port
 from tests.servers.version import running as version_running
@@ -301,12 +302,15 @@ def test_the_configuration_is_printed_by_what_tests_it(test: list[str], prints: 
 
 async def test_an_upstream_that_a_stopped_nginx_does_not_find(tmp_path: Path) -> None:
     """NGINX's own words name the upstream alone: the line to add is told with them."""
-    (tmp_path / "api.conf").write_text('# healthd-deploy {"live": "green"}\nupstream api { server 127.0.0.1:2; }\n')
+    name = NO_NAME.partition(".")[0]  # else a name server might know a host of that name
+    (tmp_path / "api.conf").write_text(
+        f'# healthd-deploy {{"live": "green"}}\nupstream {name} {{ server 127.0.0.1:2; }}\n'
+    )
     with version_running("1.0") as old, nginx.running("server { listen @LISTEN@; return 200 hello; }") as balancer:
-        config = upstream(balancer, tmp_path, f"{old.host}:{old.port}")
+        config = upstream(balancer, tmp_path, f"{old.host}:{old.port}").model_copy(update={"name": name})
         balancer.process.kill()
         text = balancer.file.read_text()
-        balancer.file.write_text(text.replace("return 200 hello;", "location / { proxy_pass http://api; }"))
+        balancer.file.write_text(text.replace("return 200 hello;", f"location / {{ proxy_pass http://{name}; }}"))
         cure = f"host not found in upstream .*: add `include {tmp_path}/api.conf;` to its http block"
         with pytest.raises(NothingSwitched, match=cure):
             await UpstreamSwitch(config).switch("blue", even_if_stopped=True)
