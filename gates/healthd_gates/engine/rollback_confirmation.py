@@ -20,9 +20,7 @@ _AS_MUCH = 0.5  # of the traffic from before: what a baseline must take if the c
 _LOOKS = 3
 _FEWEST_LOOKS = 2
 _FEWEST_REQUESTS = 20.0
-_LOST = (
-    0.1  # of the traffic from before: a baseline that gets less than this, with nothing at the candidate, has lost it
-)
+_LOST = 0.1  # of the traffic from before: a baseline that is counted, and gets less in all the time, has lost it
 _USUAL_LIMIT = 0.05  # of requests that may fail, if the policy has no limit of its own
 
 

@@ -38,8 +38,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- define "healthd.refusals" -}}
 {{- $config := .Values.config | default dict -}}
 {{- with ($config.http | default dict).listen -}}
-{{- if not (regexMatch "^(0[.]0[.]0[.]0|\\[?::\\]?):8080$" (toString .)) -}}
-{{- fail (printf "config.http.listen: the probes and the Service come to port 8080 of the pod, and not to %s: leave it away" (toString .)) -}}
+{{- $listen := toString . -}}
+{{- $isUnknown := hasSuffix "}" $listen -}}{{- /* a variable, with the port perhaps */ -}}
+{{- if or (not (or $isUnknown (hasSuffix ":8080" $listen))) (regexMatch "^(localhost|127[.].*|\\[::1\\]):8080$" $listen) -}}
+{{- fail (printf "config.http.listen: the probes and the Service come to port 8080 of the pod, and not to %s: leave it away" $listen) -}}
 {{- end -}}
 {{- end -}}
 {{- if gt (int .Values.replicas) 1 -}}

@@ -122,6 +122,8 @@ def test_rights_are_those_of_the_manifests() -> None:
         ((*IMAGE, "--set", "replicas=2,config.journal=sqlite:///var/lib/healthd/j.db"), "several share a journal"),
         ((*IMAGE, "--set", "config.http.listen=127.0.0.1:8080"), "come to port 8080 of the pod"),
         ((*IMAGE, "--set", "config.http.listen=0.0.0.0:9000"), "and not to 0.0.0.0:9000"),
+        ((*IMAGE, "--set", "config.http.listen=[::1]:8080"), "and not to [::1]:8080"),
+        ((*IMAGE, "--set", "config.http.listen=${POD_IP}:9000"), "and not to ${POD_IP}:9000"),
         ((*IMAGE, "--set-json", "networkPolicy=null"), "networkPolicy"),
     ],
 )
@@ -137,9 +139,11 @@ def test_what_cannot_work_is_refused(words: tuple[str, ...], says: str) -> None:
     ("--set", "replicas=2,secret.name=a"),
     ("--set", "replicas=2", "--set-json", 'env=[{"name":"JOURNAL_URI","value":"x"}]'),
     ("--set", "replicas=2,config.journal=${JOURNAL_URI}"), ("--set", "config.http.listen=[::]:8080"),
+    ("--set", "config.http.listen=:8080"), ("--set", "config.http.listen=${POD_IP}:8080"),
+    ("--set", "config.http.listen=${LISTEN}"),
 ])  # fmt: skip
 def test_a_value_whose_lines_are_all_comments_is_as_good_as_none(words: tuple[str, ...]) -> None:
-    """As is a journal that replicas can share."""
+    """As is a journal that replicas can share, and an address that only the pod knows."""
     assert helm(*IMAGE, *words).returncode == 0
 
 
