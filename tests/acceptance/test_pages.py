@@ -94,7 +94,7 @@ async def test_status_page(pictures: Path, journal: dict[str, str]) -> None:
         assert await chromium.problems(page) == []
         await page.screenshot(path=pictures / "lost.png")
         healthd.resume()
-        await expect(page.locator("#lost")).to_be_hidden(timeout=10_000)
+        await expect(page.locator("#lost")).to_be_hidden()
 
         assert await page.evaluate("window.loaded") == 1
         await healthd.kill()

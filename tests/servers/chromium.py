@@ -5,10 +5,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.servers.programs import require
+from tests.servers.waiting import HANGS
 
+expect.set_options(timeout=HANGS * 1000)  # by itself it waits for 5 s, which a page takes on a busy machine
 THEMES = ("light", "dark")
 WIDTHS = {"desktop": (1280, 800), "phone": (390, 844)}
 _QUIET = (

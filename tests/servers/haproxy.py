@@ -101,7 +101,7 @@ def _worker(stats: Path) -> str | None:
 
 def _told(stats: Path, command: str) -> str:
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(2)
+        client.settimeout(20)
         client.connect(str(stats))
         client.sendall(f"{command}\n".encode())
         client.shutdown(socket.SHUT_WR)  # a master would wait for the next command
