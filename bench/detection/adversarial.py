@@ -1,5 +1,5 @@
 """python -m bench.detection.adversarial [--runs N] [--seed N] [--rates N,…] [--bases N,…] [--policy NAME] [--no-past]
-    [--only TEXT]
+    [--interval SECONDS] [--only TEXT]
 
 Prints how often a shipped policy rolls back healthy releases on traffic that is harder than that of
 `bench.detection`: arms that drift and have spells more, longer or together with other trouble, incidents in the past,
@@ -15,9 +15,10 @@ from math import inf
 import numpy as np
 
 from bench.detection.judged import START, shipped
-from bench.detection.streams import EDGES, Scenario, lognormal
+from bench.detection.streams import EDGES, INTERVAL, Scenario, lognormal
 from bench.detection.trials import Cell, Tally, run
 from bench.detection.words import how_often, how_soon
+from healthd_gates.config.policy import Policy
 from healthd_gates.domain.evidence import Counts, Evidence, Histogram
 from healthd_gates.domain.standing import Verdict
 from healthd_gates.judge.judge import Judge
@@ -62,13 +63,14 @@ def main() -> None:
                 continue
             runs = asked.runs // 4 if scenario.harmful else asked.runs
             cells = [Cell(scenario, rate, base, asked.policy, past=not asked.no_past) for base, rate in places]
-            found = [run(cell, runs, asked.seed).judge for cell in cells]
+            found = [run(cell, runs, asked.seed, interval=asked.interval).judge for cell in cells]
             shown = [how_soon(tally) if scenario.harmful else _kept(tally) for tally in found]
             print(f"| {scenario.name} | {' | '.join(shown)} |", flush=True)
         if title == "healthy":
             if asked.only in _UNLIKE:
                 found = [
-                    _unlike_buckets(asked.policy, rate, base, asked.runs // 10, asked.seed) for base, rate in places
+                    _unlike_buckets(shipped(asked.policy, asked.interval), rate, base, asked.runs // 10, asked.seed)
+                    for base, rate in places
                 ]
                 print(f"| {_UNLIKE} | {' | '.join(_kept(tally) for tally in found)} |", flush=True)
             print()
@@ -80,15 +82,14 @@ def _kept(tally: Tally) -> str:
     return f"**{text}**" if tally.count and tally.bounds[1] > _STATED else text
 
 
-def _unlike_buckets(policy: str, rate: float, base: float, runs: int, seed: int) -> Tally:
+def _unlike_buckets(policy: Policy, rate: float, base: float, runs: int, seed: int) -> Tally:
     """Rollbacks of a healthy candidate whose buckets are coarse and few, beside a baseline with others; its past has
     those of the baseline. The gate watches to its end."""
     return Tally(tuple(_unlike(policy, rate, base, np.random.default_rng([seed, place])) for place in range(runs)))
 
 
-def _unlike(policy: str, rate: float, base: float, rng: np.random.Generator) -> float:
-    it = shipped(policy, 5.0)
-    rules = it.verdict_rules()
+def _unlike(policy: Policy, rate: float, base: float, rng: np.random.Generator) -> float:
+    rules, looks = policy.verdict_rules(), policy.interval
     rules = replace(rules, timing=replace(rules.timing, minimum=rules.timing.maximum))
 
     def counts(seconds: float, edges: tuple[float, ...]) -> Counts:
@@ -97,10 +98,12 @@ def _unlike(policy: str, rate: float, base: float, rng: np.random.Generator) -> 
         return Counts(requests[0], float(rng.binomial(int(requests[0]), base)), Histogram(edges, tuple(slow.tolist())))
 
     judge = Judge(rules, [Evidence(START, 30.0, None, counts(30.0, EDGES)) for _ in range(360)])
-    for look in range(round((rules.timing.initial_delay + rules.timing.maximum) / 5.0)):
-        judge.take(Evidence(START, 5.0, counts(5.0, _COARSE), counts(5.0, EDGES) if it.needs_baseline else None))
+    for look in range(round((rules.timing.initial_delay + rules.timing.maximum) / looks)):
+        mine = counts(looks, _COARSE)
+        beside = counts(looks, EDGES) if policy.needs_baseline else None
+        judge.take(Evidence(START, looks, mine, beside))
         if judge.decision[0] is Verdict.FAIL:
-            return 5.0 * (look + 1)
+            return looks * (look + 1)
     return inf
 
 
@@ -112,6 +115,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--bases", type=_numbers, default=(0.01,), help="base error rates, with commas")
     parser.add_argument("--policy", default="canary", help="the shipped policy that is measured")
     parser.add_argument("--no-past", action="store_true", help="as with a source that keeps none")
+    parser.add_argument("--interval", type=float, default=INTERVAL, help="seconds from one look to the next")
     parser.add_argument("--only", default="", help="rows whose name contains this")
     return parser.parse_args()
 

@@ -7,9 +7,9 @@ import pytest
 
 from bench.behind import RELEASES as RELEASES_BEHIND
 from bench.behind import SETUPS, Traffic, _cell, roll_out
-from bench.detection import adversarial, own_numbers
+from bench.detection import adversarial, own_numbers, routes
 from bench.detection.trials import Cell, Tally, run
-from bench.detection.words import how_soon
+from bench.detection.words import how_it_ended, how_soon
 from bench.ramp.__main__ import _SEED, _harm, _measure
 from bench.ramp.releases import RELEASES
 from bench.ramp.schemes import OWN
@@ -59,6 +59,20 @@ def test_a_rate_of_events_is_judged_as_soon_as_the_table_says() -> None:
     place, row = next((k, row) for k, row in enumerate(own_numbers.rows()) if row.harm > 1 and "`rate`" in row.name)
     runs = [own_numbers.ended(row, np.random.default_rng([20261122, place, number]))["judge"] for number in range(200)]
     assert _table("events_and_shares.md", row.name)[1][1] == how_soon(Tally(tuple(runs))), DRAWN_AGAIN
+
+
+@pytest.mark.parametrize("by", [True, False])
+def test_a_route_that_fails_is_seen_as_soon_as_the_table_says(by: bool) -> None:
+    """One row, by the same seeds."""
+    place, (release, policy) = next(
+        (k, row) for k, row in enumerate(routes.rows()) if row[0].name.endswith("fails all")
+    )
+    ends = [
+        routes.ended(release, policy, by=by, early=True, rng=np.random.default_rng([20261126, place, number]))
+        for number in range(20)
+    ]
+    row = _table("routes.md", f"{release.name} | `{policy}`")[1]
+    assert row[2 if by else 3] == how_it_ended(ends), DRAWN_AGAIN
 
 
 def test_harder_traffic_is_judged_as_the_table_says() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from bench.detection import adversarial, cells
+from bench.detection.judged import shipped
 from bench.detection.trials import Tally
 
 pytestmark = pytest.mark.proof
@@ -34,4 +35,4 @@ def test_its_traffic_is_not_that_of_the_other_benchmark() -> None:
 @pytest.mark.parametrize("policy", ["canary", "post-switch"])
 def test_a_healthy_version_with_other_buckets_stays(policy: str) -> None:
     """Of two runs, which the judge of the product sees."""
-    assert adversarial._unlike_buckets(policy, 50.0, 0.01, 2, 7).count == 0
+    assert adversarial._unlike_buckets(shipped(policy, 5.0), 50.0, 0.01, 2, 7).count == 0
