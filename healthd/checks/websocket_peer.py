@@ -9,7 +9,7 @@ from typing import Any, Self
 import aiohttp
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from healthd.checks.expectations import JSONExpectation, Regex
+from healthd.checks.json_expectation import JSONExpectation, Regex
 from healthd.model import FailureKind
 from healthd.runtime.patterns import PatternTooSlowError, is_found
 

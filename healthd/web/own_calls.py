@@ -6,14 +6,13 @@ from pydantic import BaseModel
 
 from healthd.web.description import NAME, Answer, Description
 from healthd.web.history_schema import AuditAnswer, AuditQuery, CheckHistoryAnswer, HistoryAnswer, HistoryQuery
+from healthd.web.incident_schema import IncidentAnswer, IncidentsAnswer
 from healthd.web.new_window import NewWindow
 from healthd.web.public.written import NewIncident, NewUpdate
 from healthd.web.schema import (
     GroupAnswer,
     HealthAnswer,
     IetfAnswer,
-    IncidentAnswer,
-    IncidentsAnswer,
     MetricsQuery,
     NamedCheckAnswer,
     PingQuery,

@@ -7,25 +7,24 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from healthd.config.incident import Effect, Standing
 from healthd.config.model import Model
 from healthd.config.window import WindowKind
 from healthd.model import FailureKind, Status
 
-_Moment = Annotated[datetime, WithJsonSchema({"type": "string", "format": "date-time"})]
+Moment = Annotated[datetime, WithJsonSchema({"type": "string", "format": "date-time"})]
 
 
-class _Answered(BaseModel):
+class Answered(BaseModel):
     """Base of the answers. A member that may be null is left out instead."""
 
     model_config = ConfigDict(defer_build=True)
 
 
-class CoverAnswer(_Answered):
+class CoverAnswer(Answered):
     """Window that covers a check now."""
 
     reason: str
-    until: _Moment
+    until: Moment
     """End of the window at the latest."""
     until_healthy: Literal[True] | None = None
     """`true` of an acknowledgement that ends with the failure."""
@@ -35,7 +34,7 @@ class CoverAnswer(_Answered):
     """Identifier of a window that was added while the daemon ran."""
 
 
-class StreakAnswer(_Answered):
+class StreakAnswer(Answered):
     """What the last results of a check say where they are too few to change its status, by its `rise` and `fall`."""
 
     status: Status
@@ -46,7 +45,7 @@ class StreakAnswer(_Answered):
     """Results in a row that change the status."""
 
 
-class CheckAnswer(_Answered):
+class CheckAnswer(Answered):
     """One check. Callers without access to details get its status, the kind of its failure and the time of the last
     probe; measured values are further members, under their own names."""
 
@@ -64,7 +63,7 @@ class CheckAnswer(_Answered):
     """Word of a person who takes care of the failure."""
     heldBy: str | None = None  # noqa: N815 - a member of JSON
     """Check, down or about to be, for which the notifications of this one are held back: this one depends on it."""
-    timestamp: _Moment | None = None
+    timestamp: Moment | None = None
     """Time of the last probe."""
     kind: FailureKind | None = None
     """Kind of the failure."""
@@ -80,7 +79,7 @@ class CheckAnswer(_Answered):
     """Labels of the check."""
     critical: bool | None = None
     """True if a failure of the check makes the overall status unhealthy."""
-    since: _Moment | None = None
+    since: Moment | None = None
     """Time of the change to this status."""
     message: str | None = None
     """Message about the failure, for people."""
@@ -88,7 +87,7 @@ class CheckAnswer(_Answered):
     """Last results that the status does not follow yet, such as the first of three failures."""
 
 
-class WindowAnswer(_Answered):
+class WindowAnswer(Answered):
     """Window that is in force, or will be."""
 
     id: str
@@ -97,8 +96,8 @@ class WindowAnswer(_Answered):
     groups: list[str] | None = None
     services: list[str] | None = None
     labels: dict[str, list[str]] | None = None
-    start: Annotated[_Moment, Field(alias="from")]
-    end: Annotated[_Moment, Field(alias="to")]
+    start: Annotated[Moment, Field(alias="from")]
+    end: Annotated[Moment, Field(alias="to")]
     """End of the window at the latest."""
     until_healthy: Literal[True] | None = None
     """`true` of an acknowledgement that ends with the failure."""
@@ -111,55 +110,10 @@ class WindowAnswer(_Answered):
     """`true` in the answer to a call that ended it."""
 
 
-class WindowsAnswer(_Answered):
+class WindowsAnswer(Answered):
     """Windows that are in force, or will be, the first to end first."""
 
     windows: list[WindowAnswer]
-    complete: bool
-    """False while the journal cannot be read: it may have others."""
-
-
-class IncidentUpdateAnswer(_Answered):
-    """Update of an incident, and its time."""
-
-    at: _Moment
-    state: Standing
-    text: str
-    author: str
-    """Name of the caller who wrote it; customers do not see it."""
-
-
-class IncidentAnswer(_Answered):
-    """Incident, or an announcement, on the public pages."""
-
-    id: str
-    title: str
-    state: Standing
-    impact: Effect
-    pages: list[str]
-    components: list[str]
-    """Components that are affected; `*` stands for all in what an earlier release wrote."""
-    opened: _Moment
-    since: _Moment
-    """Time at which its state began."""
-    start: Annotated[_Moment | None, Field(alias="from")] = None
-    """Begin of planned maintenance."""
-    end: Annotated[_Moment | None, Field(alias="to")] = None
-    """End of planned maintenance."""
-    window: str | None = None
-    """Id of the maintenance window that was put in force with it."""
-    updates: list[IncidentUpdateAnswer]
-    """Updates, the latest first."""
-    stored: bool
-    """False while the journal does not have the latest update: it is shown by this replica alone until then."""
-    withdrawn: Literal[True] | None = None
-    """`true` in the answer to a call that withdrew it."""
-
-
-class IncidentsAnswer(_Answered):
-    """Incidents, those that are open first, then the latest."""
-
-    incidents: list[IncidentAnswer]
     complete: bool
     """False while the journal cannot be read: it may have others."""
 
@@ -170,18 +124,18 @@ class NamedCheckAnswer(CheckAnswer):
     name: str
 
 
-class TroubleAnswer(_Answered):
+class TroubleAnswer(Answered):
     """Rollback that failed or was not confirmed, and needs a person."""
 
     service: str
     state: str
-    since: _Moment
+    since: Moment
     version: str | None = None
     gate: str | None = None
     message: str | None = None
 
 
-class ReplicaAnswer(_Answered):
+class ReplicaAnswer(Answered):
     """Replica that shares the journal."""
 
     host: str
@@ -192,34 +146,34 @@ class ReplicaAnswer(_Answered):
     """Number of the spread checks that it is to run."""
 
 
-class JournalAnswer(_Answered):
+class JournalAnswer(Answered):
     """Journal that cannot be used: no gate starts or is decided, no window or transition is stored, until it is back.
     Health does not depend on it."""
 
     status: Literal["away"]
-    since: _Moment
-    lastWrite: _Moment | None = None  # noqa: N815
+    since: Moment
+    lastWrite: Moment | None = None  # noqa: N815
     """Last write that was stored since, where the journal comes and goes."""
     message: str | None = None
     """Reason, for people."""
 
 
-class ConfigurationAnswer(_Answered):
+class ConfigurationAnswer(Answered):
     """Configuration that was read and is not in force: the one before is. Health does not depend on it."""
 
     status: Literal["refused", "restart"]
     """`refused`: it is invalid as a whole; `restart`: some of its options change only with a restart."""
-    since: _Moment
+    since: Moment
     """Time of the first reload that did so, since the last that did not."""
     problems: list[str] | None = None
     """Reasons, for people."""
 
 
-class HealthAnswer(_Answered):
+class HealthAnswer(Answered):
     """The whole daemon."""
 
     overall: Status
-    timestamp: _Moment
+    timestamp: Moment
     uptime: float
     """Seconds since the daemon started."""
     version: str
@@ -235,13 +189,13 @@ class HealthAnswer(_Answered):
     """Left out while the journal can be used."""
 
 
-class GroupAnswer(_Answered):
+class GroupAnswer(Answered):
     """One group of checks."""
 
     status: Literal["ready", "degraded", "not ready", "alive", "not alive", "stuck"]
     """Status of the group; `degraded`: an unhealthy dependency that all replicas share is tolerated. `alive`, `not
     alive` and `stuck` are those of the group `live`."""
-    timestamp: _Moment
+    timestamp: Moment
     checks: dict[str, CheckAnswer] | None = None
     draining: bool | None = None
     """`true` if the daemon is stopping."""
@@ -249,18 +203,18 @@ class GroupAnswer(_Answered):
     """Background tasks of the daemon that no longer work: only a restart helps."""
 
 
-class IetfCheck(_Answered):
+class IetfCheck(Answered):
     """One check in the format of draft-inadarei-api-health-check-06."""
 
     componentType: str  # noqa: N815 - the draft's word
     status: Literal["pass", "warn", "fail"]
-    time: _Moment | None = None
+    time: Moment | None = None
     observedValue: float | None = None  # noqa: N815
     observedUnit: Literal["ms"] | None = None  # noqa: N815
     output: str | None = None
 
 
-class IetfAnswer(_Answered):
+class IetfAnswer(Answered):
     """Overall status in the format of draft-inadarei-api-health-check-06, for callers who accept
     `application/health+json`."""
 
