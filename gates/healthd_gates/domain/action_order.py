@@ -53,7 +53,8 @@ class ActionRun:
     """One action of one gate, as stored. `token` is that of the worker that claimed it last; `weight` is the share of
     the traffic that it is to give to the candidate, None for an action that sets none. `tries` are attempts that came
     to an end, `cut_off` those since then that did not, because the worker was killed. `under_way` is true while a
-    worker has it: also one that was given up may have its effect until then."""
+    worker has it: also one that was given up may have its effect until then. `age` is how many seconds old it was when
+    it was read, by the journal's clock, which also said when it was created: that of this host may go otherwise."""
 
     key: str
     gate_id: str
@@ -70,6 +71,7 @@ class ActionRun:
     weight: float | None = None
     under_way: bool = False
     cut_off: int = 0
+    age: float = 0.0
 
     @property
     def has_failed(self) -> bool:

@@ -48,6 +48,7 @@ _LAST_SECONDS = 2.0  # that attempts under way get when the daemon stops
 @dataclass(frozen=True, slots=True)
 class _Job:
     order: ActionRun
+    claimed_at: float  # steady
     task: asyncio.Task[None]
 
 
@@ -149,14 +150,13 @@ class ActionWorker:
     async def _take_up(self) -> float:
         """Start the attempts that can be made now. Return in how many seconds something else is due."""
         backlog = await self._desk.outbox.backlog()
-        waits = (self._desk.clock.now() - backlog.oldest).total_seconds() if backlog.oldest else 0.0
-        self._desk.metrics.oldest_due.set(max(0.0, waits))
+        self._desk.metrics.oldest_due.set(backlog.waits)
         room, spares = _AT_ONCE - len(self._jobs), self._spares_lapsed()
         if not backlog.is_claimable or room <= 0:
             return backlog.due_in
         for order in await self._desk.outbox.claim(self._lease, room, but=self._jobs, spares_lapsed=spares):
             task = asyncio.create_task(self._see_to(order), name=f"order:{order.key}")
-            self._jobs[order.key] = _Job(order, task)
+            self._jobs[order.key] = _Job(order, self._desk.clock.steady(), task)
             task.add_done_callback(partial(self._strike_off, order.key))
         return _LOOK_SECONDS if spares else 0.0
 
@@ -242,7 +242,8 @@ class ActionWorker:
         return max(min(outcome.after, _LONGEST_WISH), backoff * random.uniform(0.5, 1.0))
 
     def _age(self, order: ActionRun) -> float:
-        return (self._desk.clock.now() - order.created_at).total_seconds()
+        job = self._jobs[order.key]
+        return order.age + self._desk.clock.steady() - job.claimed_at
 
     def _give_up_after(self, order: ActionRun) -> float:
         config = self.config.actions.get(order.action)

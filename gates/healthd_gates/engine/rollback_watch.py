@@ -33,10 +33,10 @@ class RollbackWatch:
 
     async def run(self, rollback: Rollback, orders: Sequence[ActionRun]) -> Step:
         """Watch the traffic until the baseline is seen to have it and to be healthy, or the timeout has passed. Return
-        the step that ends the rollback, or orders again what is lost of it; `orders` are all of the gate. Raises
-        LeaseLost."""
+        the step that ends the rollback, or orders again what is lost of it; `orders` are all of the gate, read just
+        now. Raises LeaseLost."""
         gate, clock = self.record.gate, self.context.clock
-        kept, orders = self.record.cursor or {}, latest(orders)
+        kept, orders, read_at = self.record.cursor or {}, latest(orders), clock.steady()
         try:
             traffic = open_traffic(gate, self.spec, self.context, kept.get("source"))
         except NotObservable as gone:
@@ -51,7 +51,7 @@ class RollbackWatch:
                 self.late(await ticks.wait())
                 look = await traffic.look()
                 recovery.take(look.evidence, look.notes)
-                lost = await self.weights.forgotten(self.record.gate, orders, self.right)
+                lost = await self.weights.forgotten(self.record.gate, orders, self.right, read_at=read_at)
                 if lost and clock.now() < until:  # a balancer that never rests must not keep it open
                     again, why = [order for order, _ in lost], lost[0][1].what
                     return rollback_transitions.order_again(self.record.gate, again, why)

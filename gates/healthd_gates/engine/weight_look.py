@@ -75,9 +75,10 @@ class WeightLook:
         return next((each for each in found if each.is_forgotten), found[0] if found else None)
 
     async def forgotten(
-        self, gate: Gate, orders: Sequence[ActionRun], right: SeenRight
+        self, gate: Gate, orders: Sequence[ActionRun], right: SeenRight, *, read_at: float
     ) -> Sequence[tuple[ActionRun, Departed]]:
-        """Return those orders of a rollback that are done and were forgotten since, and how the traffic departs."""
+        """Return those orders of a rollback, read at a steady time, that are done and were forgotten since, and how the
+        traffic departs."""
         done = [order for order in orders if order.state in (OrderState.DONE, OrderState.SEEN)]
         if not done:
             return ()
@@ -85,8 +86,8 @@ class WeightLook:
             ActionRequest(order.key, order.action, order.occasion, gate, self._arms(gate), weight=order.weight)
             for order in done
         ]
-        now = self._clock.now()
-        ages = [(now - order.created_at).total_seconds() for order in done]
+        passed = self._clock.steady() - read_at
+        ages = [order.age + passed for order in done]
         found = await asyncio.gather(*map(partial(self._one, right), asked, ages))
         return [
             (order, each) for order, each in zip(done, found, strict=True) if each is not None and each.is_forgotten

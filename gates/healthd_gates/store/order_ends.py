@@ -50,7 +50,7 @@ async def note_cut_off(connection: AsyncConnection, moment: datetime, but: Colle
     """Count, and tell in the gate's log, each attempt whose replica fell silent in the middle; `but` are orders that
     the caller itself carries out. The next attempt rests after some, and after many the order is given up."""
     left = (await connection.execute(_left_behind(), at(moment))).mappings().all()
-    for order in (read_order(row) for row in left if row["key"] not in but):
+    for order in (read_order(row, moment) for row in left if row["key"] not in but):
         last = await lock_log(connection, order.gate_id)
         if last is None:
             continue

@@ -31,11 +31,12 @@ _OUT_OF_REACH = sa.bindparam("out_of_reach", type_=Moment)
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """The remaining work: since when the oldest order that is not done waits, None when all are done; whether one could
-    be tried now; and in how many seconds the next attempt is due or the next claim ends.
+    """The remaining work: for how many seconds the oldest order that is not done waits, by the journal's clock, 0 when
+    all are done; whether one could be tried now; and in how many seconds the next attempt is due or the next claim
+    ends.
     """
 
-    oldest: datetime | None = None
+    waits: float = 0.0
     is_claimable: bool = False
     due_in: float = math.inf
 
@@ -51,7 +52,7 @@ class Outbox:
         async with self._database.read() as connection:
             moment = await self._database.moment(connection)
             rows = await connection.execute(_of_gate(), {**at(moment), "gate": gate_id})
-            return [read_order(row) for row in rows.mappings()]
+            return [read_order(row, moment) for row in rows.mappings()]
 
     async def backlog(self) -> Backlog:
         """Return the remaining work; on SQLite this waits for no writer and blocks none."""
@@ -61,7 +62,8 @@ class Outbox:
                 return Backlog()
             moment = await self._database.moment(connection)
             is_claimable = (await connection.execute(_any_claimable(), _times(moment))).first() is not None
-            return Backlog(oldest, is_claimable, max(0.0, (next_at - moment).total_seconds()))
+            waits = max(0.0, (moment - oldest).total_seconds())
+            return Backlog(waits, is_claimable, max(0.0, (next_at - moment).total_seconds()))
 
     async def claim(
         self, seconds: float, at_most: int = 20, but: Collection[str] = (), *, spares_lapsed: bool = False
@@ -86,7 +88,7 @@ class Outbox:
             claimed = sa.update(orders).where(orders.c.key.in_(keys))
             claimed = claimed.values(owner=self._replica, token=orders.c.token + 1, leased_until=until)
             rows = (await connection.execute(claimed.returning(orders))).mappings().all()
-        return sorted((read_order(row) for row in rows), key=lambda order: keys.index(order.key))
+        return sorted((read_order(row, moment) for row in rows), key=lambda order: keys.index(order.key))
 
     async def hold(self, claimed: Iterable[ActionRun], seconds: float) -> frozenset[str]:
         """Prolong claims. Return the keys of those that are still this worker's."""

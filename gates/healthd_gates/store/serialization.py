@@ -185,8 +185,8 @@ def event_columns(event: GateEvent) -> dict[str, Any]:
     }
 
 
-def read_order(row: sa.RowMapping) -> ActionRun:
-    """Read an order. Raises UnreadableGate."""
+def read_order(row: sa.RowMapping, moment: datetime) -> ActionRun:
+    """Read an order at a moment of the journal's clock. Raises UnreadableGate."""
     with reading(row["gate_id"]):
         return ActionRun(
             key=row["key"],
@@ -204,4 +204,5 @@ def read_order(row: sa.RowMapping) -> ActionRun:
             token=row["token"],
             finished_at=row["finished_at"],
             under_way=bool(row.get("under_way", False)),
+            age=max(0.0, (moment - row["created_at"]).total_seconds()),
         )

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, MutableMapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from healthd.journal.async_engine import AsyncConnection
+from healthd.journal.database import Database
 from healthd_gates.actions.contract import ActionRequest, ActionResult, Ending
 from healthd_gates.actions.executor import Attempts
 from healthd_gates.domain.action_order import Departed, Occasion, OrderState
@@ -138,6 +141,28 @@ async def test_who_takes_a_gate_over_knows_when_its_balancers_were_right(
             await asyncio.sleep(1)
         at = seen[0][1]["/run/one.sock"]
     assert at == pytest.approx(before, abs=6.0), gate.id
+
+
+@pytest.mark.parametrize("behind", [-timedelta(days=2), timedelta(days=2)], ids=["behind", "ahead"])
+async def test_an_order_is_as_old_as_the_journals_clock_says(
+    file: Path, monkeypatch: pytest.MonkeyPatch, behind: timedelta
+) -> None:
+    """On a host whose clock goes otherwise than PostgreSQL's a rollback would be too late to begin, or never given
+    up."""
+    moment = Database.moment
+
+    async def of_the_server(database: Database, connection: AsyncConnection) -> datetime:
+        return await moment(database, connection) - behind
+
+    monkeypatch.setattr(Database, "moment", of_the_server)
+    Script.act, Note.act = broken, always(ActionResult(Ending.RETRY, "503"))
+    actions = {"actions": {"back": {"kind": "note", "retry_for": "10m"}}}
+    async with replica(file, config(**actions)) as running:
+        began = asyncio.get_running_loop().time()
+        gate = await finished(running)
+        assert len(Note.tried) > 10
+        assert rollback_of(gate).state is RollbackState.FAILED
+        assert 580 < asyncio.get_running_loop().time() - began < 900
 
 
 async def test_a_balancer_that_begins_anew_again_and_again_keeps_no_rollback_open(
