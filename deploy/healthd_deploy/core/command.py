@@ -190,7 +190,8 @@ async def _run(
             await tool(deploy)
 
         code = await carried_out(work, gate_session, steps)
-        if code == COULD_NOT_ASK and not has_begun and standing is not None:
+        is_left = not has_begun and not gate_session.lock.is_another_runs
+        if code == COULD_NOT_ASK and is_left and standing is not None:
             with suppress(Exception):  # what is not known is not said
                 if (found := await standing(deploy)) is not None:
                     gate_session.report.remark, code = found

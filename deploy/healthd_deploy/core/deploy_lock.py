@@ -41,6 +41,8 @@ class DeployLock:
         self._client, self._config, self._key, self._steps = client, config, key, steps
         self._here = f"deploy of {_user()}@{socket.gethostname()}, run {_place()}"
         self._reason = self._here + uuid.uuid4().hex[:8]
+        self.is_another_runs = False
+        """True if another run of this deploy was seen to be under way: what is done so far is that one's."""
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
@@ -97,6 +99,7 @@ class DeployLock:
             async with asyncio.timeout(within):
                 while (now := await self._other_run()) is not None:
                     if now.until != other.until:
+                        self.is_another_runs = True
                         raise CouldNotAsk(f"another run of {self._key} is under way: {now.reason}")
                     await asyncio.sleep(_LOOK_EVERY)
         return other
@@ -116,6 +119,7 @@ class DeployLock:
         try:
             file = _locked_file(path)
         except BlockingIOError:
+            self.is_another_runs = True
             raise CouldNotAsk(f"another run of {self._key} is under way on this host: wait for its end") from None
         except OSError:
             yield False
