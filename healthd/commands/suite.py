@@ -15,9 +15,10 @@ from healthd import logs
 from healthd.commands.options import REFUSED, config_option, json_option, settings_or_exit
 from healthd.commands.table import check_table, showing
 from healthd.config.sections import Log
-from healthd.monitoring.board import Board, CheckState
+from healthd.monitoring.board import Board
 from healthd.monitoring.monitor import Listener
 from healthd.monitoring.schedule import Schedule
+from healthd.monitoring.state import CheckState
 from healthd.monitoring.suite import Suite
 from healthd.nearest import did_you_mean, there_are
 from healthd.runtime import loop

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from healthd.commands.terminal import echo, terminal
 from healthd.model import Status
-from healthd.monitoring.board import CheckState
+from healthd.monitoring.state import CheckState
 
 # A sign beside the colour, for people who cannot distinguish the colours.
 _SIGNS = {

@@ -9,7 +9,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from healthd.model import Result, Status
-from healthd.monitoring.board import Board, CheckState
+from healthd.monitoring.board import Board
+from healthd.monitoring.state import CheckState
 
 _USAGE = {"inodeUsage": "inodes", "connectionsUsedPercent": "connections", "usedMemoryPercent": "memory"}
 

@@ -13,7 +13,7 @@ from healthd.journal.leases import LOOK
 from healthd.model import Status
 
 if TYPE_CHECKING:
-    from healthd.monitoring.board import CheckState
+    from healthd.monitoring.state import CheckState
 
 _JITTER = 1.2  # intervals within which a check is probed again
 _SHARED = 2 * LOOK  # seconds in which what another replica found becomes known

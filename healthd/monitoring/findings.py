@@ -9,7 +9,7 @@ from hashlib import blake2b
 from healthd.checks.contract import CheckConfig
 from healthd.journal.findings import Finding
 from healthd.model import Probe
-from healthd.monitoring.board import CheckState
+from healthd.monitoring.state import CheckState
 
 MOST_WRITTEN = 500  # findings that are written at once
 REFRESHED = 60.0  # seconds after which numbers and messages are written again though the status is the same

@@ -11,8 +11,9 @@ import structlog
 from healthd.checks.contract import Check, CheckConfig
 from healthd.checks.failures import classify, describe, explain_late
 from healthd.model import FailureKind, Probe, Result, Transition
-from healthd.monitoring.board import Board, CheckState
+from healthd.monitoring.board import Board
 from healthd.monitoring.debounce import Debounce
+from healthd.monitoring.state import CheckState
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import DeadlineExceededError, with_deadline
 from healthd.runtime.lookups import remark

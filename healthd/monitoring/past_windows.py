@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from healthd.config.window import CheckWindow, Maintenance
 from healthd.journal.past import AuditRow
-from healthd.monitoring.board import CheckState
+from healthd.monitoring.state import CheckState
 from healthd.monitoring.uptime import Span, occurrences, union
 
 _IGNORING = ("maintenance", "pause")

@@ -21,11 +21,12 @@ from healthd.journal.errors import JournalError
 from healthd.journal.findings import Exchange, Finding, Runner
 from healthd.journal.leases import LEASE, LOOK, Identity
 from healthd.model import Probe, Transition
-from healthd.monitoring.board import Board, CheckState
+from healthd.monitoring.board import Board
 from healthd.monitoring.findings import Written, is_better, mark_of, state_of
 from healthd.monitoring.monitor import quiet_after
 from healthd.monitoring.rendezvous import in_order
 from healthd.monitoring.schedule import STAGGER
+from healthd.monitoring.state import CheckState
 from healthd.monitoring.suite import Suite
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import with_deadline

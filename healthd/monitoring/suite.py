@@ -16,9 +16,10 @@ from healthd.checks.heartbeat_record import Records
 from healthd.checks.misconfigured import BrokenCheck, Misconfigured, MisconfiguredConfig, UnloadedCheck
 from healthd.config.settings import Settings
 from healthd.model import Probe, Status, Transition
-from healthd.monitoring.board import Board, CheckState
+from healthd.monitoring.board import Board
 from healthd.monitoring.monitor import Listener, Monitor
 from healthd.monitoring.schedule import STAGGER, Schedule
+from healthd.monitoring.state import CheckState
 from healthd.registry import why_not_loaded
 from healthd.runtime.clock import Clock
 from healthd.runtime.daemon_thread import in_daemon_thread

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from healthd.checks.contract import Scope
 from healthd.model import Status
-from healthd.monitoring.board import CheckState
+from healthd.monitoring.state import CheckState
 from healthd.notifiers.notice import Notice, Severity
 
 _NAMED = 10  # dependents in a notice

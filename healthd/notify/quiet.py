@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from healthd.model import Status
-from healthd.monitoring.board import CheckState
+from healthd.monitoring.state import CheckState
 from healthd.notifiers.notice import Notice
 
 

@@ -9,9 +9,9 @@ from healthd.config.in_force import NotInForce
 from healthd.config.window import WindowKind
 from healthd.journal.outage import Outage
 from healthd.model import Status
-from healthd.monitoring.board import CheckState, GroupState
 from healthd.monitoring.cover import Cover
 from healthd.monitoring.debounce import Streak
+from healthd.monitoring.state import CheckState, GroupState
 from healthd.units import stamp
 
 _COVERED: dict[WindowKind, str] = {"silence": "silenced", "pause": "paused", "acknowledgement": "acknowledged"}

@@ -17,7 +17,8 @@ from healthd.config.sections import Details
 from healthd.config.settings import Settings
 from healthd.journal.outage import Outage
 from healthd.model import Status
-from healthd.monitoring.board import Board, GroupState
+from healthd.monitoring.board import Board
+from healthd.monitoring.state import GroupState
 from healthd.runtime.clock import Clock
 from healthd.units import stamp
 from healthd.web.auth import Guard

@@ -17,8 +17,9 @@ from healthd.config.settings import Settings
 from healthd.journal.errors import JournalError
 from healthd.journal.past import AuditRow, Past, StoredTransition
 from healthd.model import Status
-from healthd.monitoring.board import Board, CheckState, worst
+from healthd.monitoring.board import Board
 from healthd.monitoring.past_windows import left_out
+from healthd.monitoring.state import CheckState, worst
 from healthd.monitoring.uptime import Span, Stretch, stretches, uptime
 from healthd.nearest import did_you_mean
 from healthd.runtime.clock import Clock

@@ -10,7 +10,8 @@ from aiohttp import web
 
 from healthd.config.window import Window
 from healthd.model import Status
-from healthd.monitoring.board import Board, CheckState
+from healthd.monitoring.board import Board
+from healthd.monitoring.state import CheckState
 from healthd.monitoring.windows import Windows
 from healthd.runtime.clock import Clock
 from healthd.units import stamp

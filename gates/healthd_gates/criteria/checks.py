@@ -10,7 +10,8 @@ from pydantic import model_validator
 from healthd.config.model import Name
 from healthd.config.sections import Group
 from healthd.model import Status
-from healthd.monitoring.board import Board, CheckState
+from healthd.monitoring.board import Board
+from healthd.monitoring.state import CheckState
 from healthd.nearest import not_under
 from healthd_gates.criteria.contract import Configured, CriterionContext, ObservedCriterion
 from healthd_gates.criteria.wording import listed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from healthd.model import Status
-from healthd.monitoring.board import CheckState
+from healthd.monitoring.state import CheckState
 
 _COLORS = {
     Status.HEALTHY: "#2e7d32",

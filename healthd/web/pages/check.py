@@ -8,7 +8,8 @@ from typing import Any
 
 from aiohttp import web
 
-from healthd.monitoring.board import Board, CheckState
+from healthd.monitoring.board import Board
+from healthd.monitoring.state import CheckState
 from healthd.runtime.clock import Clock
 from healthd.web.auth import Guard
 from healthd.web.health import HealthEndpoints

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from healthd.model import Probe, Status, Transition
-from healthd.monitoring.board import worst
+from healthd.monitoring.state import worst
 
 PROBES = 60
 """Number of probes that are kept of each check."""

@@ -17,7 +17,8 @@ from healthd.journal.database import JournalError
 from healthd.journal.journal import Journal
 from healthd.journal.outage import Outage
 from healthd.model import Status
-from healthd.monitoring.board import Board, CheckState
+from healthd.monitoring.board import Board
+from healthd.monitoring.state import CheckState
 from healthd.runtime.clock import Clock
 from healthd.web.auth import Caller, Guard
 from healthd.web.health import HealthEndpoints

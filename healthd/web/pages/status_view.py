@@ -10,7 +10,8 @@ from datetime import datetime
 from healthd.config.in_force import NotInForce
 from healthd.journal.outage import AWAY, Outage
 from healthd.model import Status
-from healthd.monitoring.board import Board, CheckState
+from healthd.monitoring.board import Board
+from healthd.monitoring.state import CheckState
 from healthd.units import is_web_address
 from healthd.web.pages import drawings
 from healthd.web.pages.history import SPANS, Past, span_of

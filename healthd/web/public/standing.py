@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from healthd.model import Status
-from healthd.monitoring.board import CheckState
+from healthd.monitoring.state import CheckState
 
 
 class State(StrEnum):

@@ -9,7 +9,8 @@ from healthd.checks.contract import CheckConfig, Scope
 from healthd.config.sections import Group
 from healthd.config.window import Maintenance
 from healthd.model import Probe, Result, Status
-from healthd.monitoring.board import Board, CheckState
+from healthd.monitoring.board import Board
+from healthd.monitoring.state import CheckState
 from tests.fakes.monitoring import DOWN, MIDNIGHT, SLOW, UP, HandClock
 
 
