@@ -84,11 +84,18 @@ class Strayed:
     """Traffic that a target has no more, though it was given all of it, or another part than its ramp ordered."""
 
     what: str
-    """What the proxy does, and the command that puts it right, for people."""
+    """What the proxy does, for people."""
     in_part: bool
     """True if the target still has some of it, or may have."""
     share: float = 0.0
     """The largest share of the traffic, 0 to 1, that a proxy was seen to give it."""
+    cure: str = ""
+    """The command that gives it the traffic again, or what it was to have, while it is to keep it."""
+
+    @property
+    def told(self) -> str:
+        """All of it, for people."""
+        return f"{self.what} {self.cure}" if self.cure else self.what
 
 
 @runtime_checkable

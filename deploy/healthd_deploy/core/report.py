@@ -40,6 +40,8 @@ class Report:
     """What is not known of the traffic of a promoted version, or not done yet."""
     strayed: str | None = None
     """What the proxy does, where it was seen to have given the traffic to another target by itself."""
+    cure: str = ""
+    """The command at the end of that, which gives it the traffic again."""
     strayed_at: float | None = None
     """When it was first seen to have none of it, as far as it has none still."""
     widest: float = 0.0
@@ -58,13 +60,15 @@ class Report:
         self.exposed_at = None
 
     def back(self) -> None:
-        """Record that it has no traffic any more; the first call counts."""
+        """Record that it has no traffic any more, and is to have none; the first call counts."""
+        if self.strayed is not None:
+            self.strayed, self.cure = self.strayed.removesuffix(self.cure).rstrip(), ""
         if self.exposed_at is not None and self.back_at is None:
             self.back_at = time.monotonic()
 
     def stray(self, found: Strayed) -> None:
         """Record that the traffic was seen elsewhere; the first call by which all of it is counts for when."""
-        self.strayed, self.widest = found.what, max(self.widest, found.share)
+        self.strayed, self.cure, self.widest = found.told, found.cure, max(self.widest, found.share)
         self.strayed_at = None if found.in_part else self.strayed_at or time.monotonic()
 
     def returned(self) -> None:

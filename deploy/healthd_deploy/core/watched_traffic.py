@@ -89,7 +89,7 @@ async def _watched(platform: SeesTraffic, target: str, followed: FollowedGate, s
                 steps.say(f"{target} can be looked at again: it has {has} of the traffic")
             said = None
         elif _is_news(found, said) and not await followed.has_moved_on(share):
-            steps.say(found.what, "✗")
+            steps.say(found.told if isinstance(found, Strayed) else found.what, "✗")
             said = found
             if isinstance(found, Strayed):
                 report.stray(found)

@@ -156,8 +156,8 @@ class Traffic:
             )
             it = "it" if len(gone) == 1 else "each"
             cure = _RESTORED.format(target) if share >= 1.0 else f"Its ramp ordered {100 * share:.4g} %"
-            what = f"{told} of the traffic: was {it} reloaded without its state? {cure}"
-            return Strayed(what, in_part=bool(silent) or any(shares.values()), share=max(shares.values()))
+            what, most = f"{told} of the traffic: was {it} reloaded without its state?", max(shares.values())
+            return Strayed(what, in_part=bool(silent) or any(shares.values()), share=most, cure=cure)
         if silent:
             raise _as_step(silent[0])
         return None

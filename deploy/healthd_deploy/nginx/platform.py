@@ -75,7 +75,7 @@ class NginxPlatform:
             gives = f"{upstream.file} gives {target} {has:.3g} % of the traffic: who wrote it?"
             restored = f"`healthd-deploy nginx switch {target}` gives all of it back"
             cure = restored if share >= 1.0 else f"Its ramp ordered {100 * share:.4g} %"
-            return Strayed(f"{gives} {cure}", in_part=has > 0.0, share=has / 100.0)
+            return Strayed(gives, in_part=has > 0.0, share=has / 100.0, cure=cure)
         self._loaded = self._loaded or await loaded.read(upstream)
         stopped = in_force.stopped(upstream, self._loaded)
         return None if stopped is None else Strayed(stopped, in_part=False)

@@ -132,7 +132,7 @@ class Traffic:
         if abs(has - weight_of(share) / ALL) > _ROUNDING:
             gives = f"{self.place} gives {target} {100 * has:.3g} % of the traffic: who wrote the file?"
             cure = _RESTORED.format(target) if share >= 1.0 else f"Its ramp ordered {100 * share:.4g} %"
-            return Strayed(f"{gives} {cure}", in_part=has > 0.0, share=has)
+            return Strayed(gives, in_part=has > 0.0, share=has, cure=cure)
         try:
             told = await self._divider.strayed(due)
         except NotDivided as failed:

@@ -245,7 +245,7 @@ async def test_where_a_ramp_divides_it_the_one_before_is_live(balancer: HAProxy,
     assert await deploys.strayed("green", 0.25) is None
     assert (lost := await deploys.strayed("green", 0.5)) is not None
     assert lost.share == 0.25
-    assert lost.what == (
+    assert lost.told == (
         f"HAProxy at {balancer.stats} gives green 25 % of the traffic: was it reloaded without its state? Its ramp "
         "ordered 50 %"
     )

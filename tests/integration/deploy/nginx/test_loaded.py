@@ -140,9 +140,8 @@ def test_the_way_back_of_an_nginx_that_is_stopped(tmp_path: Path) -> None:
             strayed = NginxPlatform(NginxConfig.model_validate_json(json.dumps(options))).strayed
             assert asyncio.run(strayed("green")) is None
             assert f"{api} gives blue 0 % of the traffic" in str(asyncio.run(strayed("blue")))
-            assert "100 % of the traffic: who wrote it? Its ramp ordered 25 %" in str(
-                asyncio.run(strayed("green", 0.25))
-            )
+            assert (lost := asyncio.run(strayed("green", 0.25))) is not None
+            assert lost.told.endswith("100 % of the traffic: who wrote it? Its ramp ordered 25 %")
             balancer.process.kill()
             assert "NGINX is not running" in str(asyncio.run(strayed("green")))
             words = ["nginx", "switch", "-c", str(settings), "blue"]

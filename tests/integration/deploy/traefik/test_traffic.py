@@ -162,7 +162,7 @@ async def test_where_a_ramp_divides_it_the_one_before_is_live(balancer: Traefik,
     assert (await deploys.live(), await deploys.share("green")) == ("blue", 0.25)
     assert await deploys.strayed("green", 0.25) is None
     assert (lost := await deploys.strayed("green", 0.5)) is not None
-    assert lost.what.endswith("gives green 25 % of the traffic: who wrote the file? Its ramp ordered 50 %")
+    assert lost.told.endswith("gives green 25 % of the traffic: who wrote the file? Its ramp ordered 50 %")
     await deploys.release("green", "2.0")
     with pytest.raises(
         StepFailed, match=r"green has 25 % of the traffic.*`healthd-deploy traefik switch blue` takes it"

@@ -50,6 +50,21 @@ def test_a_watch_that_has_begun_takes_nothing_from_the_verdict() -> None:
     assert report.document(PROMOTED)["requests"] is None
 
 
+@pytest.mark.parametrize("goes_back", [True, False])
+def test_no_command_that_gives_the_traffic_to_what_was_not_let_through(goes_back: bool) -> None:
+    """Once it is put back; a version that keeps its place is to have it again."""
+    report, cure = (
+        Report(version="2.0", reason="nobody knows"),
+        "`healthd-deploy nginx switch green` gives all of it back",
+    )
+    report.exposed()
+    report.stray(Strayed("shop.conf gives green 0 %: who wrote it?", in_part=False, cure=cure))
+    if goes_back:
+        report.back()
+    assert (cure in report.sentence(2), cure in str(report.document(2)["strayed"])) == (not goes_back, not goes_back)
+    assert "shop.conf gives green 0 %: who wrote it?" in report.sentence(2)
+
+
 def test_the_seconds_of_an_earlier_run_are_not_left_out() -> None:
     """A run that goes on after a kill knows how long its version had the traffic in it, and not how long before."""
     report = Report(version="2.0", reason="fail: it fails one request in five")
