@@ -13,7 +13,7 @@ from healthd.config.references import OWN_GROUPS
 from healthd.config.sign_in import NO_SESSION_SECRET
 from healthd.config.window import has_labels, notes_on_times, nothing_covered
 from healthd.nearest import not_under
-from healthd.units import is_web_address, stamp
+from healthd.units import is_web_address, show_duration, stamp
 
 if TYPE_CHECKING:
     from healthd.config.settings import Settings
@@ -31,6 +31,8 @@ def notes_on(settings: Settings) -> Iterator[str]:
         yield from (f"checks.{name}: {note}" for note in check.notes)
         if check.runbook_url is not None and not is_web_address(check.runbook_url):
             yield f"checks.{name}.runbook_url: {_NO_LINK}"
+        if check.fast_interval is not None and check.fast_interval > check.interval:
+            yield f"checks.{name}.fast_interval: is longer than interval ({show_duration(check.interval)}), which holds"
     yield from (f"journal: {note}" for note in notes_of(settings.journal_url))
     if (note := note_on_folder(settings.journal_url)) is not None:
         yield f"journal: {note}"
@@ -39,6 +41,7 @@ def notes_on(settings: Settings) -> Iterator[str]:
         yield f"checks.{wanted[0]}.spread: {_NONE_IS_SPREAD}"
     yield from _notes_on_readiness(settings)
     yield from _notes_on_notifiers(settings)
+    yield from _notes_on_environments(settings)
     yield from _notes_on_auth(settings.auth)
     yield from notes_on_callers(settings.auth, "checks", settings.checks)
     yield from notes_on_callers(settings.auth, "groups", {*OWN_GROUPS, *settings.groups})
@@ -74,18 +77,28 @@ def _notes_on_notifiers(settings: Settings) -> Iterator[str]:
             yield f"notifiers.{name}: no route leads to it, so it sends nothing: write `routes: [{{to: {name}}}]`"
 
 
-def notes_on_routes(settings: Settings, services: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    """Yield a note for each route whose labels no check has, nor any of the `services`, which are given with theirs;
-    and one where no route is for this environment. Neither is an error: several environments may share a file."""
-    if settings.routes and not any(route.holds_in(settings.environment) for route in settings.routes):
-        named = ", ".join(sorted({name for route in settings.routes for name in route.environment}))
-        yield f"routes: none is for the environment {settings.environment}, so nothing is sent: they name {named}"
+def notes_on_labels(settings: Settings, services: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """Yield a note for each caller, and each route, whose labels no check has, nor any of the `services`, which are
+    given with theirs. Neither is an error: several environments may share a file."""
     checks = {name: check.labels for name, check in settings.checks.items()}
+    for caller in settings.auth.grants:
+        if caller.labels and not any(
+            has_labels(each, caller.labels) for each in (*checks.values(), *services.values())
+        ):
+            told = nothing_covered("check or service", (), caller.labels, {**checks, **services})
+            yield f"auth: {caller.name} {told}"
     for number, route in enumerate(settings.routes):
         known = {name: labels for name, labels in checks.items() if route.concerns("check", name)}
         known |= {name: labels for name, labels in services.items() if route.concerns("gate", name)}
         if route.labels and not any(has_labels(labels, route.labels) for labels in known.values()):
             yield f"routes.{number}: {nothing_covered('check or service', (), route.labels, known)}"
+
+
+def _notes_on_environments(settings: Settings) -> Iterator[str]:
+    """Yield a note where no route is for this environment."""
+    if settings.routes and not any(route.holds_in(settings.environment) for route in settings.routes):
+        named = ", ".join(sorted({name for route in settings.routes for name in route.environment}))
+        yield f"routes: none is for the environment {settings.environment}, so nothing is sent: they name {named}"
 
 
 def _notes_on_auth(auth: Auth) -> Iterator[str]:

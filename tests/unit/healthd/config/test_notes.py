@@ -61,8 +61,20 @@ def test_windows_that_cover_nothing_are_told() -> None:
     ]
 
 
-def test_routes_that_tell_nobody_are_told() -> None:
-    """A label that nothing has, with the nearest one that there is, and an environment that no route is for: on-call
+def _token(name: str, **labels: str) -> dict[str, Any]:
+    return {"name": name, "hash": f"sha256:{ord(name):064x}", "role": "deployer", "labels": labels}
+
+
+def test_an_interval_that_is_not_faster_is_told() -> None:
+    check = {"kind": "process", "critical": True, "interval": "5s"}
+    checks = {"a": {**check, "fast_interval": "30s"}, "b": {**check, "fast_interval": "5s"}}
+    assert Settings.model_validate({"checks": checks}).notes == [
+        "checks.a.fast_interval: is longer than interval (5s), which holds"
+    ]
+
+
+def test_labels_that_nothing_has_are_told() -> None:
+    """Of a token as of a route, with the nearest one that there is; and an environment that no route is for: on-call
     would hear nothing all night. A route of another environment alone is no error."""
     check = {"kind": "process", "critical": True, "labels": {"team": "shop"}}
     raw: dict[str, Any] = {
@@ -70,6 +82,7 @@ def test_routes_that_tell_nobody_are_told() -> None:
         "checks": {"db": check},
         "services": {"cart": {**PUSH, "labels": {"team": "pays"}}},
         "notifiers": {"n": {"kind": "webhook", "url": "http://n.test/"}},
+        "auth": {"tokens": [_token("a", team="pay"), _token("b", team="pays"), _token("c")]},
         "routes": [
             {"to": "n", "environment": "prod", "labels": {"team": "shopp"}},
             {"to": "n", "environment": "staging", "labels": {"tema": "shop"}},
@@ -78,9 +91,10 @@ def test_routes_that_tell_nobody_are_told() -> None:
             {"to": "n", "environment": "staging", "checks": "db"},
         ],
     }
-    told = [note for note in Config.model_validate(raw).notes if note.startswith("routes")]
+    told = [note for note in Config.model_validate(raw).notes if note.startswith(("routes", "auth: "))]
     assert told == [
         "routes: none is for the environment production, so nothing is sent: they name prod, staging",
+        "auth: a covers no check or service: none has the label team=pay; did you mean pays?",
         "routes.0: covers no check or service: none has the label team=shopp; did you mean shop?",
         "routes.1: covers no check or service: none has the label tema=shop; did you mean team?",
         "routes.3: covers no check or service: none has the label team=pays",
