@@ -70,7 +70,7 @@ class Heartbeat:
 
     async def probe(self) -> Result:
         if not await self._records.ready(self._config.patience):
-            unread = "earlier reports are unknown while the journal cannot be read"
+            unread = "earlier reports are unknown until the journal has been read"
             opening = self._clock.steady() - self._built < _OPENING
             return replace(Result.degraded(FailureKind.EXPIRED, unread), expected=opening)
         now = self._clock.now()

@@ -43,7 +43,7 @@ WORDS = {
     RollbackState.ROLLED_BACK: Words("rolled back", "was rolled back", "Rolled back"),
     RollbackState.UNSEEN: Words(
         "rolled back, not visible to the source",
-        "was rolled back, which its source cannot see",
+        "was rolled back, and its source cannot see who has the traffic",
         "The rollback is carried out, and not visible to the source of the service",
     ),
     RollbackState.UNCONFIRMED: Words(

@@ -250,7 +250,7 @@ async def test_what_is_not_read_yet() -> None:
         result = await job.after(after)
         assert (result.status, result.message, result.expected) == (
             Status.DEGRADED,
-            "earlier reports are unknown while the journal cannot be read",
+            "earlier reports are unknown until the journal has been read",
             expected,
         )
 
