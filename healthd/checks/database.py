@@ -93,8 +93,8 @@ def _holds_the_rest_of_a_password(authority: str, rest: str) -> bool:
         return False
     address, _, fragment = rest.removeprefix(authority).partition("#")
     path, _, query = address.partition("?")
-    if "@" in authority:  # then a value of the query may have one too
-        return "@" in path or "@" in fragment
+    if "@" in authority:  # then a value of the query may have one too, and a # before it
+        return "@" in path or ("@" in fragment and "=" not in query)
     return any("@" in part for part in (path, query.partition("=")[0], fragment))
 
 

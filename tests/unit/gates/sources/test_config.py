@@ -131,7 +131,7 @@ def test_every_kind_loads_and_has_a_good_example() -> None:
         ({**NEWRELIC, "errors": "count(*)"}, "is no NRQL query"),
         ({**LOKI, "errors": 'rate({a="b"}[1m])'}, "does not begin with a stream selector"),
         ({**LOKI, "errors": "{a=$version}"}, "must stand in a quoted string"),
-        ({**LOKI, "window": "2h"}, "at most 1h"),
+        ({**LOKI, "window": "2h"}, "less than or equal to 3600"),
         ({**INFLUXDB, "token": "a", "basic": {"username": "u", "password": "p"}}, "give one"),
         ({**INFLUXDB, "errors": "count(took)"}, "is no InfluxQL query"),
         ({**INFLUXDB, "errors": "SELECT mean(took) FROM r"}, "counts nothing: begin with SELECT count"),
