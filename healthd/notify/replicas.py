@@ -142,9 +142,13 @@ class Replicas:
     async def claim(
         self, receiver: str, wanted: Mapping[str, tuple[Notice, Told | None]], seconds: float
     ) -> Answer | None:
-        """Claim the right to tell a receiver. None where nobody else can be asked: then it is told."""
+        """Claim the right to tell a receiver. None where nobody else can be asked: then it is told. Before an end the
+        others are heard once more: one that is killed before its next exchange may have told of the failure since."""
         if self._store is None or self._apart:
             return None
+        ends = any(notice.about == "check" and not notice.firing for notice, _ in wanted.values())
+        if ends and (self._read_at is None or self._clock.steady() - self._read_at > _TOGETHER):
+            await self.answered(self._exchange(), name="views")
         answer = await self.answered(self._claim(receiver, wanted, seconds), name="claim")
         # Of claims alone: a slow question before one must not leave it too little time, or both replicas tell.
         self._works = self._works and answer is not None

@@ -163,6 +163,28 @@ async def test_what_only_a_dead_replica_saw_is_over(receiver: Receiver) -> None:
         assert receiver.words == ["db unhealthy", "db healthy"]
 
 
+async def test_an_end_is_told_in_the_light_of_what_was_written_meanwhile(receiver: Receiver) -> None:
+    """A replica that starts in a failure writes that it sees it, and is killed before it writes that it is over:
+    whoever is about to tell the end reads that first. It is told once, after the lease, and no failure after it."""
+    async with running("a") as (one,):
+        one.put("db", DOWN)
+        await asyncio.sleep(10)
+        two = Replica(one.seat.journal, "b", settings())
+        await asyncio.sleep(6)
+        one.put("db", UP)
+        await asyncio.sleep(0.3)  # it has read that the other sees nothing
+        two.put("db", DOWN)
+        await asyncio.sleep(0.3)
+        two.put("db", UP)
+        await asyncio.sleep(0.05)
+        await two.kill()
+        assert two.seat.journal.replicas[two.seat.name][-1].firing.keys() == {"check:db"}
+        await asyncio.sleep(5)
+        assert receiver.words == ["db unhealthy"]
+        await asyncio.sleep(30)
+        assert receiver.words == ["db unhealthy", "db healthy"]
+
+
 async def test_a_restart_says_nothing(receiver: Receiver) -> None:
     """Neither that of the one replica that sees it, nor of all; the end comes afterwards, once."""
     journal, config = SharedJournal(LoopClock()), settings()
