@@ -26,24 +26,26 @@ class WrittenFiles(Generic[ModelT]):
 
     def load(self) -> ModelT:
         """Return the settings once the files have stood still for a second, as half of one may be valid too: their
-        sizes and times, and their texts before and after. Raises ConfigError, also where they change for 10 s."""
+        texts, looked at where a size or a time has changed, and at the end. Raises ConfigError, also where they change
+        for 10 s."""
         if self.path is None:
             return load(None, self._model, self._environ)
         found = self._look(self.path)
         stamps, still = _stamps(self.path, found[1]), 0
         for _ in range(_LOOKS):
             time.sleep(_BETWEEN_LOOKS)
-            before, stamps = stamps, _stamps(self.path, found[1])
-            still = still + 1 if stamps == before else 0
-            if still < _SETTLED:
+            before, stamps, last = stamps, _stamps(self.path, found[1]), found
+            still += 1
+            if stamps == before and still < _SETTLED:
                 continue
-            last, self._read = found, (found := self._look(self.path))
-            if found == last:
+            self._read = found = self._look(self.path)
+            if found != last:
+                still = 0
+            elif still >= _SETTLED:  # else it was written anew as it was
                 _, texts, problems = found
                 if problems:
                     raise ConfigError(problems)
                 return settings_of(texts, self._model, self._environ)
-            still = 0
         raise ConfigError([Problem(str(self.path), None, "", "changes all the time: reload once it is written")])
 
     def changed(self) -> bool:

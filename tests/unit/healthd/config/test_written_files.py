@@ -1,5 +1,6 @@
 """Files that are being written while a reload reads them: half of one may be valid too, and is not taken."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,6 +80,12 @@ def test_a_writer_without_end(folder: Path, asleep: Asleep) -> None:
     with pytest.raises(ConfigError, match=r"c\.yaml: changes all the time: reload once it is written"):
         of(folder).load()
     assert len(numbers) == 100
+
+
+def test_a_writer_of_the_same_without_end(folder: Path, asleep: Asleep) -> None:
+    """As a template that is rendered anew each second: it changes nothing, and nothing waits for it."""
+    asleep(lambda number: os.utime(folder / "c.yaml", (number, number)))
+    assert list(of(folder).load().notifiers) == ["chat"]
 
 
 def test_what_changed_after_it_was_read(folder: Path, asleep: Asleep) -> None:
