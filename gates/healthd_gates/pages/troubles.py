@@ -18,14 +18,16 @@ def trouble_of(gate: Gate) -> Trouble:
     assert gate.rollback is not None
     state = gate.rollback.state
     name = f"{gate.service} {gate.candidate.version}"
+    why = f": {gate.rollback.detail.rstrip('.')}" if gate.rollback.detail else ""  # such as a later version that runs
     if state is RollbackState.UNCONFIRMED:
         sentence = f"Whether {name} still serves users is not known. A person must look where the traffic is."
     elif state is RollbackState.DUE:
-        tries = f": {gate.rollback.detail.rstrip('.')}" if gate.rollback.detail else ""
         cure = "mend that, or put the traffic back by hand and say so with `healthd gate give-up --done`"
-        sentence = f"{name} may be serving users{tries}. healthd goes on trying: {cure}."
+        sentence = f"{name} may be serving users{why}. healthd goes on trying: {cure}."
     else:
-        sentence = f"{name} may be serving users. A person must put the traffic back."
+        sentence = (
+            f"{name} may be serving users{why}. A person must look, and put the traffic back where {name} has it."
+        )
     return Trouble(
         service=gate.service,
         version=gate.candidate.version,

@@ -79,6 +79,15 @@ def test_every_state_has_words(state: RollbackState) -> None:
     assert trouble.address == "/gates/g2/page"
 
 
+def test_what_the_action_found_is_said_before_what_to_do() -> None:
+    """Whoever put a later version in its place need not be told to put the traffic back from that."""
+    found = "undo-api was given up: Deployment shop/api: its pods are 2.1, not 2.0."
+    assert trouble_of(rolled("g2", RollbackState.FAILED, found)).sentence == (
+        "api 2.0 may be serving users: undo-api was given up: Deployment shop/api: its pods are 2.1, not 2.0. "
+        "A person must look, and put the traffic back where api 2.0 has it."
+    )
+
+
 async def test_a_bug_of_the_list_is_logged_and_the_list_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is read again after a while, or once something has changed."""
     troubled = TroubledRollbacks(Stored(FAILED), HandClock())  # type: ignore[arg-type]
