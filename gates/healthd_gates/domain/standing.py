@@ -32,6 +32,7 @@ class Reason(StrEnum):
     TELEMETRY_LOST = "telemetry_lost"
     TRAFFIC_FALLING = "traffic_falling"
     NOT_FRESH = "not_fresh"
+    UNWATCHED = "unwatched"
     NO_BASELINE = "no_baseline"
     NO_SERIES = "no_series"
     MISCOUNTED = "miscounted"

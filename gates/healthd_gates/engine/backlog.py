@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from healthd.journal.errors import JournalError
 from healthd.runtime.clock import Clock
 from healthd_gates.domain.evidence import Evidence
 from healthd_gates.engine.recorder import Record
@@ -57,6 +58,13 @@ class Backlog:
         self._writing = asyncio.create_task(writing, name=f"look:{self._record.gate.id}")
         await asyncio.wait({self._writing}, timeout=within)
         self.can_write()
+
+    async def write_within(self, step: Step, limit: float) -> None:
+        """Store a step that holds only for so many seconds. Raises LeaseLost, and JournalError where it is not stored
+        by then: whether it is, the journal knows once it is back."""
+        await self.write(step, within=limit)
+        if self._writing is not None:
+            raise JournalError(f"a verdict was not stored within {limit:g} s, and holds no longer")
 
     async def settle(self) -> None:
         """Wait for the write that is under way, however long the journal is away. Raises LeaseLost."""

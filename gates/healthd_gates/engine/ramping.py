@@ -34,6 +34,7 @@ _USUALLY_LATE = 60.0  # seconds that numbers of most sources may be late, and th
 _EVER = datetime.min.replace(tzinfo=UTC)
 _MOST, _FEWEST = 0.5, 20.0  # of all requests, and of them in all: health checks bring each version as many
 _ENDED = (OrderState.GIVEN_UP, OrderState.NO_BASELINE)
+_DOUBTED = (Reason.NOT_FRESH, Reason.UNWATCHED, Reason.UNREACHABLE, Reason.RESTARTED)
 
 
 class Widening:
@@ -246,7 +247,7 @@ def _held(ramp: Ramp, standing: Standing, seen: Sighting, orders: Sequence[Actio
 
 def _unseen(ramp: Ramp, standing: Standing, seen: Sighting) -> str:
     """Return why the share of the last weight is not known to have come, empty if it has."""
-    if standing.reason.is_silence or standing.reason in (Reason.NOT_FRESH, Reason.UNREACHABLE, Reason.RESTARTED):
+    if standing.reason.is_silence or standing.reason in _DOUBTED:
         return standing.sentence[:1].lower() + standing.sentence[1:].rstrip(".")
     if not seen.reported:
         return "the candidate sends no numbers"

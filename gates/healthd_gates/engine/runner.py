@@ -39,6 +39,7 @@ from healthd_gates.store.leases import Owned
 from healthd_gates.store.outbox import Outbox
 
 _log = structlog.get_logger(__name__)
+_HOLDS_LOOKS = 4.0  # intervals for which a pass that is not stored yet holds
 _ASK_OUTBOX_SECONDS = 3.0  # to poll for what other replicas do; changes of this one are notified
 _EARLIER_INTERVALS = 720  # an hour of a watch that looks every five seconds
 
@@ -136,16 +137,18 @@ class GateRunner:
                     self._widening.take(seen.evidence)
                 notes = await self._explained(seen.notes, traffic, standing.verdict)
                 likely = transitions.on_evaluation(self.gate, standing, notes, self._spec, moment)
-                if not (can_write or likely.decides(self.gate) or backlog.is_full):
+                waits = likely.decides(self.gate) and not likely.passes(self.gate)
+                if not (can_write or waits or backlog.is_full):
                     continue
-                waited_from = self._clock.steady()
                 await backlog.settle()
-                waited = self._clock.steady() - waited_from
-                if standing.verdict is Verdict.PASS and waited > rules.timing.interval:
-                    continue  # by what was before the journal went away: who has the traffic now is looked at first
+                if not can_write and likely.passes(self.gate):  # what it saw is old by now: it looks anew
+                    continue
                 step = await self._step(self._postponed(judge), standing, replace(seen, notes=notes), moment)
                 if ramping.is_filled_by(self.gate, step):
                     judge.end_within(self._spec.policy.observe.max)
+                if step.passes(self.gate):
+                    await backlog.write_within(step, _HOLDS_LOOKS * rules.timing.interval)
+                    continue
                 waits = step.decides(self.gate) or self._spec.reads_journal
                 await backlog.write(step, within=None if waits else ticks.left)
             await backlog.settle()

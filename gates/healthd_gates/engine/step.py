@@ -33,6 +33,10 @@ class Step:
         decided = (self.gate.decision, self.gate.rollback) != (before.decision, before.rollback)
         return decided or self.gate.state is GateState.HELD or self.gate.state.is_over
 
+    def passes(self, before: Gate) -> bool:
+        """Return whether it lets the version stay: what it rests on must not be old by then."""
+        return self.gate.decision is not None and before.decision is None and self.gate.may_stay
+
     def after(self, *events: Event) -> Step:
         """Return the same step with these events before its own."""
         return replace(self, events=(*events, *self.events))

@@ -85,14 +85,15 @@ class Judge:
     def take(self, evidence: Evidence) -> None:
         """Take the evidence of the next interval without asking for a standing."""
         middle = self._elapsed + evidence.seconds / 2
-        self._postpone(evidence)
+        unwatched = self._unseen_of(evidence)
+        self._postpone(evidence, unwatched)
         self._rhythm.step(evidence)
         look = Look(evidence, middle < self._rules.timing.initial_delay, self._rhythm)
         self._settling = look.settling
         self._elapsed += evidence.seconds
         self._gaps += evidence.gaps
         self._resets += evidence.resets
-        self._traffic.step(evidence)
+        self._traffic.step(evidence, unwatched=unwatched > 0)
         self._stability.step(evidence, settling=look.settling)
         looks: dict[str | None, Look] = {None: look}
         for name, stream in self._streams.items():
@@ -100,12 +101,16 @@ class Judge:
         for rule, criterion in zip(self._rules.criteria, self._criteria, strict=True):
             criterion.step(looks[rule.stream])
 
-    def _postpone(self, evidence: Evidence) -> None:
-        """Give back the time in which nobody looked: it is none of the time that the rules give to the evidence."""
+    def _unseen_of(self, evidence: Evidence) -> float:
+        """The seconds of an interval in which nobody looked."""
         usual = max(_UNSEEN_LOOKS * self._rules.timing.interval, _UNSEEN_SPACINGS * self._rhythm.spacing)
-        if evidence.candidate is not None and evidence.seconds > usual:
-            self.unseen_seconds += evidence.seconds - usual
-            self._maximum += evidence.seconds - usual
+        return max(0.0, evidence.seconds - usual)
+
+    def _postpone(self, evidence: Evidence, unwatched: float) -> None:
+        """Give back the time in which nobody looked: it is none of the time that the rules give to the evidence."""
+        if evidence.candidate is not None:
+            self.unseen_seconds += unwatched
+            self._maximum += unwatched
 
     def end_within(self, seconds: float) -> None:
         """Let the time be up so many seconds after the newest evidence, though the rules would give it longer.
@@ -171,7 +176,7 @@ class Judge:
         if self._traffic.is_elsewhere:
             return (Verdict.INCONCLUSIVE if self._over else None), Reason.NOT_SWITCHED
         if (doubt := self._traffic.doubt or self._stability.doubt) is None:
-            return None
+            return None if self._traffic.is_seen_again else (None, Reason.UNWATCHED)
         waits = doubt in _PASSING and not self._reached(self._maximum + self._rules.timing.patience)
         return (Verdict.INCONCLUSIVE if self._over and not waits else None), doubt
 

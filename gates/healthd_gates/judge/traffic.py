@@ -22,6 +22,7 @@ _GAPS = 20
 _TORN = 20.0  # errors that may be seen before their requests
 _FEWEST = 4  # flows that a comparison needs
 _FEWEST_REQUESTS = 20.0
+_SEEN_AGAIN, _SEEN_TWICE = 20.0, 2  # seconds and reports after a time in which nobody looked
 _SWITCHED = 0.4  # of all requests; health checks of both versions bring each of them as many
 
 
@@ -61,10 +62,13 @@ class Traffic:
         self._pending = _Flow()
         self._recent: deque[_Flow] = deque()
         self._earlier = _Flow()
+        self._since, self._reports_since = _Flow(), -1  # a time in which nobody looked, if there was one
+        self._unwatched = False
 
-    def step(self, evidence: Evidence) -> None:
-        """Take one interval."""
+    def step(self, evidence: Evidence, *, unwatched: bool = False) -> None:
+        """Take one interval; `unwatched` is True if nobody looked for a part of it."""
         self._look = evidence.seconds
+        self._unwatched = self._unwatched or unwatched
         baseline = evidence.baseline.requests if evidence.baseline else 0.0
         self._pending += _Flow(evidence.seconds, 0.0, baseline)
         self.has_baseline = self.has_baseline or evidence.baseline is not None
@@ -82,6 +86,10 @@ class Traffic:
         self._errors += evidence.candidate.errors
         self._without_traffic = 0.0 if flow.candidate > 0 else self._without_traffic + flow.seconds
         self._recent.append(flow)
+        if self._unwatched:
+            self._since, self._reports_since, self._unwatched = _Flow(), 0, False
+        elif self._reports_since >= 0:
+            self._since, self._reports_since = self._since + flow, self._reports_since + 1
         self._faded_for = self._faded_for + flow.seconds if self._is_faded else 0.0
         self._age()
 
@@ -157,8 +165,24 @@ class Traffic:
         return self._had_little and is_told and not self.is_nowhere
 
     @property
+    def is_seen_again(self) -> bool:
+        """True unless nobody looked for a while and too little was seen since to know who has the traffic: a report of
+        that time does not tell its end from its beginning."""
+        if self._reports_since < 0 and not self._unwatched:
+            return True
+        if self._unwatched or self._reports_since < _SEEN_TWICE or self._since.seconds < _SEEN_AGAIN:
+            return False
+        return self._since.candidate >= _MISSED_REQUESTS or self._since.seconds >= _PATIENCE
+
+    @property
+    def _lately(self) -> _Flow:
+        """The newest flows, none of which is from before a time in which nobody looked, nor of it."""
+        before = max(0, len(self._recent) - self._reports_since) if self._reports_since >= 0 else 0
+        return sum(list(self._recent)[before:], _Flow())
+
+    @property
     def _had_little(self) -> bool:
-        lately = sum(self._recent, _Flow())
+        lately = self._lately
         requests = lately.candidate + lately.baseline
         return self._whole and requests >= _FEWEST_REQUESTS and lately.candidate < _SWITCHED * requests
 

@@ -186,3 +186,29 @@ async def test_no_gate_passes_by_what_was_before_the_journal_went_away(
         await over(running, gate)
         await asyncio.sleep(10)
         assert [tried.action for tried in Note.tried] == (["back"] if goes_back else ["promote"])
+
+
+async def test_a_pass_that_could_not_be_stored_in_time_is_looked_at_anew(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal went away between the look and the write of its verdict."""
+    Script.act, Note.act = (lambda _: (Counts(1000, 0), Counts(0, 0))), always(DONE)
+    async with replica(file, config(policy={"exposure": "all"})) as running:
+        store, refused = running.gates.gate_store.store, list[float]()
+
+        async def away(change: Any) -> int:
+            now = asyncio.get_running_loop().time()
+            if change.gate.decision is not None and (not refused or now - refused[0] < 60):
+                refused.append(now)
+                raise JournalError("connection refused")
+            return await store(change)
+
+        monkeypatch.setattr(running.gates.gate_store, "store", away)
+        gate = await running.keeper.start(with_a_baseline(), caller="ci")
+        while not refused:
+            assert not (await running.keeper.wait(gate.id, 1)).is_answered
+        Script.act = lambda _: (Counts(0, 0), Counts(1000, 0))
+        decided = await running.keeper.wait(gate.id, 3600)
+        assert decided.decision is not None
+        assert decided.decision.verdict is Verdict.INCONCLUSIVE
+        assert len(refused) > 1
