@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from http import HTTPStatus
 
 from healthd_deploy.core.asked import answer_within, why_not_within
 from healthd_deploy.core.earlier_gates import EarlierGates
@@ -47,7 +48,7 @@ class Undoing:
             why = why_not_within(TOLD_WITHIN, error) if isinstance(error, TimeoutError) else str(error)
             goes_on = ", and may go on with its ramp" if gate.ramp is not None else ""
             self._steps.say(f"gate {gate.id} could not be cancelled{goes_on}: {why}", "✗")
-            return isinstance(error, Refused)
+            return isinstance(error, Refused) and error.status < HTTPStatus.INTERNAL_SERVER_ERROR  # else not for now
         if gate.ramp is not None:
             await self._let_tries_end(gate.id)
         return True

@@ -15,7 +15,7 @@ from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import DeployConfig
 from healthd_deploy.core.steps import Steps
 from healthd_gates.client.client import GateClient
-from healthd_gates.client.transport import Unreachable
+from healthd_gates.client.transport import Refused, Unreachable
 from healthd_gates.domain.gate import GateState, RollbackState
 from healthd_gates.domain.standing import Verdict
 from healthd_gates.schema.gate import GateDocument
@@ -58,6 +58,9 @@ class JournalAway(Daemon):
     def __init__(self, verdict: Verdict, seconds: float) -> None:
         super().__init__(verdict)
         self._seconds = seconds
+
+    async def cancel(self, _gate_id: str, _reason: str) -> None:
+        raise Refused(503, {"title": "Journal unavailable", "detail": "the disk is full"})
 
     async def follow(self, gate_id: str) -> AsyncGenerator[GateDocument]:
         loop = asyncio.get_running_loop()
@@ -104,13 +107,14 @@ async def test_the_traffic_goes_back_before_healthd_is_told(capsys: pytest.Captu
     assert "healthd does not know that the deploy is undone" in said
 
 
-async def test_a_journal_that_stays_away_is_waited_for_as_a_daemon_is() -> None:
+async def test_a_journal_that_stays_away_is_waited_for_as_a_daemon_is(capsys: pytest.CaptureFixture[str]) -> None:
     """Its gate decides nothing, whatever it sees: the version does not keep the traffic for as long as that lasts."""
     targets = Timed()
     code, said = await _deployed(JournalAway(Verdict.PASS, 3600), targets)
     assert (code, targets.traffic) == (3, "green")
     assert _RETRY_FOR <= targets.moved["green"] - targets.moved["blue"] < _RETRY_FOR + 10
     assert "The journal is away since 00:00:00 UTC" in said
+    assert "healthd does not know that the deploy is undone: once it answers" in capsys.readouterr().err
 
 
 async def test_a_journal_that_is_back_in_time_costs_nothing() -> None:
