@@ -22,6 +22,7 @@ from healthd_gates.domain.standing import Verdict
 from healthd_gates.store import tables
 from healthd_gates.store.serialization import changing_columns, event_columns, read_gate
 
+_MOMENT = 12  # hexadecimal digits of the milliseconds with which an id begins
 _PREFLIGHT_STANDS = 30.0  # seconds for which its verdict answers the same request again, such as after a lost answer
 
 
@@ -98,6 +99,16 @@ async def known(connection: AsyncConnection, admission: Admission, moment: datet
         fields = {"key": admission.idempotency_key, "gate_id": gate.id, "verdict": verdict, "since": ended}
         raise StaleVerdict(**fields, followed_by=follower)
     return gate
+
+
+async def in_order(connection: AsyncConnection, admission: Admission) -> Admission:
+    """Return the admission with an id after that of every gate in the journal, which a clock that was set back would
+    put it before: "the last gate" of a list, of `--last` and of a key is the one that was started last."""
+    newest = (await connection.execute(sa.select(sa.func.max(tables.gates.c.id)))).scalar_one_or_none()
+    if newest is None or newest < admission.gate.id:
+        return admission
+    moment = int(newest[:_MOMENT], 16) + 1
+    return replace(admission, gate=replace(admission.gate, id=f"{moment:0{_MOMENT}x}{admission.gate.id[_MOMENT:]}"))
 
 
 async def refuse(connection: AsyncConnection, admission: Admission, moment: datetime) -> None:

@@ -17,7 +17,7 @@ from healthd_gates.domain.gate import EventKind, Gate, GateEvent, GateState, Pag
 from healthd_gates.domain.recording import Recording
 from healthd_gates.domain.request import PushedEvidence
 from healthd_gates.store import tables
-from healthd_gates.store.admission import Admission, admit, known, refuse
+from healthd_gates.store.admission import Admission, admit, in_order, known, refuse
 from healthd_gates.store.gate_update import Change
 from healthd_gates.store.group_commit import Writer
 from healthd_gates.store.leases import Owned
@@ -61,6 +61,7 @@ class GateStore:
                     await self.database.one_at_a_time(connection, f"service {admission.gate.service}")
                     if (before := await known(connection, admission, self._clock.now())) is not None:
                         return before
+                    admission = await in_order(connection, admission)
                     await admit(connection, admission, await self.database.moment(connection))
             except IntegrityError:  # another replica was faster; the next attempt returns what it stored
                 continue
