@@ -140,15 +140,21 @@ class Traffic:
         return None if told is None else Strayed(told, in_part=True)
 
     async def is_up(self, target: str, *, within: float) -> None:
-        """Wait until every Traefik sees a server of a target up."""
+        """Wait until every Traefik sees a server of a target up. One that has just started answers its API before it
+        has read its files: a service that it does not have is waited for as well."""
         service, weights, says = self._service.services[target], self._all_at(target), ""
+        unknown: traefik_service.Misnamed | None = None
 
         async def up() -> bool:
-            nonlocal says
+            nonlocal says, unknown
+            unknown = None
             try:
                 await self._divider.look(weights, service)
             except NoneUp as down:
                 says = str(down)
+                return False
+            except traefik_service.Misnamed as missing:
+                unknown = missing
                 return False
             except NotDivided as failed:
                 raise _as_step(failed) from None
@@ -159,6 +165,8 @@ class Traffic:
         except NoAnswer:
             raise
         except StepFailed as failed:
+            if unknown is not None:
+                raise _as_step(unknown) from None
             raise StepFailed(f"{failed}{f' ({says})' if says else ''}") from None
 
     async def close(self) -> None:

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from healthd_deploy.cli import main
 from healthd_deploy.core.exit import NoAnswer, StepFailed, TargetDown
+from healthd_deploy.core.misnamed import Misnamed
 from healthd_deploy.core.platform import LooksBack, TakesBack
 from healthd_deploy.traefik.settings import TraefikConfig
 from healthd_deploy.traefik.traffic import Traffic
@@ -312,3 +313,20 @@ async def test_a_folder_that_is_not_there_is_found_before_the_release(balancer: 
     traffic = Traffic(WeightedService.model_validate(nowhere))
     with pytest.raises(StepFailed, match=r"cannot be written: the folder .*nowhere is not there"):
         platform(balancer, traffic).check_programs()
+
+
+async def test_a_traefik_that_has_not_read_its_files_yet_is_waited_for(balancer: Traefik) -> None:
+    """It answers its API before its file provider is loaded. One that never has the service is wrong in the file."""
+    late = balancer.folder / "late.yml"
+    traffic = Traffic(WeightedService.model_validate(options(balancer, services={"blue": "blue", "late": "late"})))
+    try:
+        with pytest.raises(Misnamed, match="has no service late@file"):
+            await traffic.is_up("late", within=0.2)
+        waiting = asyncio.create_task(traffic.is_up("late", within=60))
+        await asyncio.wait({waiting}, timeout=0.5)
+        url = balancer.service("blue@file")["loadBalancer"]["servers"][0]["url"]
+        late.write_text(json.dumps({"http": {"services": {"late": {"loadBalancer": {"servers": [{"url": url}]}}}}}))
+        await waiting
+    finally:
+        late.unlink(missing_ok=True)
+        await traffic.close()
