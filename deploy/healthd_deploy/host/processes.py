@@ -18,6 +18,7 @@ from healthd_deploy.core import program
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.host.settings import Health, Pm2
 
+_LOOK_EVERY = 0.5  # seconds between two looks whether PM2's daemon runs
 _BUSY = "already in progress"  # PM2's message during another reload, or with a killed one's lock
 
 
@@ -50,7 +51,7 @@ class Processes:
         words = ("startOrReload", str(self._pm2.ecosystem), "--only", self._pm2.app)
         while True:
             try:
-                await self._run(*words)
+                await self._with_its_daemon(*words)
                 return
             except StepFailed as failure:
                 if _BUSY not in str(failure) or loop.time() > deadline:
@@ -109,9 +110,46 @@ class Processes:
         except (aiohttp.ClientError, OSError) as error:
             return f"{url} does not answer: {brief(error, url)}"
 
+    async def _with_its_daemon(self, *words: str) -> None:
+        """Run a command of PM2, and no longer than its daemon lives: the command would wait for it for ever."""
+        running, ended = asyncio.ensure_future(self._run(*words)), asyncio.ensure_future(_daemon_ended())
+        try:
+            await asyncio.wait({running, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                running.result()
+                return
+            pid = ended.result()
+        finally:
+            for each in (running, ended):
+                each.cancel()
+            await asyncio.gather(running, ended, return_exceptions=True)
+        raise StepFailed(f"PM2's daemon (process {pid}) has ended meanwhile, and the application with it: it is down")
+
     async def _run(self, *words: str) -> str:
         argv = (self._pm2.program, *words)
         return await program.run(argv, within=self._pm2.timeout, env=application_environment())
+
+
+async def _daemon_ended() -> int:
+    """Return the process id of PM2's daemon once one that was seen to run does no more."""
+    seen = None
+    while True:
+        pid = _daemon()
+        if pid is None and seen is not None:
+            return seen
+        seen = pid
+        await asyncio.sleep(_LOOK_EVERY)
+
+
+def _daemon() -> int | None:
+    """Return the process id of PM2's daemon, None where none of this user's runs."""
+    home = Path(os.environ.get("PM2_HOME") or Path.home() / ".pm2")
+    try:
+        pid = int((home / "pm2.pid").read_text())
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, ValueError, RuntimeError):
+        return None
+    return None if state == "Z" else pid
 
 
 def _instance(found: Mapping[str, Any]) -> Instance:
