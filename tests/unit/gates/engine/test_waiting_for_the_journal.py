@@ -185,7 +185,8 @@ async def test_no_gate_passes_by_what_was_before_the_journal_went_away(
         assert (decided.decision.verdict is Verdict.PASS) is not goes_back, decided.decision.sentence
         await over(running, gate)
         await asyncio.sleep(10)
-        assert [tried.action for tried in Note.tried] == (["back"] if goes_back else ["promote"])
+        promoted = any(tried.action == "promote" for tried in Note.tried)
+        assert promoted is not goes_back
 
 
 async def test_a_pass_that_could_not_be_stored_in_time_is_looked_at_anew(
