@@ -250,10 +250,11 @@ def cancel(gate: Gate, caller: str, reason: str, moment: datetime) -> Step:
     body = {"state": state.value, "by": caller, "why": reason}
     what = "The watch was ended" if state is GateState.FINISHED else "Cancelled"
     widens = gate.ramp is not None and gate.ramp.is_under_way
+    ended = {"ended": "watch after its pass"} if state is GateState.FINISHED else {}
     return Step(
         replace(gate, state=state, finished_at=moment, notes=(f"{what} by {caller}: {reason}",)),
         ((EventKind.STATE, body),),
-        audit=AuditEntry(caller, "gate.cancel", gate.id, {"reason": reason}),
+        audit=AuditEntry(caller, "gate.cancel", gate.id, {**ended, "reason": reason}),
         gives_up=f"cancelled by {caller}" if widens else None,
     )
 

@@ -70,3 +70,13 @@ def test_only_a_gate_that_is_not_decided_waits_for_what_could_not_be_looked_at()
     assert transitions.postponed(gate(), 60).decides_by == gate().decides_by + timedelta(seconds=60)
     decided = gate(GateState.WATCHING, decision=PASSED)
     assert transitions.postponed(decided, 60) is decided
+
+
+def test_the_audit_tells_the_end_of_a_watch_from_a_cancelled_release() -> None:
+    """A release that passed is no cancelled one, though the same call of its deploy tool ends both."""
+    watching = transitions.cancel(gate(GateState.WATCHING, decision=PASSED), "ci", "Flagger ended it", LATER)
+    asked = transitions.cancel(gate(), "ann", "wrong version", LATER)
+    assert watching.audit is not None
+    assert asked.audit is not None
+    assert watching.audit.detail == {"ended": "watch after its pass", "reason": "Flagger ended it"}
+    assert asked.audit.detail == {"reason": "wrong version"}
