@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import botocore
+import pytest
 
 from deploy.image import trim
 from tests.servers.programs import require
@@ -72,6 +73,7 @@ def test_what_is_taken_out_is_not_healthds() -> None:
     assert [module for module in modules if not module.startswith(spared)] == []
 
 
+@pytest.mark.proof  # it copies what the image has, and starts it
 def test_a_trimmed_environment_works(tmp_path: Path) -> None:
     """Compiled modules are smaller and load; AWS, the drawing of a terminal, reports to Sentry, both journals with
     their upgrades, certificates, and messages by Apprise in whatever language too."""

@@ -120,6 +120,7 @@ def test_a_source_that_splits_nothing_is_told() -> None:
     assert "Nothing is split by route: no request has that label." in standing.criteria[0].sentence
 
 
+@pytest.mark.proof
 def test_healthy_releases_pass_and_are_not_rolled_back() -> None:
     """Twenty routes of unlike latencies, in both versions, on seeds of its own."""
     failed = passed = 0

@@ -122,7 +122,7 @@ async def test_who_dies_is_followed_within_a_lease() -> None:
         assert all(len(by) == 1 for by in by_check().values())
 
 
-@pytest.mark.parametrize("minutes", [10, 60])
+@pytest.mark.parametrize("minutes", [10, pytest.param(60, marks=pytest.mark.proof)])
 async def test_a_check_at_long_intervals(minutes: int) -> None:
     """It is as well known on the replica that does not run it: neither unknown between two runs, after the death of the
     one that ran it or the restart of the other, nor green for longer than its interval once that is dead."""

@@ -95,6 +95,7 @@ def _understood(name: str, data: st.DataObject) -> tuple[str, dict[str, str]]:
     return template.format(**quoted), values
 
 
+@pytest.mark.proof
 @given(data=st.data())
 @settings(
     max_examples=200,
