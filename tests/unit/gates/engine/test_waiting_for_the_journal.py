@@ -213,3 +213,40 @@ async def test_a_pass_that_could_not_be_stored_in_time_is_looked_at_anew(
         assert decided.decision is not None
         assert decided.decision.verdict is Verdict.INCONCLUSIVE
         assert len(refused) > 1
+
+
+async def test_no_gate_passes_by_a_verdict_that_waited_for_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which went away just before it, with everything from before stored; its deploy tool has put the traffic back."""
+    moved = False
+
+    def divided(_seconds: float) -> tuple[Counts, Counts]:
+        return (Counts(0, 0), Counts(1000, 0)) if moved else (Counts(1000, 0), Counts(5, 0))
+
+    Script.act, Note.act = divided, always(DONE)
+    configuration = config(
+        policy={"exposure": "all"}, service={"on_pass": ["promote"]}, actions={"back": NOTE, "promote": NOTE}
+    )
+    asked = request(baseline=Version(version="1.0"))
+    async with replica(tmp_path / "well.db", configuration) as running:
+        gate = await running.keeper.start(asked, caller="ci")
+        decided = (await running.keeper.wait(gate.id, 600)).decision
+        assert decided is not None
+        assert decided.verdict is Verdict.PASS
+        takes = (decided.at - gate.created_at).total_seconds()
+        await over(running, gate)
+    Note.tried.clear()
+    async with replica(tmp_path / "away.db", configuration) as running:
+        gate = await running.keeper.start(asked, caller="ci")
+        await running.keeper.wait(gate.id, takes - 2.5)  # between the last two looks
+        with locked_away(tmp_path / "away.db", monkeypatch):
+            await asyncio.sleep(10)
+            moved = True
+            await asyncio.sleep(60)
+        decided = (await running.keeper.wait(gate.id, 600)).decision
+        assert decided is not None
+        assert decided.verdict is not Verdict.PASS, decided.sentence
+        await over(running, gate)
+        await asyncio.sleep(10)
+        assert [tried.action for tried in Note.tried] == ["back"]
