@@ -3,11 +3,13 @@ image."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 Template = Mapping[str, Any]
+_WITH_V = re.compile(r"^v(?=\d)")
 
 
 class Image(NamedTuple):
@@ -63,13 +65,13 @@ class Versions:
         return Versions(self.label, self.candidate, self.baseline, next(iter(found), None), self.quarantined)
 
     def runs_candidate(self, template: Template) -> bool:
-        return self.candidate in self._read(template)
+        return any(_is_same(self.candidate, name) for name in self._read(template))
 
     def runs_baseline(self, template: Template) -> bool:
-        return self.baseline is not None and self.baseline in self._read(template)
+        return self.baseline is not None and any(_is_same(self.baseline, name) for name in self._read(template))
 
     def is_quarantined(self, template: Template) -> bool:
-        return not self.quarantined.isdisjoint(self._read(template))
+        return any(_is_same(failed, name) for failed in self.quarantined for name in self._read(template))
 
     def shown(self, template: Template) -> str:
         """Return a template's version for people."""
@@ -87,6 +89,11 @@ class Versions:
         return tuple(part for part in (image.tag, image.digest) if part) if image else ()
 
 
+def _is_same(version: str, name: str) -> bool:
+    """True if a label or a tag names a version, which many write with a `v` in front in one place alone."""
+    return _WITH_V.sub("", version) == _WITH_V.sub("", name)
+
+
 def _labels(template: Template) -> Mapping[str, Any]:
     return (template.get("metadata") or {}).get("labels") or {}
 
@@ -102,5 +109,5 @@ def _that_ran(version: str, templates: Sequence[Template]) -> set[str]:
         name
         for template in templates
         for name, image in _images(template).items()
-        if version in (image.tag, image.digest)
+        if any(name and _is_same(version, name) for name in (image.tag, image.digest))
     }

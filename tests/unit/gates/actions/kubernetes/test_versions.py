@@ -50,6 +50,23 @@ def test_a_part_of_a_tag_tells_nothing(image: str) -> None:
     assert not versions().runs_candidate(pods(api=image))
 
 
+@pytest.mark.parametrize(("candidate", "tag"), [("2.0", "v2.0"), ("v2.0", "2.0"), ("v2.0", "v2.0")])
+def test_a_v_in_front_makes_no_other_version(candidate: str, tag: str) -> None:
+    """Tags have it where the version of a release has none, or the other way round; `vnext` is a name."""
+    named = versions(candidate=candidate, quarantined=frozenset({candidate}))
+    for template in (
+        pods(api=f"shop/api:{tag}"),
+        pods(tag, api="shop/api"),
+        pods(api=f"shop/api:{tag}", proxy="envoy:9"),
+    ):
+        known = named.settled([template])
+        assert known.runs_candidate(template)
+        assert known.is_quarantined(template)
+        assert known.shown(template) == tag
+    assert versions(candidate="v1.0", baseline="v2.0").runs_baseline(pods(api="shop/api:2.0"))
+    assert not versions(candidate="next").runs_candidate(pods(api="shop/api:vnext"))
+
+
 def test_the_label_decides_where_there_is_one() -> None:
     """Whatever the image is called."""
     labelled = pods("1.0", api="shop/api:2.0")
