@@ -30,7 +30,7 @@ _CLEANING_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One change by a caller. `detail` is JSON and holds no secret."""
+    """One change by a caller, or by the daemon itself. `detail` is JSON and holds no secret."""
 
     caller: str
     action: str

@@ -14,6 +14,9 @@ from healthd_gates.domain.gate import EventKind, Gate, GateState, Rollback, Roll
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.engine.step import Event, Step, finish
 
+_OF_ITSELF = "healthd"
+"""The caller, in the audit, of a rollback that nobody called for."""
+
 
 def start_rollback(
     gate: Gate,
@@ -43,7 +46,8 @@ def start_rollback(
         return end_rollback(called, RollbackState.IMPOSSIBLE, gone, moment)
     acting = replace(called, state=GateState.ACTING)
     told = rollback_event(rollback, reason=reason, actions=[name for _, name in orders])
-    return Step(acting, (told, (EventKind.STATE, {"state": acting.state.value})), orders, weights)
+    audit = AuditEntry(_OF_ITSELF, "gate.rollback", gate.id, {"reason": reason})
+    return Step(acting, (told, (EventKind.STATE, {"state": acting.state.value})), orders, weights, audit=audit)
 
 
 def on_retry(gate: Gate, orders: Sequence[ActionRun]) -> Step | None:

@@ -122,7 +122,7 @@ class Probe:
             return ArmLook(None, {self._epoch: snapshot})
         known = before.arms.get(name, {}).get(self._epoch)
         anew = known is None
-        increase = Increase(resets=int(anew))
+        increase = Increase()
         last = follow(known or Snapshot.zero(0.0), [snapshot], increase)
         states, gaps = {self._epoch: last or snapshot}, unsent + missed + anew
         counts = increase.counts()
@@ -131,11 +131,11 @@ class Probe:
         if counts.requests:
             if unanswered:
                 notes = (f"{unanswered} requests were not answered; {tally.last_problem}", *notes)
-            return ArmLook(counts, states, gaps, increase.resets, notes=notes)
+            return ArmLook(counts, states, gaps, notes=notes)
         if unsent:
             silence = SourceUnavailable(FailureKind.EXHAUSTED, f"healthd could not ask: {tally.last_problem}")
-            return ArmLook(None, states, gaps, increase.resets, silence)
-        return ArmLook(None, states, gaps, increase.resets, notes=notes)
+            return ArmLook(None, states, gaps, silence=silence)
+        return ArmLook(None, states, gaps, notes=notes)
 
     def _news(self, name: str) -> tuple[int, int, int]:
         """Return counts since the previous evaluation: requests that could not be sent, that healthd missed or is not
@@ -155,7 +155,7 @@ class Probe:
 def _causes(unsent: int, missed: int, problem: str, *, anew: bool) -> Iterator[str]:
     """Yield why numbers are missing."""
     if anew:
-        yield "healthd began anew meanwhile, and these requests are counted from 0 again"
+        yield "healthd began to send these requests anew, and counts them from 0 again"
     if unsent:
         yield f"{unsent} requests could not be sent: {problem}"
     if missed:

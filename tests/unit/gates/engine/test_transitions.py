@@ -80,3 +80,14 @@ def test_the_audit_tells_the_end_of_a_watch_from_a_cancelled_release() -> None:
     assert asked.audit is not None
     assert watching.audit.detail == {"ended": "watch after its pass", "reason": "Flagger ended it"}
     assert asked.audit.detail == {"reason": "wrong version"}
+
+
+def test_the_audit_has_the_rollbacks_that_nobody_called_for() -> None:
+    """Who asks what moved a workload at night asks the audit; a person's stands under the name of the person."""
+    failed = transitions.on_evaluation(gate(), standing(Verdict.FAIL, Reason.HARM), (), spec(), NOW)
+    called_for = transitions.manual_rollback(gate(), spec(), "ann", "slow", NOW)
+    entries = [step.audit for step in (failed, called_for)]
+    assert [(entry.caller, entry.action) for entry in entries if entry] == [
+        ("healthd", "gate.rollback"),
+        ("ann", "gate.rollback"),
+    ]
