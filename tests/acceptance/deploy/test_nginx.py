@@ -346,7 +346,7 @@ async def test_what_healthd_refuses_is_not_switched_to(tmp_path: Path) -> None:
         settings = json.loads(stage.daemon.file.read_text())
         settings["freeze"] = [{"cron": "* * * * *", "for": "1h", "reason": "the weekend"}]
         stage.daemon.configure(settings)
-        await until(lambda: "reloaded" in stage.daemon.log() or "configuration" in stage.daemon.log(), "the reload")
+        await until(lambda: "configuration loaded" in stage.daemon.log(), "the reload")
         outcome = await stage.deploy("blue-green", "1.1")
         assert outcome.code == 3, outcome.err
         assert "the weekend" in outcome.out

@@ -68,11 +68,12 @@ async def test_a_source_that_sends_its_own_requests(
 @pytest.mark.parametrize(
     ("candidate", "baseline", "asked", "state"),
     [
-        (Counts(0, 0), Counts(0, 0), {}, RollbackState.ROLLED_BACK),
+        (Counts(0, 0), Counts(0, 0), {}, RollbackState.UNCONFIRMED),
+        (Counts(0, 0), Counts(200, 0), {}, RollbackState.ROLLED_BACK),
         (Counts(300, 0), Counts(1000, 0), {}, RollbackState.UNCONFIRMED),
         (None, None, {"baseline": None}, RollbackState.ROLLED_BACK),
     ],
-    ids=["nobody calls at night", "the candidate still has traffic", "no baseline is named"],
+    ids=["nobody has the traffic", "fewer call than before", "the candidate still has traffic", "no baseline is named"],
 )
 async def test_the_word_of_an_action_that_looked(
     file: Path, candidate: Any, baseline: Any, asked: dict[str, Any], state: RollbackState
