@@ -1,5 +1,5 @@
 """Files that are replaced as a whole, in one step, and can be put back on a full disk: room for one more is kept beside
-each. Both have names with a dot before them, which a server's `include conf.d/*` leaves out."""
+each. All have names with a dot before them, which a server's `include conf.d/*` leaves out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def replace_file(
     """Replace a file; its content is on the disk when this returns. On a disk that is full, one that `uses_room` takes
     what `keep_room` has kept. `unless` is asked in the last moment, and the file stays as it was if it is true. Raises
     OSError, with the file as it was."""
-    written = _beside(file, "new")
+    written = beside(file, "new")
     try:
         _write(written, content, "wb")
     except OSError as error:
@@ -56,10 +56,11 @@ def refuse_full(file: Path, size: int) -> None:
 
 
 def _spare(file: Path) -> Path:
-    return _beside(file, "spare")
+    return beside(file, "spare")
 
 
-def _beside(file: Path, what: str) -> Path:
+def beside(file: Path, what: str) -> Path:
+    """Return the hidden file beside another that is its `what`: its lock, or the room that is kept."""
     return file.with_name(f".{file.name}.{what}")
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from healthd.runtime.whole_file import keep_room, refuse_full, replace_file
+from healthd.runtime.whole_file import beside, keep_room, refuse_full, replace_file
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.nginx import by_hand
 from healthd_deploy.nginx.settings import Upstream
@@ -81,8 +81,8 @@ class UpstreamFile:
 
     @property
     def lock(self) -> Path:
-        """The file beside it that its writer has locked."""
-        return self._config.file.with_suffix(".lock")
+        """The file beside it that its writer has locked, hidden from an include of the whole folder."""
+        return beside(self._config.file, "lock")
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -16,7 +16,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from healthd.runtime.whole_file import keep_room, refuse_full, replace_file
+from healthd.runtime.whole_file import beside, keep_room, refuse_full, replace_file
 
 Weights = Mapping[str, int]
 """The weight of each service, by its name."""
@@ -98,7 +98,7 @@ class WeightsFile:
     def _replace(
         self, weights: Weights | None, noted: Mapping[str, str | None], given_up: threading.Event, goes_back: bool
     ) -> None:
-        with self._file.with_suffix(".lock").open("w") as lock:
+        with beside(self._file, "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             before = self._read()
             known = {**before.versions, **noted}

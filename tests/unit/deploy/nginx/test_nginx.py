@@ -164,16 +164,23 @@ async def test_a_file_that_cannot_be_written_is_tried_again(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("name", "does"), [("api.conf", "read"), ("api.lock", "written"), (".api.conf.new", "written")]
+    ("name", "does"), [("api.conf", "read"), (".api.conf.lock", "written"), (".api.conf.new", "written")]
 )
 def test_a_place_that_is_no_file(tmp_path: Path, name: str, does: str) -> None:
     """Is told in a sentence."""
     (tmp_path / name).mkdir()
     (tmp_path / "deploy.yaml").write_text("upstream: " + upstream(tmp_path).model_dump_json())
     told = CliRunner().invoke(main, ["nginx", "switch", "blue", "-c", str(tmp_path / "deploy.yaml"), "--force"])
-    place = "api.lock" if name == "api.lock" else "api.conf"
+    place = name if name.endswith(".lock") else "api.conf"
     assert told.exit_code == 1
     assert told.output.startswith(f"{tmp_path}/{place} cannot be {does}: Is a directory"), told.output
+
+
+async def test_nginx_finds_one_file_where_it_includes_the_whole_folder(tmp_path: Path) -> None:
+    """As Debian's does with `sites-enabled/*`: it would read a lock too, and not start again."""
+    await UpstreamSwitch(upstream(tmp_path)).switch("green", even_if_dead=True)
+    assert UpstreamFile(upstream(tmp_path)).lock.exists()
+    assert [file.name for file in tmp_path.iterdir() if not file.name.startswith(".")] == ["api.conf"]
 
 
 async def test_a_version_is_noted_beside_the_servers_that_nginx_has(tmp_path: Path) -> None:
