@@ -173,7 +173,8 @@ async def test_what_answers_late_never_or_not_at_all_is_back_at_nothing(
 
 
 class Reloading:
-    """Reloads HAProxy once, at the first look that a gate has at what is asked for."""
+    """Reloads HAProxy once, at the first look that a gate has at what is asked for. The daemon stands still until the
+    weights are read: it sets them again at its next look."""
 
     def __init__(self, stage: Stage, at: Callable[[GateDocument], bool]) -> None:
         self._stage, self._at = stage, at
@@ -182,8 +183,12 @@ class Reloading:
     async def see(self, gate: GateDocument) -> None:
         if self.weights or not self._at(gate):
             return
-        await asyncio.to_thread(self._stage.balancer.reload)
-        self.weights = [self._stage.balancer.server("web", name)["weight"] for name in ("b1", "g1")]
+        self._stage.daemon.pause()
+        try:
+            await asyncio.to_thread(self._stage.balancer.reload)
+            self.weights = [self._stage.balancer.server("web", name)["weight"] for name in ("b1", "g1")]
+        finally:
+            self._stage.daemon.resume()
 
 
 def _is_in_the_middle(gate: GateDocument) -> bool:
