@@ -77,8 +77,8 @@ class Past:
         return [*_read(self.before, reading), *_read(self.earlier, reading), *_read(self.bake, reading)]
 
     def shows_spells(self, reading: Reading) -> bool:
-        """True if it is so long that it shows the spells in which the service's trouble usually comes."""
-        return sum(seconds for _, _, seconds in self.spans(reading)) >= SHOWS_SPELLS
+        """True if requests were made for so long that it shows the spells in which trouble usually comes."""
+        return sum(seconds for m, _, seconds in self.spans(reading) if m) >= SHOWS_SPELLS
 
     def own_spans(self, reading: Reading) -> list[Span]:
         """Return the candidate's own part, which may have the beginning of harm in it."""
@@ -110,10 +110,12 @@ def _is_alone(intervals: Sequence[Interval]) -> bool:
 
 
 def _stretches(intervals: Iterable[Interval], *, candidate: bool = False) -> list[Stretch]:
-    """Return numbers with the time that they cover, which is longer after intervals without any."""
+    """Return numbers with the time that they cover, which is longer after intervals without any, but not before the
+    first numbers: nothing was counted there.
+    """
     found, seconds = list[Stretch](), 0.0
     for each in intervals:
-        seconds += each.seconds
+        seconds = seconds + each.seconds if found else each.seconds
         counts: Numbers | None = each.candidate if candidate else each.baseline
         if counts is not None:
             found.append((counts, seconds))

@@ -16,6 +16,7 @@ from tests.unit.gates.judge.rules import BY_ERRORS
 RULES = Rules(BY_ERRORS, timing=Timing(interval=5, minimum=1800, maximum=1800))
 QUIET = interval(baseline=(15000, 150), seconds=30)
 HOUR = [QUIET] * round(SHOWS_SPELLS / 30)
+SILENT, UNUSED = interval(None, None, seconds=30), interval(baseline=(0, 0), seconds=30)
 
 
 def reports(calm: int, bad: int, times: int) -> Iterator[Evidence]:
@@ -35,7 +36,9 @@ def failed_after(history: Sequence[Evidence], stream: Iterator[Evidence]) -> int
 
 
 @pytest.mark.parametrize(
-    ("history", "times"), [([], 6), (HOUR[:-1], 4)], ids=["no past", "a past of less than an hour"]
+    ("history", "times"),
+    [([], 6), (HOUR[:-1], 4), ([SILENT] * 60 + HOUR[:-1], 4), ([UNUSED] * 60 + HOUR[:-1], 4)],
+    ids=["no past", "a past of less than an hour", "nothing counted before it", "nobody asked before it"],
 )
 def test_a_spell_of_two_minutes_does_not_decide_without_a_past(history: list[Evidence], times: int) -> None:
     """Several times the errors for two minutes, after five minutes without."""
