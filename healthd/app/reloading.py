@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from traceback import format_tb
@@ -22,6 +21,7 @@ from healthd.config.in_force import NotInForce
 from healthd.config.places import Problem
 from healthd.config.rereading import changed, read_again
 from healthd.config.written_files import WrittenFiles
+from healthd.runtime.events import set_within
 from healthd_gates.config.settings import Config
 
 _log = structlog.get_logger(__name__)
@@ -50,8 +50,7 @@ class Reloading:
         """Read the files anew where they are written after a reload, for 10 s: half of one may have been taken, or
         refused. Ends at once where the next reload is `asked` for."""
         for pause in _LOOKS_AFTER:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asked.wait(), pause)
+            if await set_within(pause, asked):
                 return
             if await self._changed():
                 _log.warning("configuration was written after it was read, reading it once more")

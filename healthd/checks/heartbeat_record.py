@@ -10,6 +10,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+from healthd.runtime.events import set_within
+
 SKEW = timedelta(minutes=1)
 """Difference between the clocks of replicas that is nothing strange."""
 _MOST_RUNS = 20  # of one job that are under way; of more, the oldest are taken for dead
@@ -126,8 +128,4 @@ class Records:
 
     async def ready(self, patience: float) -> bool:
         """Wait for the first read; false if it did not come in time."""
-        try:
-            await asyncio.wait_for(self._ready.wait(), patience)
-        except TimeoutError:
-            return False
-        return True
+        return await set_within(patience, self._ready)

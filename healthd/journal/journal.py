@@ -21,6 +21,7 @@ from healthd.journal.driver_errors import is_callers_own, sentence
 from healthd.journal.errors import JournalError, JournalGoneError
 from healthd.model import Status, Transition
 from healthd.runtime.clock import Clock
+from healthd.runtime.events import set_within
 
 _log = structlog.get_logger(__name__)
 _WAITING = 10_000  # transitions kept while the journal is down; beyond that the oldest are dropped
@@ -156,10 +157,7 @@ class Journal:
         self._news.clear()
         if self._waiting:
             return
-        try:
-            await asyncio.wait_for(self._news.wait(), _CLEANING_SECONDS)
-        except TimeoutError:
-            return
+        await set_within(_CLEANING_SECONDS, self._news)
 
 
 def _row(transition: Transition) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from typing import Protocol
 
 import structlog
@@ -14,6 +13,7 @@ import structlog
 from healthd.checks.heartbeat_record import Record, Records, Report
 from healthd.journal.errors import JournalError
 from healthd.runtime.clock import Clock
+from healthd.runtime.events import set_within
 
 _log = structlog.get_logger(__name__)
 _LOOK = 3.0  # seconds between two reads of the journal
@@ -56,8 +56,7 @@ class Heartbeats:
         exchanged = self._exchanged
         self._news.set()
         if self._works:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(exchanged.wait(), _PATIENCE)
+            await set_within(_PATIENCE, exchanged)
 
     def look(self) -> None:
         """Read the journal now: there may be new checks."""
@@ -81,8 +80,7 @@ class Heartbeats:
             if not self._works:
                 await asyncio.sleep(_LOOK if self._records.read_at is not None else _SOON)
                 continue
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), _LOOK)
+            await set_within(_LOOK, self._news)
 
     async def flush(self) -> None:
         """Write what is left, at the end. Raises JournalError."""

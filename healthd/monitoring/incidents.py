@@ -16,6 +16,7 @@ from healthd.journal.errors import JournalError
 from healthd.journal.journal import AuditEntry
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import with_deadline
+from healthd.runtime.events import set_within
 
 _log = structlog.get_logger(__name__)
 _LOOK = 5.0  # seconds between two reads of the journal
@@ -120,11 +121,8 @@ class Incidents:
             except Exception:  # the pages show what is known
                 _log.exception("incidents not exchanged with the journal")
             self._news.clear()
-            try:
-                await asyncio.wait_for(self._news.wait(), _LOOK)
-            except TimeoutError:
-                continue
-            await asyncio.sleep(0.1)  # a caller saves its own update
+            if await set_within(_LOOK, self._news):
+                await asyncio.sleep(0.1)  # a caller saves its own update
 
     async def flush(self) -> None:
         """Store what is left, at the end. Raises JournalError."""

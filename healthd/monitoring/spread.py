@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import timedelta
 from typing import Protocol
 
@@ -30,6 +29,7 @@ from healthd.monitoring.state import CheckState
 from healthd.monitoring.suite import Suite
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import with_deadline
+from healthd.runtime.events import set_within
 
 _log = structlog.get_logger(__name__)
 _EXCHANGE = 5.0  # seconds that an exchange may take
@@ -121,8 +121,7 @@ class Spread:
             except Exception:  # health does not depend on it
                 _log.exception("results not exchanged with other replicas")
             self._tell()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), LOOK if self._offers or self._joined else None)
+            await set_within(LOOK if self._offers or self._joined else None, self._news)
 
     async def leave(self) -> None:
         """Leave the checks to the others. Raises JournalError."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 
 import structlog
@@ -23,6 +22,7 @@ from healthd.monitoring.state import CheckState
 from healthd.registry import why_not_loaded
 from healthd.runtime.clock import Clock
 from healthd.runtime.daemon_thread import in_daemon_thread
+from healthd.runtime.events import set_within
 from healthd.runtime.redaction import Redactor
 
 _log = structlog.get_logger(__name__)
@@ -108,8 +108,7 @@ class Suite:
     async def probe(self, name: str) -> Probe:
         """Probe a check now. Raises KeyError, or RetiredError when a reload removes it meanwhile."""
         if isinstance(unloaded := self._monitors[name].check, UnloadedCheck):
-            with suppress(TimeoutError):
-                await asyncio.wait_for(unloaded.built.wait(), _PATIENCE)
+            await set_within(_PATIENCE, unloaded.built)
         monitor = self._monitors[name]
         probe = await monitor.run()
         self._look_in_time(monitor)

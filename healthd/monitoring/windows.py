@@ -17,6 +17,7 @@ from healthd.monitoring.acknowledgements import Acknowledgements
 from healthd.monitoring.board import Board
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import with_deadline
+from healthd.runtime.events import set_within
 
 _log = structlog.get_logger(__name__)
 _LOOK = 5.0  # seconds between two reads of the journal
@@ -146,11 +147,8 @@ class Windows:
             except Exception:  # neither notices nor health depend on it
                 _log.exception("windows not exchanged with the journal")
             self._news.clear()
-            try:
-                await asyncio.wait_for(self._news.wait(), _LOOK)
-            except TimeoutError:
-                continue
-            await asyncio.sleep(0.1)  # a caller saves its own change
+            if await set_within(_LOOK, self._news):
+                await asyncio.sleep(0.1)  # a caller saves its own change
 
     async def _change(self, key: str, window: Window | None, entry: AuditEntry) -> None:
         self._put(key, window, entry)

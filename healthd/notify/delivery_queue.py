@@ -20,6 +20,7 @@ from healthd.notify.told import Told
 from healthd.notify.turns import BUSY, Turns
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import with_deadline
+from healthd.runtime.events import set_within
 
 _log = structlog.get_logger(__name__)
 _AT_ONCE = 500  # notices in one combined message
@@ -212,10 +213,8 @@ class DeliveryQueue:
     async def _wait_for_turn(self, urgent: bool) -> None:
         """Wait until the rate allows a message, or until there may be a more urgent notice."""
         self._news.clear()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), self._pace.pause(self._clock.steady(), urgent=urgent))
+        await set_within(self._pace.pause(self._clock.steady(), urgent=urgent), self._news)
 
     async def _wait_for_news(self) -> None:
-        with suppress(TimeoutError):
-            intervals = [each for each in (self._notifier.repeat, self.config.repeat_interval) if each is not None]
-            await asyncio.wait_for(self._news.wait(), min(intervals, default=None))
+        intervals = [each for each in (self._notifier.repeat, self.config.repeat_interval) if each is not None]
+        await set_within(min(intervals, default=None), self._news)

@@ -38,6 +38,7 @@ from healthd.notify.turns import Turns
 from healthd.notify.view import Seen, subjects_of
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import with_deadline
+from healthd.runtime.events import set_within
 
 _log = structlog.get_logger(__name__)
 _STUMBLED = 5.0
@@ -112,8 +113,7 @@ class Notifications:
         keeping.append(asyncio.create_task(self._replicas.run(), name="replicas"))
         try:
             while True:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), _SWEEP)
+                await set_within(_SWEEP, self._changed)
                 self._changed.clear()
                 self.sweep()
         finally:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
@@ -26,6 +25,7 @@ from healthd.notify.told import Answer, Key, Memory, Told
 from healthd.notify.view import Seen, View, merged
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import with_deadline
+from healthd.runtime.events import set_within
 
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
@@ -191,8 +191,7 @@ class Replicas:
             if not self._works:
                 await asyncio.sleep(LOOK)
                 continue
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), LOOK)
+            if await set_within(LOOK, self._news):
                 await asyncio.sleep(_TOGETHER)
 
     async def leave(self) -> None:

@@ -157,4 +157,5 @@ async def _end_tasks() -> None:
         task.cancel()
     if left:
         await asyncio.wait(left, timeout=_ENDING)
-    await asyncio.wait_for(asyncio.get_running_loop().shutdown_asyncgens(), _ENDING)
+    async with asyncio.timeout(_ENDING):
+        await asyncio.get_running_loop().shutdown_asyncgens()

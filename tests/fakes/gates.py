@@ -17,13 +17,13 @@ from healthd.journal.database import Database
 from healthd.model import FailureKind
 from healthd.monitoring.board import Board
 from healthd.runtime.clock import Clock
+from healthd.runtime.events import set_within
 from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult
 from healthd_gates.app import Gates, Listener
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.evidence import Counts, Evidence
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import VerifyRequest, Version
-from healthd_gates.engine.change_events import within_seconds
 from healthd_gates.engine.service import GateService
 from healthd_gates.sources.contract import Cursor, Look, SourceConfig, SourceUnavailable
 from healthd_gates.sources.inspection import Inspection
@@ -264,7 +264,7 @@ async def over(running: Replica, gate: Gate) -> Gate:
         gate = await running.keeper.get(gate.id)
         if gate.state.is_over:
             return gate
-        await within_seconds(change, 5.0)
+        await set_within(5.0, change)
 
 
 @asynccontextmanager

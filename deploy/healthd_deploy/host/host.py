@@ -161,7 +161,8 @@ class Host:
     async def _in_time(self, version: str | None, work: Coroutine[Any, Any, None]) -> None:
         within = self._config.rollback_within
         try:
-            await asyncio.wait_for(work, within)
+            async with asyncio.timeout(within):
+                await work
         except TimeoutError:
             raise StepFailed(f"{version or 'nothing'} is not back within {show_duration(within)}") from None
 

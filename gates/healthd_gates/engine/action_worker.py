@@ -18,12 +18,13 @@ from healthd.config.in_force import Current
 from healthd.journal.database import JournalError
 from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import shielded
+from healthd.runtime.events import set_within
 from healthd_gates.actions.contract import ActionRequest, ActionResult, Ending
 from healthd_gates.actions.executor import Attempts
 from healthd_gates.config.settings import Config
 from healthd_gates.domain.action_order import ActionRun, OrderState
 from healthd_gates.domain.gate import Gate
-from healthd_gates.engine.change_events import ChangeEvents, within_seconds
+from healthd_gates.engine.change_events import ChangeEvents
 from healthd_gates.engine.metrics import ActionMetrics
 from healthd_gates.engine.spec import action_arms
 from healthd_gates.store.gate_store import GateStore
@@ -99,7 +100,7 @@ class ActionWorker:
                 _log.debug("outbox waiting for the journal", problem=str(error))
             # New orders of this replica wake it; those of another one are polled, in case that is dead.
             pause = min(max(due_in, _LOOK_SECONDS), _IDLE_SECONDS)
-            await within_seconds(self._news, min(pause, self._lease / _RENEWALS if self._jobs else self._lease))
+            await set_within(min(pause, self._lease / _RENEWALS if self._jobs else self._lease), self._news)
 
     async def close(self) -> None:
         """Let attempts under way end if they do so soon; the others are left to another replica, or the next start."""

@@ -22,11 +22,3 @@ class ChangeEvents:
     def publish(self, gate_id: str) -> None:
         if (event := self._expected.pop(gate_id, None)) is not None:
             event.set()
-
-
-async def within_seconds(event: asyncio.Event, seconds: float) -> None:
-    """Wait for the event, but no longer than the timeout of `seconds`."""
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return

@@ -12,13 +12,14 @@ from datetime import datetime
 import structlog
 
 from healthd.journal.errors import JournalError
+from healthd.runtime.events import set_within
 from healthd_gates.domain.action_order import ActionRun, OrderState
 from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.gate import EventKind, Gate, GateState, RollbackState
 from healthd_gates.domain.standing import Standing, Verdict
 from healthd_gates.engine import ramping, rollback_transitions, transitions
 from healthd_gates.engine.backlog import Backlog
-from healthd_gates.engine.change_events import ChangeEvents, within_seconds
+from healthd_gates.engine.change_events import ChangeEvents
 from healthd_gates.engine.history import HistoryFetch, begin_fetch
 from healthd_gates.engine.judge_restore import restored
 from healthd_gates.engine.observer import Seen
@@ -259,7 +260,7 @@ class GateRunner:
                 break
             if (step := rollback_transitions.on_retry(self.gate, mine)) is not None:
                 await self._write(step)
-            await within_seconds(change, _ASK_OUTBOX_SECONDS)
+            await set_within(_ASK_OUTBOX_SECONDS, change)
         await self._write(rollback_transitions.on_actions_done(self.gate, mine, self._spec, self._clock.now()))
 
     async def _write(self, step: Step, seen: SeenEvidence | None = None) -> None:

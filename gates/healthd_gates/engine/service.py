@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Seque
 from healthd.journal.journal import AuditEntry
 from healthd.journal.outage import Outage
 from healthd.runtime.clock import Clock
+from healthd.runtime.events import set_within
 from healthd_gates.actions.executor import Attempts
 from healthd_gates.config.freeze_window import FreezesServices
 from healthd_gates.domain.action_order import ActionRun
@@ -30,7 +31,7 @@ from healthd_gates.domain.recording import Recording
 from healthd_gates.domain.request import ActionTest, PushedEvidence, VerifyRequest
 from healthd_gates.engine.action_test import Tested, try_out
 from healthd_gates.engine.admissions import Admissions
-from healthd_gates.engine.change_events import ChangeEvents, within_seconds
+from healthd_gates.engine.change_events import ChangeEvents
 from healthd_gates.engine.deploy_locks import DeployLocks
 from healthd_gates.engine.dry_run import Rehearsed, rehearse
 from healthd_gates.engine.interventions import Interventions
@@ -192,7 +193,7 @@ class GateService:
             left = end - self._clock.steady()
             if gate.is_answered or left <= 0:
                 return gate
-            await within_seconds(change, min(left, self._pause(gate_id)))
+            await set_within(min(left, self._pause(gate_id)), change)
 
     async def events(self, gate_id: str, after: int = 0) -> AsyncGenerator[GateEvent]:
         """Yield the gate's log after event `after`, until the gate is over. Raises UnknownGate."""
@@ -207,7 +208,7 @@ class GateService:
             if gate.state.is_over and after >= gate.sequence:
                 return
             if not events:
-                await within_seconds(change, self._pause(gate_id))
+                await set_within(self._pause(gate_id), change)
 
     async def orders(self, gate_id: str) -> Sequence[ActionRun]:
         """Return the actions that its verdict called for. Raises UnknownGate."""

@@ -10,8 +10,8 @@ import structlog
 
 from healthd.journal.database import JournalError
 from healthd.runtime.clock import Clock
+from healthd.runtime.events import set_within
 from healthd_gates.domain.gate import Gate, Rollback, RollbackState
-from healthd_gates.engine.change_events import within_seconds
 from healthd_gates.store.gate_store import GateStore
 
 _log = structlog.get_logger(__name__)
@@ -44,7 +44,7 @@ class TroubledRollbacks:
                 pass
             except Exception:
                 _log.exception("failed rollbacks not read for notification")
-            await within_seconds(self._changed, _AGAIN)
+            await set_within(_AGAIN, self._changed)
 
     async def look(self) -> None:
         """Reload the list. Raises JournalError."""

@@ -12,12 +12,12 @@ import structlog
 
 from healthd.journal.database import JournalError
 from healthd.runtime.clock import Clock
+from healthd.runtime.events import set_within
 from healthd_gates.config.hooks.contract import HookConfig
 from healthd_gates.config.target_groups import Groups
 from healthd_gates.domain.callback import PendingCallback, Reply
 from healthd_gates.domain.errors import JournalUnavailable
 from healthd_gates.domain.request import VerifyRequest
-from healthd_gates.engine.change_events import within_seconds
 from healthd_gates.engine.metrics import ReplyMetrics
 from healthd_gates.engine.service import GateService
 from healthd_gates.hooks.callback_steps import LEASE_SECONDS, CallbackSteps
@@ -99,7 +99,7 @@ class CallbackWorker:
             except JournalError as error:
                 _log.debug("callbacks waiting for the journal", problem=str(error))
             longest = _IDLE_SECONDS if self._correspondents else _UNUSED_SECONDS
-            await within_seconds(self._news, min(max(due_in, _LOOK_SECONDS), longest))
+            await set_within(min(max(due_in, _LOOK_SECONDS), longest), self._news)
 
     async def close(self) -> None:
         """Let attempts under way end if they do so soon; the rest is left to another replica, or the next start."""

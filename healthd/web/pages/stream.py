@@ -10,6 +10,7 @@ from aiohttp import web
 
 from healthd.runtime.clock import Clock
 from healthd.runtime.descriptors import most_connections
+from healthd.runtime.events import set_within
 from healthd.units import stamp
 from healthd.web.pages.parts import Parts
 from healthd.web.problems import Problem
@@ -65,14 +66,8 @@ class Streams:
                     beat_at = self._clock.steady() + BEAT_SECONDS
                     news = json.dumps({"now": stamp(self._clock.now()), **changed}, separators=(",", ":"))
                     await stream.write(f"id: {mark}\ndata: {news}\n\n".encode())
-                await self._pause()
+                await set_within(self._pace, self._stopping)
                 parts = await refresh()
         except (ConnectionResetError, Problem):  # the viewer has gone, or has lost the permission
             pass
         return stream
-
-    async def _pause(self) -> None:
-        try:
-            await asyncio.wait_for(self._stopping.wait(), self._pace)
-        except TimeoutError:
-            return

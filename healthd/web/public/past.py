@@ -22,6 +22,7 @@ from healthd.monitoring.past_windows import left_out
 from healthd.monitoring.uptime import stretches
 from healthd.monitoring.uptime_days import Day, daily, days_until
 from healthd.runtime.clock import Clock
+from healthd.runtime.events import set_within
 from healthd.web.public.membership import Memberships
 
 _log = structlog.get_logger(__name__)
@@ -77,10 +78,7 @@ class PublicPast:
         self._read.clear()
         self._asked.set()
         if age > 2 * _FRESH and not self._fails:
-            try:
-                await asyncio.wait_for(self._read.wait(), _VISITOR if self._known is not None else _FIRST)
-            except TimeoutError:
-                return
+            await set_within(_VISITOR if self._known is not None else _FIRST, self._read)
 
     async def run(self) -> None:
         """Read what is asked for until cancelled."""

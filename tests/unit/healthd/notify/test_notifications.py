@@ -384,3 +384,23 @@ async def test_an_unset_variable_is_visible_unless_it_may_be_unset() -> None:
     assert metrics.registry.get_sample_value("healthd_notifier_up", {"notifier": "team"}) == 0
     assert metrics.registry.get_sample_value("healthd_notifier_up", {"notifier": "maybe"}) is None
     assert stage.board.overall() is Status.HEALTHY
+
+
+async def test_notifications_end_though_a_check_changes_at_that_moment(talk: Talk) -> None:
+    """A stop of the daemon that meets a change of a check is no less one."""
+    settings = talk.configure(notifiers={"team": CHAT}, routes=[{"to": "team"}])
+    notifications = Notifications(
+        settings,
+        board=talk.board,
+        clock=talk.clock,
+        redact=talk.redact,
+        metrics=Metrics(talk.board, "1", "production"),
+    )
+    running = asyncio.create_task(notifications.run())
+    await asyncio.sleep(2.5)
+    notifications.changed()
+    await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait({running}, timeout=10)
+    assert running.cancelled()
+    await notifications.close()
