@@ -15,7 +15,7 @@ import structlog
 from healthd.app.health import Health, explicit
 from healthd.app.late_parts import LateParts
 from healthd.app.reporting import Reporting
-from healthd.app.taken_away import taken_away
+from healthd.app.taken_away import Removals
 from healthd.config.file import ConfigError
 from healthd.config.in_force import NotInForce
 from healthd.config.places import Problem
@@ -35,6 +35,8 @@ class Reloading:
     def __init__(self, config_file: Path | None, health: Health, parts: LateParts, reporting: Reporting) -> None:
         self._config_file, self._health, self._parts, self._reporting = config_file, health, parts, reporting
         self._files = WrittenFiles(config_file, Config, os.environ)
+        self._removals = Removals()
+        health.endpoints.taken_away = lambda: self._removals.told(health.clock.now())
 
     async def reload(self) -> None:
         """Read the file again. An invalid one is refused as a whole, and the daemon goes on with the old
@@ -94,9 +96,10 @@ class Reloading:
         self._parts.arrange_checked(settings)
         self.loaded()
         self._tell("restart", waiting)
+        away = self._removals.note(before, settings, health.clock.now())
         await self._parts.load_drivers()
         _log.info("configuration loaded", checks=list(settings.active_checks))
-        if away := taken_away(before, settings):
+        if away:
             _log.warning("configuration has no longer what it had", **away)
 
     def _refused(self, problems: Sequence[str]) -> None:

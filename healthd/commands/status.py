@@ -109,6 +109,8 @@ def _print(document: dict[str, Any]) -> None:
         click.secho(_journal(journal), fg="yellow", bold=True)
     if isinstance(configuration := document.get("configuration"), dict):
         click.secho(_configuration(configuration), fg="yellow", bold=True)
+    for away in document.get("takenAway", [])[:_NAMED]:
+        click.secho(_taken_away(away), fg="yellow", bold=True)
     for rollback in document.get("rollbacks", []):
         click.secho(_rollback(rollback), fg="red", bold=True)
     if "overall" in document:
@@ -172,6 +174,12 @@ def _configuration(it: dict[str, Any]) -> str:
         return plain(f"▲ CONFIGURATION WAITS FOR A RESTART since {it.get('since')}{why}")
     told = "The one before is in force, and a restart would fail."
     return plain(f"▲ CONFIGURATION REFUSED since {it.get('since')}{why}. {told}")
+
+
+def _taken_away(it: dict[str, Any]) -> str:
+    """What a reload took away: it may be meant so, or a file that lost its end."""
+    gone = f": {'; '.join(map(str, it['gone']))}" if it.get("gone") else " some of the configuration"
+    return plain(f"▲ RELOAD at {it.get('at')} TOOK AWAY{gone}")
 
 
 def _rollback(it: dict[str, Any]) -> str:

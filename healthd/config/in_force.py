@@ -25,6 +25,14 @@ class NotInForce:
     problems: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class TakenAway:
+    """What one reload took away and no later one brought back, in words, such as `notifiers chat, mail`."""
+
+    at: datetime
+    gone: tuple[str, ...]
+
+
 class Current(Protocol[ModelT_co]):
     """Read access to the configuration in force."""
 

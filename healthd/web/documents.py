@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from healthd.config.in_force import NotInForce
+from healthd.config.in_force import NotInForce, TakenAway
 from healthd.config.window import WindowKind
 from healthd.journal.outage import Outage
 from healthd.model import Status
@@ -107,6 +107,11 @@ def configuration_document(it: NotInForce, *, detailed: bool) -> dict[str, Any]:
     """Return the member `configuration` of `GET /health`."""
     told = {"problems": list(it.problems)} if detailed else {}
     return {"status": it.status, "since": stamp(it.since), **told}
+
+
+def taken_away_document(it: TakenAway, *, detailed: bool) -> dict[str, Any]:
+    """Return one entry of `takenAway` in `GET /health`."""
+    return {"at": stamp(it.at), **({"gone": list(it.gone)} if detailed else {})}
 
 
 def group_document(group: GroupState, *, now: datetime, draining: bool, detailed: bool) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
-from healthd.config.in_force import Current, NotInForce
+from healthd.config.in_force import Current, NotInForce, TakenAway
 from healthd.config.sections import Details
 from healthd.config.settings import Settings
 from healthd.journal.outage import Outage
@@ -28,6 +28,7 @@ from healthd.web.documents import (
     health_document,
     ietf_document,
     outage_document,
+    taken_away_document,
 )
 from healthd.web.problems import Problem, answering_problems
 from healthd.web.troubles import Troubles, none, trouble_document
@@ -73,6 +74,8 @@ class HealthEndpoints:
         """Returns the journal's outage. Neither blocks nor fails."""
         self.not_in_force: NotInForce | None = None
         """What was read of the configuration and is not in force."""
+        self.taken_away: Callable[[], tuple[TakenAway, ...]] = tuple
+        """Returns what reloads took away, the newest first. Neither blocks nor fails."""
 
     def routes(self) -> list[web.RouteDef]:
         named = {"/health": "", "/health/live": "live", "/health/ready": "ready", "/health/startup": "startup"}
@@ -163,6 +166,8 @@ class HealthEndpoints:
                 document["replicas"] = list(replicas)
             if self.not_in_force is not None:
                 document["configuration"] = configuration_document(self.not_in_force, detailed=detailed)
+            if away := self.taken_away():
+                document["takenAway"] = [taken_away_document(it, detailed=detailed) for it in away]
             if (outage := self.outage()) is not None:
                 document["journal"] = outage_document(outage, detailed=detailed)
             if troubles := self.troubles():

@@ -169,6 +169,15 @@ class ConfigurationAnswer(Answered):
     """Reasons, for people."""
 
 
+class TakenAwayAnswer(Answered):
+    """What one reload of the last 12 hours took away and none brought back. It may be meant so, or a file that lost its
+    end."""
+
+    at: Moment
+    gone: list[str] | None = None
+    """Names by what they name, for people."""
+
+
 class HealthAnswer(Answered):
     """The whole daemon."""
 
@@ -185,6 +194,8 @@ class HealthAnswer(Answered):
     """Living replicas that share the journal; left out where this one is alone."""
     configuration: ConfigurationAnswer | None = None
     """Left out while all that was read last is in force."""
+    takenAway: list[TakenAwayAnswer] | None = None  # noqa: N815
+    """The newest first; left out where nothing was."""
     journal: JournalAnswer | None = None
     """Left out while the journal can be used."""
 

@@ -157,7 +157,9 @@ class StatusPage:
 
     def _whole(self, deploys: tuple[Deploy, ...] | str, sight: Sight) -> dict[str, Part]:
         headline = status_view.headline(self._board, self.troubles(), named=sight.deploys)
-        notes = status_view.notes(self.outage(), self._health.not_in_force, details=sight.details)
+        notes = status_view.notes(
+            self.outage(), self._health.not_in_force, self._health.taken_away(), details=sight.details
+        )
         title = self._settings.environment
         return {
             "title": self._part("title", headline, title),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from healthd.config.in_force import NotInForce
+from healthd.config.in_force import NotInForce, TakenAway
 from healthd.journal.outage import AWAY, Outage
 from healthd.model import Status
 from healthd.monitoring.board import Board
@@ -134,12 +134,15 @@ def headline(board: Board, troubles: Sequence[Trouble] = (), *, named: bool = Fa
     return Headline(Status.UNHEALTHY, f"{worst.word}{more}", f"{said} {sentence}", traffic, ready, counts, links)
 
 
-def notes(outage: Outage | None, not_in_force: NotInForce | None, *, details: bool) -> tuple[str, ...]:
+def notes(
+    outage: Outage | None, not_in_force: NotInForce | None, taken_away: tuple[TakenAway, ...], *, details: bool
+) -> tuple[str, ...]:
     """Return what is wrong with the daemon itself: its journal that cannot be used, a configuration that was refused or
-    waits for a restart."""
+    waits for a restart, or has no longer what it had."""
     found = [] if outage is None else [_away(outage, details=details)]
     if not_in_force is not None:
         found.append(_not_in_force(not_in_force, details=details))
+    found += [_gone(it, details=details) for it in taken_away[:_NAMED]]
     return tuple(found)
 
 
@@ -149,6 +152,11 @@ def _not_in_force(it: NotInForce, *, details: bool) -> str:
     if it.status == "restart":
         return f"The configuration waits for a restart since {since}{why}{more}."
     return f"The configuration was refused, since {since}{why}{more}. The one before is in force; a restart would fail."
+
+
+def _gone(it: TakenAway, *, details: bool) -> str:
+    what = f": {'; '.join(it.gone)}" if details else " some of the configuration"
+    return f"The reload of {it.at:%d %b %H:%M:%S} UTC took away{what}."
 
 
 def _away(outage: Outage, *, details: bool) -> str:

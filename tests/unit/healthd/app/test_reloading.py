@@ -114,6 +114,8 @@ async def test_what_a_reload_took_away_is_told(daemon: Daemon, tmp_path: Path) -
             await daemon.reloading.reload()
         said = next(line for line in lines if line["event"] == "configuration has no longer what it had")
         assert {key: value for key, value in said.items() if key not in ("event", "log_level")} == gone
+    said = healthd_says(daemon)
+    assert [entry["gone"] for entry in said] == [["checks db"], ["notifiers chat"], ["routes to chat", "services cart"]]
     many = ", ".join(f"c{number}: {{kind: process}}" for number in range(30))
     (tmp_path / "c.yaml").write_text(f"checks: {{{many}}}\n")
     await daemon.reloading.reload()
@@ -122,6 +124,32 @@ async def test_what_a_reload_took_away_is_told(daemon: Daemon, tmp_path: Path) -
         await daemon.reloading.reload()
     said = next(line for line in lines if line["event"] == "configuration has no longer what it had")
     assert (len(said["checks"]), said["checks"][-1]) == (21, "and 10 more")
+
+
+def healthd_says(daemon: Daemon, *, detailed: bool = True) -> Any:
+    return daemon.health.endpoints._document("", detailed, False)[2].get("takenAway")
+
+
+async def test_what_a_reload_took_away_is_told_for_a_shift(daemon: Daemon, tmp_path: Path) -> None:
+    """On-call reads no log. What a later file has again is told no more, and neither is what is long past."""
+    file, clock = tmp_path / "c.yaml", daemon.health.clock
+    assert isinstance(clock, HandClock)
+    told_to = "notifiers: {chat: {kind: webhook, url: 'https://chat.test/'}}\n"
+    for text in (GOOD + told_to, "checks: {}\n", GOOD):
+        file.write_text(text)
+        await daemon.reloading.reload()
+    assert healthd_says(daemon) == [{"at": SINCE, "gone": ["notifiers chat"]}]
+    assert healthd_says(daemon, detailed=False) == [{"at": SINCE}]
+    clock.seconds += 12 * 3600 - 1
+    await daemon.reloading.reload()
+    assert healthd_says(daemon) == [{"at": SINCE, "gone": ["notifiers chat"]}]
+    clock.seconds += 1
+    assert healthd_says(daemon) is None
+    file.write_text("checks: {}\n")
+    await daemon.reloading.reload()
+    file.write_text(GOOD)
+    await daemon.reloading.reload()
+    assert healthd_says(daemon) is None
 
 
 @pytest.mark.parametrize("first", ["{}\n", "checks: {"])
@@ -165,29 +193,38 @@ async def test_a_look_that_fails_changes_nothing(daemon: Daemon, monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    ("configuration", "said"),
+    ("member", "told", "said"),
     [
         (
+            "configuration",
             {"status": "refused", "since": "s", "problems": ["a", "b", "c", "d", "e"]},
             "▲ CONFIGURATION REFUSED since s: a; b; c; and 2 more: see the log. The one before is in force, and a "
             "restart would fail.",
         ),
         (
+            "configuration",
             {"status": "refused", "since": "s"},
             "▲ CONFIGURATION REFUSED since s. The one before is in force, and a restart would fail.",
         ),
         (
+            "configuration",
             {"status": "restart", "since": "s", "problems": ["http.listen changes only with a restart"]},
             "▲ CONFIGURATION WAITS FOR A RESTART since s: http.listen changes only with a restart",
         ),
+        (
+            "takenAway",
+            [{"at": "t", "gone": ["notifiers chat", "routes to chat"]}],
+            "▲ RELOAD at t TOOK AWAY: notifiers chat; routes to chat",
+        ),
+        ("takenAway", [{"at": "t"}], "▲ RELOAD at t TOOK AWAY some of the configuration"),
     ],
 )
 @pytest.mark.parametrize(("code", "ended"), [(200, 0), (503, 1)])
 def test_status_says_it_first_and_ends_by_health(
-    monkeypatch: pytest.MonkeyPatch, configuration: dict[str, Any], said: str, code: int, ended: int
+    monkeypatch: pytest.MonkeyPatch, member: str, told: Any, said: str, code: int, ended: int
 ) -> None:
     """The exit code is that of health alone."""
-    document = {"overall": "healthy", "environment": "production", "version": "1", "configuration": configuration}
+    document = {"overall": "healthy", "environment": "production", "version": "1", member: told}
 
     async def answer(*_: object) -> tuple[int, bytes]:
         return code, json.dumps(document).encode()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from healthd.commands.status import _print as print_status
-from healthd.config.in_force import NotInForce
+from healthd.config.in_force import NotInForce, TakenAway
 from healthd.model import FailureKind, Result, Status, Transition
 from healthd.web.pages.deploys import Deploy, UnknownDeploysError
 from tests.fakes.monitoring import DOWN, SLOW, UP
@@ -280,6 +280,19 @@ async def test_a_refused_configuration_is_told(open_site: Open) -> None:
     site.clock.seconds += 10
     html = await get(client, headers=bearer("reader"))
     assert "The configuration waits for a restart since 29 Mar 00:16:50 UTC: http.listen changes only with" in html
+
+
+async def test_what_a_reload_took_away_is_told(open_site: Open) -> None:
+    """What, to those who see details."""
+    site, client = await open_site()
+    site.put("db", UP)
+    assert "took away" not in await get(client, headers=bearer("reader"))
+    gone = TakenAway(site.clock.now(), ("notifiers chat, mail", "routes to chat"))
+    site.health.taken_away = lambda: (gone,)
+    site.clock.seconds += 10
+    assert "The reload of 29 Mar 00:16:40 UTC took away some of the configuration." in await get(client)
+    html = await get(client, headers=bearer("reader"))
+    assert "The reload of 29 Mar 00:16:40 UTC took away: notifiers chat, mail; routes to chat." in html
 
 
 async def message(response: Any) -> dict[str, Any]:
