@@ -42,12 +42,13 @@ else
   "$new/bin/healthd" config example systemd-config > "$config"
   "$new/bin/healthd" config check --elsewhere "$config"
 fi
-install -D -m 0644 <("$new/bin/healthd" config example systemd) "$root/etc/systemd/system/healthd.service"
+"$new/bin/healthd" config example systemd > "$new/healthd.service"
 # Every program in it, and `activate`, names the folder that it was made in.
-grep -FIlZ -- "$new" "$new"/bin/* "$new/pyvenv.cfg" | xargs -0 sed -i "s|$new|/opt/healthd|g"
+grep -FIlZ -d skip -- "$new" "$new"/bin/* "$new/pyvenv.cfg" | xargs -0 sed -i "s|$new|/opt/healthd|g"
 rm -rf "$old"
 [[ ! -d $home ]] || mv "$home" "$old"
 mv "$new" "$home"
+install -D -m 0644 "$home/healthd.service" "$root/etc/systemd/system/healthd.service"
 install -d "$root/usr/local/bin"
 ln -sf /opt/healthd/bin/healthd /opt/healthd/bin/healthd-deploy "$root/usr/local/bin/"
 if [[ -z $root ]]; then

@@ -166,12 +166,13 @@ def test_the_wheel_leads_to_a_first_gate(out: Path, tmp_path: Path) -> None:
 def test_the_installer_makes_an_environment_that_is_whole_where_it_ends(out: Path, tmp_path: Path) -> None:
     """It is made under another name. A second run keeps what the first made; one that fails changes nothing."""
     python, root = tmp_path / "python", tmp_path / "root"
-    python.write_text(  # pip is uv's, for its cache
+    python.write_text(  # pip is uv's, for its cache; pip compiles a package's script in bin/, and leaves a folder there
         f"""#!/bin/sh
 test "$1 $2" = "-m venv" || exec {sys.executable} "$@"
 {Path(sys.executable).resolve()} "$@" --without-pip
 printf '%s\\n' '#!/bin/sh' "HOME={Path.home()} exec {UV} pip \\"\\$@\\" --python $5/bin/python" > "$5/bin/pip"
 chmod 755 "$5/bin/pip"
+mkdir "$5/bin/__pycache__"
 """
     )
     python.chmod(0o755)
@@ -184,12 +185,13 @@ chmod 755 "$5/bin/pip"
 
     assert install() == 0
     home = root / "opt/healthd"
-    text = "".join(file.read_text() for file in (home / "bin").iterdir() if not file.is_symlink())
+    text = "".join(file.read_text() for file in (home / "bin").iterdir() if not (file.is_symlink() or file.is_dir()))
     assert "#!/opt/healthd/bin/python" in text
     assert 'VIRTUAL_ENV="/opt/healthd"' in text.replace("'", '"')
     assert "--python /opt/healthd/bin/python" in text
     assert "/healthd.new" not in text + (home / "pyvenv.cfg").read_text()
     assert "(healthd.new)" not in text
+    assert "ExecStart=/opt/healthd/bin/healthd" in (root / "etc/systemd/system/healthd.service").read_text()
     before = home.stat().st_ino
     assert install("iniconfig") == 0
     assert (root / "opt/healthd.old").stat().st_ino == before
