@@ -141,7 +141,8 @@ class Rest:
         self.spread.changed = self.page.history.changed
         memory = Memory(JournalStore(self.database, clock, identity.id))
         self.windows_api.is_told = memory.is_firing
-        self._replicas, self._identity = Replicas(host, memory, clock, ReplicaStore(self.database, identity)), identity
+        self._identity, store = identity, ReplicaStore(self.database, identity)
+        self._replicas = Replicas(host, memory, clock, store, address=identity.address)
         self.windows.acknowledgements.others = self._replicas
         health.endpoints.replicas = self.replicas
         health.endpoints.outage = self.page.outage = lambda: self.database.outage

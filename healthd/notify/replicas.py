@@ -49,10 +49,14 @@ class ReplicaStore(Protocol):
 class Replicas:
     """This replica among those that share its journal."""
 
-    def __init__(self, host: str, memory: Memory, clock: Clock, store: ReplicaStore | None = None) -> None:
+    def __init__(
+        self, host: str, memory: Memory, clock: Clock, store: ReplicaStore | None = None, *, address: str = ""
+    ) -> None:
+        """`address` tells this replica apart from others on its host."""
         self.host = host
         self._memory, self._clock, self._store = memory, clock, store
-        self._view, self._shown = View(host), View(host)
+        self._me = View(host, address=address)
+        self._view, self._shown = self._me, self._me
         self._others: tuple[View, ...] = ()
         self._silent: dict[str, tuple[float, list[View]]] = {}  # by address, what was heard last, and until when
         self._read_at: float | None = None
@@ -131,9 +135,9 @@ class Replicas:
         firing = {key: seen for key, seen in own.items() if seen.notice.firing}
         before = self._view
         if before.subjects != own.keys() or _differ(before.firing, firing):
-            self._view = View(self.host, firing, frozenset(own))
+            self._view = replace(self._me, firing=firing, subjects=frozenset(own))
             self._news.set()
-        current = merged(own, self.host, self.others)
+        current = merged(own, self._me, self.others)
         for key, seen in current.items():
             if seen.quiet is Quiet.NO and (quiet := held.get(key, Quiet.NO)) is not Quiet.NO:
                 current[key] = replace(seen, quiet=quiet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -9,7 +10,7 @@ from healthd.checks.contract import Agreement
 from healthd.notifiers.notice import Notice, Severity
 from healthd.notify.quiet import Quiet
 
-_NAMED = 10  # hosts in a notice
+_NAMED = 10  # replicas in a notice
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +57,14 @@ def in_order(views: Sequence[View], address: str) -> tuple[View, ...]:
     return tuple(result)
 
 
-def merged(own: Mapping[str, Seen], source: str, others: Sequence[View]) -> dict[str, Seen]:
+def merged(own: Mapping[str, Seen], me: View, others: Sequence[View]) -> dict[str, Seen]:
     """Return what is told of each subject, in the light of what others see. What only another host can see is left to
     that host."""
     result = dict(own)
     firing = {key for key, seen in own.items() if seen.notice.firing}
-    elsewhere = {key for view in others for key, seen in view.firing.items() if _is_ours(seen.notice, source)}
+    elsewhere = {key for view in others for key, seen in view.firing.items() if _is_ours(seen.notice, me.host)}
     for key in (firing | elsewhere) if others else ():
-        if (seen := _decided(key, own.get(key), source, others)) is not None:
+        if (seen := _decided(key, own.get(key), me, others)) is not None:
             result[key] = seen
     return result
 
@@ -72,13 +73,14 @@ def _is_ours(notice: Notice, source: str) -> bool:
     return notice.facts.get("host", source) == source
 
 
-def _decided(key: str, mine: Seen | None, source: str, others: Sequence[View]) -> Seen | None:
+def _decided(key: str, mine: Seen | None, me: View, others: Sequence[View]) -> Seen | None:
+    replicas = [me, *others]
     others = [view for view in others if not (view.own and mine is not None)]
     asked = [view for view in others if key in view.firing or key in view.subjects]
     total = len(asked) + (mine is not None)
-    seeing = [(view.host, view.firing[key]) for view in asked if key in view.firing]
+    seeing = [(view, view.firing[key]) for view in asked if key in view.firing]
     if mine is not None and mine.notice.firing:
-        seeing.append((source, mine))
+        seeing.append((me, mine))
     if not seeing:
         return None
     needed = (mine or seeing[0][1]).agreement.of(total)
@@ -90,7 +92,7 @@ def _decided(key: str, mine: Seen | None, source: str, others: Sequence[View]) -
     since = min(seen.notice.since for seen in pool if not seen.notice.differs_from(chosen.notice))
     facts = dict(chosen.notice.facts)
     if total > 1:
-        facts["seen_by"] = f"{len(seeing)} of {total} replicas ({_named(sorted({host for host, _ in seeing}))})"
+        facts["seen_by"] = f"{len(seeing)} of {total} replicas ({_named([view for view, _ in seeing], replicas)})"
     return replace(chosen, notice=replace(chosen.notice, since=since, facts=facts))
 
 
@@ -110,8 +112,11 @@ def _outvoted(seen: Seen, seeing: int, total: int) -> Seen:
     return replace(seen, notice=notice)
 
 
-def _named(hosts: Sequence[str]) -> str:
-    return ", ".join(hosts[:_NAMED]) + (", …" if len(hosts) > _NAMED else "")
+def _named(seeing: Sequence[View], replicas: Sequence[View]) -> str:
+    """Return the hosts of those that see it; of several replicas on one host their addresses, as `healthd status`."""
+    there = Counter(host for host, _ in {(view.host, view.address) for view in replicas})
+    names = sorted({view.address if there[view.host] > 1 else view.host for view in seeing})
+    return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
 
 
 def subjects_of(own: Mapping[str, Seen], others: Sequence[View]) -> Iterator[str]:

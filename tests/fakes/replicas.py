@@ -187,11 +187,13 @@ class Replica:
 
     _starts = 0
 
-    def __init__(self, journal: SharedJournal, host: str, settings: Settings) -> None:
+    def __init__(self, journal: SharedJournal, host: str, settings: Settings, address: str | None = None) -> None:
+        """`address` is the host itself unless several replicas run there."""
         Replica._starts += 1
+        address = address or host
         self.stage = Stage()
         self.stage.arrange(dict(settings.active_checks), dict(settings.active_groups), settings.windows)
-        self.seat = Seat(journal, f"{host}-{Replica._starts}", host, settings.environment)
+        self.seat = Seat(journal, f"{host}-{Replica._starts}", address, settings.environment)
         memory = Memory(self.seat)
         board, clock = self.stage.board, self.stage.clock
         self.windows = Windows(board, WindowSeat(self.seat), clock)
@@ -203,7 +205,7 @@ class Replica:
             redact=self.stage.redact,
             metrics=self.metrics,
             memory=memory,
-            replicas=(replicas := Replicas(host, memory, clock, self.seat)),
+            replicas=(replicas := Replicas(host, memory, clock, self.seat, address=address)),
             read_windows=self.windows.read,
         )
         self.notifications.recovered = self.windows.recovered

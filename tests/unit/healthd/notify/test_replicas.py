@@ -93,6 +93,21 @@ async def test_the_end_is_told_when_no_replica_sees_it_down(receiver: Receiver) 
         assert receiver.words == ["db unhealthy", "db healthy"]
 
 
+async def test_replicas_on_one_host_are_told_apart(receiver: Receiver) -> None:
+    """By their addresses; one that is alone on its host by that."""
+    journal = SharedJournal(LoopClock())
+    places = [("vm", "vm :1"), ("vm", "vm :2"), ("web", "web :1")]
+    replicas = [Replica(journal, host, settings(), address) for host, address in places]
+    await asyncio.sleep(6)
+    put(replicas, UP)
+    await asyncio.sleep(5)
+    put(replicas[1:], DOWN)
+    await asyncio.sleep(20)
+    assert receiver.told[0].facts["seen_by"] == "2 of 3 replicas (vm :2, web)"
+    for replica in replicas:
+        await replica.stop()
+
+
 async def test_what_another_has_found_is_looked_at_at_once(receiver: Receiver) -> None:
     """A failure and its end, once each, within an exchange, and only where it stands otherwise; nothing is believed."""
     disk = {"disk": {**TCP, "scope": "local"}, "db": TCP, "mail": TCP}
