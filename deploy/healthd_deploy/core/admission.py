@@ -28,9 +28,11 @@ class GateAdmission:
         this deploy began is gone on with."""
         if self._no_rollback:
             raise CouldNotAsk("a ramp takes the traffic back by itself: --no-rollback needs --strategy switch")
+        await self._earlier.of_no_other_version(candidate["version"])
         gate = await self._earlier.latest((policy,), candidate)
         if gate is not None and self._earlier.is_own(gate) and not gate.is_answered:
             return
+        await self._earlier.not_followed(policy)
         request = gate_request(self._service, self._key, policy, candidate, baseline)
         found = await asked(self._client.could_start(request))
         refuse_mismatch(policy, ramps=True, wanted=found.ramps)
@@ -42,7 +44,10 @@ class GateAdmission:
         freeze or while another gate's rollback is due: before anything is done for it."""
         if self._steps.dry_run:  # which asks about every gate in its turn
             return
+        await self._earlier.of_no_other_version(candidate["version"])
         for policy in dict.fromkeys(policies):
+            if rolls_back:
+                await self._earlier.not_followed(policy)
             request = gate_request(
                 self._service,
                 self._key,
@@ -61,6 +66,9 @@ class GateAdmission:
 
     async def rehearse(self, request: Mapping[str, Any], *, ramps: bool) -> None:
         """Have healthd say whether it would start this gate. Raises CouldNotAsk, such as for an unknown policy."""
+        await self._earlier.of_no_other_version(request["candidate"]["version"])
+        if request["rollback"] == "auto":
+            await self._earlier.not_followed(request["policy"])
         found = await asked(self._client.could_start(request))
         refuse_mismatch(found.policy, ramps=ramps, wanted=found.ramps)
         self._steps.say(f"would ask the gate {found.policy} about {request['candidate']['version']}", "○")

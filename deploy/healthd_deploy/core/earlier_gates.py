@@ -67,14 +67,31 @@ class EarlierGates:
         gate = await self.latest((policy,), candidate)
         if gate is None or not self.is_own(gate) or (gate.verdict == "cancelled" and self.undoing in (gate.told or "")):
             return None
+        await self.not_followed(policy)
+        return gate
+
+    async def not_followed(self, policy: str) -> None:
+        """Raise CouldNotAsk where another deploy's gate of the policy came after one of this deploy: its verdict says
+        nothing of what is there now."""
         page = await asked(self._client.gates(service=self._service, limit=_RECENT))
-        newest = next(each for each in page.gates if each.policy == policy)
-        if not self.is_own(newest):
+        gates = [gate for gate in page.gates if gate.policy == policy]
+        own = next((gate for gate in gates if self.is_own(gate)), None)
+        if own is not None and not self.is_own(newest := gates[0]):
             raise CouldNotAsk(
-                f"gate {newest.id} of {newest.candidate.version} came after gate {gate.id} of the deploy {self._key}: "
+                f"gate {newest.id} of {newest.candidate.version} came after gate {own.id} of the deploy {self._key}: "
                 "a new deploy needs a new key"
             )
-        return gate
+
+    async def of_no_other_version(self, version: str) -> None:
+        """Raise CouldNotAsk where the key named the deploy of another version before: healthd would refuse its
+        gates."""
+        page = await asked(self._client.gates(service=self._service, limit=_RECENT))
+        for gate in page.gates:
+            if self.is_own(gate) and gate.candidate.version != version:
+                raise CouldNotAsk(
+                    f"the key {self._key} is that of {gate.candidate.version} (gate {gate.id}): a new deploy needs a "
+                    "new key"
+                )
 
     async def before_ramp(self, policies: Collection[str | None]) -> str | None:
         """Return the target that had all of the traffic before a ramp divided it, by the newest gate of some policies;

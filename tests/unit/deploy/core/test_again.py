@@ -38,9 +38,9 @@ class Interrupted(Daemon):
             yield gate
 
 
-async def run(daemon: Daemon, platform: Targets) -> tuple[int, GateSession]:
+async def run(daemon: Daemon, platform: Targets, *, dry_run: bool = False) -> tuple[int, GateSession]:
     config = DeployConfig.model_validate({"service": "shop", "gates": {"before": []}, "rollback_patience": "0s"})
-    steps = Steps(quiet=True)
+    steps = Steps(dry_run=dry_run, quiet=True)
     session = GateSession(cast("GateClient", daemon), config, "run-1", steps)
     deploy = BlueGreen(platform, session, steps, config.gates, None)
     return await carried_out(lambda: deploy.deploy("2.0"), session, steps), session
@@ -135,11 +135,33 @@ async def test_a_verdict_of_long_ago_is_none_of_this_attempt() -> None:
     platform = Targets("0.9")
     assert (await run(Stale(Verdict.PASS, own), platform))[0] == 0
     assert (await run(Stale(Verdict.PASS, own, followed_by="failed"), Targets("0.9")))[0] == 0
-    refused = Targets("0.9")
-    code, session = await run(Stale(Verdict.PASS, others, own, followed_by="others"), refused)
-    assert (code, refused.traffic) == (3, "green")
-    assert "It is of yesterday" in session.report.reason
     assert (await run(Daemon(Verdict.PASS, others, own), Killed()))[0] == 3
+
+
+ANOTHER = Version(version="1.9", target="blue")
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize(
+    ("gates", "why"),
+    [
+        (
+            [replace(of(PASSED, "run-7"), id="others"), attempted(FAILED)],
+            "gate others of 2.0 came after gate failed of the deploy run-1: a new deploy needs a new key",
+        ),
+        (
+            [replace(attempted(PASSED), candidate=ANOTHER)],
+            "the key run-1 is that of 1.9 (gate passed): a new deploy needs a new key",
+        ),
+    ],
+    ids=["another deploy followed", "another version"],
+)
+async def test_a_key_that_its_gates_would_refuse_releases_nothing(gates: list[Gate], why: str, dry_run: bool) -> None:
+    """The idle target is the way back of the version that is live: it must not be lost to a deploy that cannot end."""
+    platform, daemon = Targets("0.9"), Daemon(Verdict.PASS, *gates)
+    code, session = await run(daemon, platform, dry_run=dry_run)
+    assert (code, session.report.reason) == (3, why)
+    assert (platform.traffic, platform.changed, daemon.asked) == ("green", [], [])
 
 
 class Busy(Daemon):
