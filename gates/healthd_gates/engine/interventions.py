@@ -3,7 +3,10 @@ is stored, and audited, before it is answered."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
+
 from healthd.runtime.clock import Clock
+from healthd_gates.domain.action_order import ActionRun
 from healthd_gates.domain.errors import AlreadyDecided, NotHeld, NothingToRollBack, NotRollingBack
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.standing import Verdict
@@ -19,8 +22,11 @@ class Interventions:
     """Changes that callers ask for. Every method raises a `domain.errors.Refusal` to refuse; any of them may be
     `JournalUnavailable`."""
 
-    def __init__(self, take_over: TakeOver, clock: Clock) -> None:
-        self._take_over, self._clock = take_over, clock
+    def __init__(
+        self, take_over: TakeOver, orders: Callable[[str], Awaitable[Sequence[ActionRun]]], clock: Clock
+    ) -> None:
+        """`orders` returns the actions that a gate has called for."""
+        self._take_over, self._orders, self._clock = take_over, orders, clock
 
     async def cancel(self, gate_id: str, *, caller: str, reason: str) -> Gate:
         """End an undecided gate, or a watch. Raises UnknownGate, AlreadyDecided."""
@@ -110,8 +116,10 @@ class Interventions:
                 raise NotRollingBack(gate_id=gate_id, state=stands)
             return True
 
+        orders = await self._orders(gate_id)
+
         def step(gate: Gate, _spec: GateSpec) -> Step:
-            return rollback_transitions.given_up(gate, caller, reason, self._clock.now(), done=done)
+            return rollback_transitions.given_up(gate, orders, caller, reason, self._clock.now(), done=done)
 
         return await self._take_over.step(gate_id, called_for, step)
 

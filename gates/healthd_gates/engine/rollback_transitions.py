@@ -14,6 +14,7 @@ from healthd_gates.domain.gate import EventKind, Gate, GateState, Rollback, Roll
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.engine.step import Event, Step, finish
 
+_CARRIED_OUT = (OrderState.DONE, OrderState.SEEN)
 _OF_ITSELF = "healthd"
 """The caller, in the audit, of a rollback that nobody called for."""
 
@@ -57,7 +58,7 @@ def on_retry(gate: Gate, orders: Sequence[ActionRun]) -> Step | None:
     if tried is None:
         return None
     times = "once" if (made := tried.tries + tried.cut_off) == 1 else f"{made} times"
-    detail = f"{tried.action} was tried {times} and is not done yet: {tried.detail}"
+    detail = f"{tried.action} was tried {times} and is not done yet: {tried.detail}{_beside(orders, tried)}"
     return (
         Step(replace(gate, rollback=replace(gate.rollback, detail=detail))) if detail != gate.rollback.detail else None
     )
@@ -68,9 +69,11 @@ def on_actions_done(gate: Gate, orders: Sequence[ActionRun], spec: GateSpec, mom
     assert gate.rollback is not None
     for order in orders:
         if order.state is OrderState.NO_BASELINE:
-            return end_rollback(gate, RollbackState.IMPOSSIBLE, f"{order.action}: {order.detail}", moment)
+            sentence = f"{order.action}: {order.detail}{_beside(orders, order)}"
+            return end_rollback(gate, RollbackState.IMPOSSIBLE, sentence, moment)
         if order.state is OrderState.GIVEN_UP:
-            return end_rollback(gate, RollbackState.FAILED, f"{order.action} was given up: {order.detail}", moment)
+            sentence = f"{order.action} was given up: {order.detail}{_beside(orders, order)}"
+            return end_rollback(gate, RollbackState.FAILED, sentence, moment)
     seen_by = next((order.action for order in orders if order.state is OrderState.SEEN), None)
     gate = replace(gate, rollback=replace(gate.rollback, seen_by=seen_by))
     if gate.baseline is None:
@@ -115,11 +118,18 @@ def recovering(gate: Gate, sentence: str) -> Step:
     return Step(replace(gate, rollback=rollback), (rollback_event(rollback),) if rollback != gate.rollback else ())
 
 
-def given_up(gate: Gate, caller: str, reason: str, moment: datetime, *, done: bool) -> Step:
+def given_up(
+    gate: Gate, orders: Sequence[ActionRun], caller: str, reason: str, moment: datetime, *, done: bool
+) -> Step:
     """End a rollback by a person's request, whether or not it was done by hand. Its due actions are not retried."""
-    state = RollbackState.ROLLED_BACK if done else RollbackState.FAILED
-    sentence = f"{caller} did it by hand: {reason}" if done else f"{caller} gave it up: {reason}"
-    step = end_rollback(gate, state, sentence, moment)
+    assert gate.rollback is not None
+    if done:
+        sentence = f"{caller} did it by hand: {reason}"
+        step = end_rollback(gate, RollbackState.ROLLED_BACK, sentence, moment)
+    else:
+        sentence = f"{caller} gave it up: {reason}"
+        mine = [order for order in orders if order.purpose == gate.rollback.purpose]
+        step = end_rollback(gate, RollbackState.FAILED, f"{sentence}{_beside(mine)}", moment)
     return replace(
         step,
         gives_up=sentence,
@@ -147,6 +157,14 @@ def end_rollback(gate: Gate, state: RollbackState, sentence: str, moment: dateti
 def rollback_event(rollback: Rollback, **more: Any) -> Event:
     body = {"state": rollback.state.value, "trigger": rollback.trigger, "detail": rollback.detail, **more}
     return EventKind.ROLLBACK, body
+
+
+def _beside(orders: Sequence[ActionRun], told: ActionRun | None = None) -> str:
+    """Return which actions of a rollback that is not done are done, and which are not, besides the one that is told."""
+    done = [order.action for order in orders if order.state in _CARRIED_OUT]
+    left = [order.action for order in orders if order.state not in _CARRIED_OUT and order is not told]
+    named = (("done", done), ("not done", left))
+    return "".join(f"; {what}: {', '.join(names)}" for what, names in named if names)
 
 
 def _baseline_is_gone(gate: Gate, spec: GateSpec, moment: datetime) -> str | None:

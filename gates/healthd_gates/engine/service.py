@@ -80,7 +80,7 @@ class GateService:
         self._outbox, self._attempts = outbox, attempts
         self._admissions = Admissions(supervisor, gate_store, clock, replica)
         self._busy = BusyServices(supervisor, gate_store, clock)
-        self.interventions = Interventions(TakeOver(self.get, supervisor, self._busy, clock), clock)
+        self.interventions = Interventions(TakeOver(self.get, supervisor, self._busy, clock), self.orders, clock)
         self.locks = DeployLocks(lock_store, lambda: supervisor.config)
         self.draining = False
         self.freezes: Callable[[], Awaitable[tuple[Iterable[FreezesServices], str | None]]] = _none

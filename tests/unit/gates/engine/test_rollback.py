@@ -338,7 +338,10 @@ async def test_what_was_to_follow_an_action_that_is_refused_is_not_tried(file: P
     Note.act = lambda order: ActionResult(Ending.REFUSED, "403") if order.action == "tell" else DONE
     async with replica(file, config(**THREE, service={"on_fail": ["back", "tell", "page"]})) as running:
         gate = await finished(running)
-        assert (rollback_of(gate).state, rollback_of(gate).detail) == (RollbackState.FAILED, "tell was given up: 403")
+        assert (rollback_of(gate).state, rollback_of(gate).detail) == (
+            RollbackState.FAILED,
+            "tell was given up: 403; done: back; not done: page",
+        )
         orders = await running.gates.outbox.of_gate(gate.id)
         assert [order.state.value for order in orders] == ["done", "given_up", "given_up"]
         assert orders[2].detail == "not tried, since tell came before it and was not done"

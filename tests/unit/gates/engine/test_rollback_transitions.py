@@ -1,5 +1,6 @@
 """What follows from the results of a rollback's actions, as values: no journal, no clock."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -48,6 +49,25 @@ def test_the_results_of_the_actions_end_the_rollback_or_are_to_be_confirmed(
     assert step.gate.rollback.state is state
     assert said is None or said in str(step.gate.rollback.detail)
     assert (step.gate.state is GateState.FINISHED) == (state is not RollbackState.CONFIRMING)
+
+
+def test_what_was_done_of_several_actions_is_told() -> None:
+    """While one is tried again, once it is given up, and where there is nothing to go back to: whoever is woken must
+    know what is left to do by hand."""
+    acting = gate(GateState.ACTING, **ACTING)
+    back = run(OrderState.SEEN, action="back")
+    tell, page = (
+        run(OrderState.DUE, action=name, tries=tries, detail="403") for name, tries in (("tell", 1), ("page", 0))
+    )
+    told = rollback_transitions.on_retry(acting, [back, tell, page])
+    assert told is not None
+    assert told.gate.rollback is not None
+    assert told.gate.rollback.detail == "tell was tried once and is not done yet: 403; done: back; not done: page"
+    for state, said in ((OrderState.GIVEN_UP, "tell was given up: 403"), (OrderState.NO_BASELINE, "tell: 403")):
+        orders = [back, replace(tell, state=state), replace(page, state=OrderState.GIVEN_UP)]
+        step = rollback_transitions.on_actions_done(acting, orders, spec(COUNTED), NOW)
+        assert step.gate.rollback is not None
+        assert step.gate.rollback.detail == f"{said}; done: back; not done: page"
 
 
 def test_an_action_that_is_tried_again_is_told_once() -> None:
