@@ -60,12 +60,18 @@ class Record(BaseModel):
     over: Mapping[str, datetime] = {}
     """Ends of the last runs: a start that arrives after its end begins nothing."""
     log: tuple[str, ...] = ()
-    """Last lines of the last log."""
+    """Last lines of the last log, unless a later run ended without one."""
+    logged: datetime | None = None
+    """Time of the report that brought the log."""
+    logged_by: str = ""
+    """Run whose log it is."""
 
     def after(self, report: Report, now: datetime) -> Record:
         """Return the record after a report, which may come late or twice; `now` shows times that are wrong: later than
         any clock can be."""
-        changes: dict[str, object] = {"log": report.log} if report.log else {}
+        changes: dict[str, object] = {}
+        if report.log:
+            changes = {"log": report.log, "logged": report.at, "logged_by": report.run}
         if report.signal is Signal.START:
             if (end := self.over.get(report.run)) is None or not report.at <= end <= now + SKEW:
                 changes["runs"] = _latest({**self.runs, report.run: report.at})
@@ -93,7 +99,14 @@ class Record(BaseModel):
                 "exit_code": report.exit_code,
                 "duration": None if begun is None else (report.at - begun).total_seconds(),
             }
+            if not report.log and not self._has_log_of(report):
+                changes |= {"log": (), "logged": None, "logged_by": ""}
         return changes
+
+    def _has_log_of(self, end: Report) -> bool:
+        """True if the log may be that of the run that ends, and not that of one before."""
+        since_the_last = self.logged is not None and (self.ended is None or self.logged > self.ended)
+        return since_the_last and self.logged_by == end.run
 
 
 def _latest(runs: Mapping[str, datetime]) -> dict[str, datetime]:

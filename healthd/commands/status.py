@@ -152,7 +152,7 @@ def _covers(check: dict[str, Any]) -> list[str]:
             until = "healthy" if "until_healthy" in cover else str(cover["until"]).replace("T", " ")[:16] + " UTC"
             told.append(f"{words} until {until}{by}: {cover.get('reason', '')}")
         elif cover:
-            told.append(f"{words}: {cover}" if isinstance(cover, str) else words)
+            told.append(words)
     if held_by := check.get("heldBy"):
         told.append(f"not notified: it depends on {held_by}")
     return told

@@ -14,7 +14,9 @@ from healthd.monitoring.debounce import Streak
 from healthd.monitoring.state import CheckState, GroupState
 from healthd.units import stamp
 
-_COVERED: dict[WindowKind, str] = {"silence": "silenced", "pause": "paused", "acknowledgement": "acknowledged"}
+_COVERED: dict[WindowKind, str] = {
+    "maintenance": "maintenance", "silence": "silenced", "pause": "paused", "acknowledgement": "acknowledged",
+}  # fmt: skip
 MEMBERS = {
     "name", "status", "maintenance", "silenced", "paused", "acknowledged", "heldBy", "timestamp", "kind", "overdue",
     "replica", "latency", "duration", "critical", "labels", "since", "message", "streak",
@@ -26,8 +28,6 @@ _IETF = {Status.HEALTHY: "pass", Status.DEGRADED: "warn", Status.UNHEALTHY: "fai
 def check_document(state: CheckState, *, detailed: bool) -> dict[str, Any]:
     """Return one check: its status and failure kind for everyone, numbers and messages for the authorised."""
     document: dict[str, Any] = {"status": state.status.value}
-    if (planned := state.covered("maintenance")) is not None:
-        document["maintenance"] = planned.reason if detailed else True
     for kind, member in _COVERED.items():
         if (cover := state.covered(kind)) is not None:
             document[member] = _cover_document(cover) if detailed else True

@@ -53,8 +53,8 @@ class CheckAnswer(Answered):
 
     status: Status
     """Status of the check; `unknown`: it has not been probed yet, or its last result is too old to be valid."""
-    maintenance: str | bool | None = None
-    """Reason of the planned window that covers the check now; `true` for callers who may not see it."""
+    maintenance: CoverAnswer | bool | None = None
+    """Window in which the failures of the check do not count; `true` for callers who may not see it."""
     silenced: CoverAnswer | bool | None = None
     """Window in which the check sends no notification; `true` for callers who may not see it."""
     paused: CoverAnswer | bool | None = None

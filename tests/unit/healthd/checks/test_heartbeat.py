@@ -121,6 +121,25 @@ async def test_a_failure_is_red_at_once() -> None:
     assert (await job.after()).status is Status.HEALTHY
 
 
+async def test_a_failure_does_not_show_the_log_of_another_run() -> None:
+    """Neither of the run before nor of one beside it; what its own wrote before the end is its log."""
+    job = Job()
+    job.says(Signal.SUCCESS, exit_code=0, log=("dumped 3 tables",))
+    await job.after(60)
+    job.says(Signal.FAILURE, exit_code=3)
+    result = await job.after(60)
+    assert result.message == "the job failed with exit code 3 1m ago"
+    assert "log" not in result.observed
+    job.says(Signal.LOG, log=("disk full",))
+    await job.after(60)
+    job.says(Signal.FAILURE, exit_code=4)
+    assert (await job.after(60)).message == "the job failed with exit code 4 1m ago: disk full"
+    job.says(Signal.LOG, log=("all is well",), run="b")
+    await job.after(60)
+    job.says(Signal.FAILURE, exit_code=5, run="a")
+    assert (await job.after(60)).message == "the job failed with exit code 5 1m ago"
+
+
 async def test_a_run_that_takes_too_long() -> None:
     """One that began in time may take its time; one that is over it is red until it ends, whatever others do."""
     job = Job(**HOURLY, max_duration="2h")

@@ -209,14 +209,15 @@ async def test_groups(open_site: Open) -> None:
 
 
 async def test_maintenance_shows(open_site: Open) -> None:
-    """Everyone sees that, and the authorised why."""
+    """Everyone sees that, and the authorised why and until when."""
     window = {"checks": ["db"], "from": "2026-03-29T00:00:00Z", "to": "2026-03-29T01:00:00Z", "reason": "upgrade"}
     site, client = await open_site(maintenance=[window])
     site.put("db", DOWN)
     status, body = await get(client, "/health/ready")
     assert (status, body["checks"]["db"]["maintenance"]) == (200, True)  # type: ignore[index]
     _, body = await get(client, "/health/ready", **bearer("reader"))
-    assert body["checks"]["db"]["maintenance"] == "upgrade"  # type: ignore[index]
+    told = {"reason": "upgrade", "until": "2026-03-29T01:00:00.000Z"}
+    assert body["checks"]["db"]["maintenance"] == told  # type: ignore[index]
     site.clock.seconds = 3600
     assert (await get(client, "/health/ready"))[0] == 503
 

@@ -334,19 +334,26 @@ async def test_status_shows_what_is_covered(open_site: Open, monkeypatch: pytest
     _, made = await post(client, {**SILENCE, "kind": "pause", "reason": "moving"})
     await post(client, {**SILENCE, "checks": ["mail"]})
     await post(client, {"kind": "acknowledgement", "checks": ["backup"], "reason": "on it"})
+    await post(client, {**SILENCE, "kind": "maintenance", "checks": ["mail"], "reason": "upgrade"})
     monkeypatch.setenv("HEALTHD_URL", str(client.make_url("")))
     monkeypatch.setenv("HEALTHD_TOKEN", "root-token")
     shown = (await asyncio.to_thread(CliRunner().invoke, main, ["status"])).output
     until = made["to"].replace("T", " ")[:16]
     assert f"paused until {until} UTC by ada: moving; refused" in shown
     assert f"silenced until {until} UTC by ada: restoring" in shown
+    assert f"in maintenance until {until} UTC by ada: upgrade; silenced" in shown
     assert "acknowledged until healthy by ada: on it" in shown
     listed = (await asyncio.to_thread(CliRunner().invoke, main, ["window", "list"])).output
     assert " until healthy, by ada: on it" in listed
-    assert listed.count(f" to {made['to']}, by ada") == 2
+    assert listed.count(f" to {made['to']}, by ada") == 3
     monkeypatch.delenv("HEALTHD_TOKEN")
     shown = (await asyncio.to_thread(CliRunner().invoke, main, ["status"])).output
-    assert ("paused" in shown, "moving" in shown, "maintenance" in shown) == (True, False, False)
+    assert ("paused" in shown, "in maintenance; silenced" in shown, "moving" in shown, "upgrade" in shown) == (
+        True,
+        True,
+        False,
+        False,
+    )
 
 
 async def test_a_run_of_a_paused_check_says_that_it_is_paused(open_site: Open) -> None:
