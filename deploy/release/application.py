@@ -7,6 +7,7 @@ Compiled packages are in it, so a release has one for each version of Python tha
 import json
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import sysconfig
@@ -79,6 +80,9 @@ def pack(packages: Path, out: Path, commit: Commit, target: Target, others: list
         with zipfile.ZipFile(stream, "w") as written:
             for entry in read.infolist():
                 data = read.read(entry)
+                # Whatever the umask, also the one that shiv was installed under: part of what it packs is its own.
+                mode = 0o755 if entry.external_attr >> 16 & 0o100 else 0o644
+                entry.external_attr = (stat.S_IFREG | mode) << 16
                 if entry.filename == "__main__.py":
                     first, data = copy(entry), main.encode()
                     first.filename = "healthd_fits.py"
@@ -119,9 +123,6 @@ def _environment(root: Path, folder: Path, commit: Commit, wheel: Path) -> Path:
         lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
         kept = [line for line in lines if not re.match(r"\.\./|.*/(?:direct_url|uv_\w+)\.json,", line)]
         record.write_text("".join(kept), encoding="utf-8")
-    for file in packages.rglob("*"):
-        if file.is_file():  # whatever the umask
-            file.chmod(0o755 if file.stat().st_mode & 0o100 else 0o644)
     return packages
 
 

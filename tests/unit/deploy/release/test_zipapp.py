@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -111,6 +112,22 @@ def test_a_python_that_shares_no_syntax(older: str, pack: Pack) -> None:
             assert refused(run(file, program=program)).endswith(f": install python{HERE}")
             return
     pytest.skip(f"no {older} is here")
+
+
+def test_no_umask_is_seen_in_it(tmp_path: Path) -> None:
+    """Not that of who builds it, nor that of who installed the tools: what shiv packs of itself is like the rest."""
+    made = []
+    for umask in (0o022, 0o077):
+        packages = tmp_path / f"{umask:o}" / "site-packages"
+        packages.mkdir(parents=True)
+        for name, mode in (("module.py", 0o666), ("program", 0o777)):
+            (packages / name).write_text("pass\n")
+            (packages / name).chmod(mode & ~umask)
+        made.append(application.pack(packages, packages.parent, COMMIT, FITTING, []))
+    assert made[0].read_bytes() == made[1].read_bytes()
+    modes = {entry.filename: entry.external_attr >> 16 for entry in zipfile.ZipFile(made[1]).infolist()}
+    assert modes.pop("site-packages/program") == 0o100755
+    assert set(modes.values()) == {0o100644}
 
 
 @pytest.mark.parametrize("env", [{}, {"SHIV_ROOT": "/dev/null/here"}])
