@@ -112,7 +112,9 @@ def _environment(root: Path, folder: Path, commit: Commit, wheel: Path) -> Path:
     """The folder of packages of a new environment, without anything that tells where it was."""
     python = folder / "bin" / "python"
     _run(commit, "uv", "venv", "--quiet", "--python", sys.executable, str(folder))
+    oldest = f"{sys.version_info[0]}.{sys.version_info[1]}"  # its first: a package may be needed before a later patch
     install = ["uv", "pip", "install", "--quiet", "--link-mode", "copy", "--python", str(python)]
+    install += ["--python-version", oldest]
     _run(commit, *install, "--only-binary", ":all:", "--require-hashes", "--requirement", str(root / _LOCK))
     _run(commit, *install, "--no-deps", str(wheel))
     (packages,) = folder.glob("lib/python*/site-packages")

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+from packaging.requirements import Requirement
 
 from deploy.release import chart, node, packages, pages, source
 from tests.acceptance import first_gate
@@ -109,6 +110,21 @@ def test_the_bill_of_materials_names_what_is_in_the_zipapp(out: Path) -> None:
     found = [re.fullmatch(r"site-packages/([^/]+)-([^/-]+)\.dist-info/METADATA", name) for name in packed]
     inside = {f"{canonical(each[1])} {each[2]}" for each in found if each}
     assert named == inside - {f"healthd {version}"}
+
+
+def test_the_zipapp_has_what_the_first_patch_of_its_python_needs(out: Path) -> None:
+    """Its name promises all of a version of Python, and Debian's is often older than the one that builds it."""
+    first = f"{sys.version_info[0]}.{sys.version_info[1]}.0"
+    lock = (ROOT / "requirements" / "container.lock").read_text()
+    locked = [Requirement(line.rstrip("\\ ")) for line in lock.splitlines() if re.match(r"[a-z0-9]", line)]
+    needed = {
+        canonical(each.name)
+        for each in locked
+        if each.marker is None or each.marker.evaluate({"python_full_version": first})
+    }
+    packed = zipfile.ZipFile(only(out, ".pyz")).namelist()
+    inside = {canonical(name.split("/")[1].split("-")[0]) for name in packed if name.endswith(".dist-info/METADATA")}
+    assert needed == inside - {"healthd"}
 
 
 def test_an_index_shows_what_leads_to_the_repository(out: Path) -> None:
