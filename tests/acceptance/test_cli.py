@@ -19,6 +19,7 @@ from healthd import __version__
 from healthd.cli import main
 from tests.servers import daemon, peers, tcp
 from tests.servers.command import INSTALLED, healthd
+from tests.servers.ports import free_port
 
 GREEN = "checks: {self: {kind: process}}"
 UNREACHABLE = "postgresql://u:p4ssw0rd@127.0.0.1:1/x"
@@ -229,7 +230,7 @@ def test_schema_is_printed() -> None:
 
 def test_run_says_that_the_port_is_taken(tmp_path: Path) -> None:
     """A daemon that cannot listen ends at once with 1 and names the address."""
-    with socket.create_server(("127.0.0.1", 0)) as other:
+    with socket.create_server(("127.0.0.1", free_port())) as other:
         address = f"127.0.0.1:{other.getsockname()[1]}"
         done = healthd("run", "--config", written(tmp_path, f"http: {{listen: '{address}'}}\n{GREEN}"), cwd=tmp_path)
     assert done.code == 1

@@ -116,7 +116,7 @@ async def echo() -> AsyncIterator[int]:
         finally:
             writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(serve, "127.0.0.1", free_port()) as server:
         yield server.sockets[0].getsockname()[1]
 
 

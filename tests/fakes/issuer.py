@@ -30,6 +30,8 @@ from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from tests.servers.ports import free_port
+
 AUDIENCE = "https://healthd.example.com"
 GITHUB: dict[str, Any] = {
     "sub": "repo:acme/payments:ref:refs/heads/main",
@@ -86,7 +88,7 @@ class Issuer:
         app.router.add_get("/.well-known/openid-configuration", self._document)
         app.router.add_get("/keys", self._published)
         app.router.add_get("/token", self._token)
-        self._server = TestServer(app)
+        self._server = TestServer(app, port=free_port())
 
     async def __aenter__(self) -> Issuer:
         await self._server.start_server()

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from tests.servers.instances import Instance, Run
 from tests.servers.moto import Moto
-from tests.servers.ports import HOST
+from tests.servers.ports import HOST, free_port
 from tests.servers.waiting import HANGS
 
 _CHANGES = ("Modify", "Register", "Deregister")
@@ -203,7 +203,7 @@ async def front(moto: Moto) -> AsyncIterator[Front]:
         application.router.add_post("/{path:.*}", answering.handle)
         runner = web.AppRunner(application, access_log=None)
         await runner.setup()
-        await web.TCPSite(runner, HOST, 0).start()
+        await web.TCPSite(runner, HOST, free_port()).start()
         answering.port = runner.addresses[0][1]
         try:
             yield answering

@@ -10,7 +10,7 @@ import aiohttp
 from aiohttp import web
 
 from tests.servers.aws import Front
-from tests.servers.ports import HOST
+from tests.servers.ports import HOST, free_port
 
 
 @dataclass
@@ -67,7 +67,7 @@ async def balancing(front: Front, elbv2: Any, listener: str) -> AsyncIterator[Ba
     application.router.add_get("/{path:.*}", balancer.handle)
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, HOST, 0).start()
+    await web.TCPSite(runner, HOST, free_port()).start()
     balancer.port = runner.addresses[0][1]
     try:
         yield balancer

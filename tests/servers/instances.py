@@ -15,7 +15,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from tests.servers.ports import HOST
+from tests.servers.ports import HOST, free_port
 
 
 @dataclass
@@ -100,7 +100,7 @@ async def serving(instance: Instance) -> AsyncIterator[Instance]:
     application.router.add_get("/{path:.*}", instance.answer)
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, HOST, 0).start()
+    await web.TCPSite(runner, HOST, free_port()).start()
     instance.port = runner.addresses[0][1]
     try:
         yield instance

@@ -36,6 +36,8 @@ from aiohttp.test_utils import TestServer
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from tests.servers.ports import free_port
+
 ADA: dict[str, Any] = {
     "sub": "248289761001",
     "email": "ada@example.com",
@@ -87,7 +89,7 @@ class Provider:
         app.router.add_post("/token", self._token)
         app.router.add_get("/userinfo", self._userinfo)
         app.middlewares.append(self._counting)
-        self._server = TestServer(app)
+        self._server = TestServer(app, port=free_port())
 
     async def __aenter__(self) -> Provider:
         await self._server.start_server()

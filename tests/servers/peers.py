@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from tests.servers.ports import HOST
+from tests.servers.ports import HOST, free_port
 from tests.servers.waiting import HANGS
 
 
@@ -124,7 +124,7 @@ async def peer(tls: ssl.SSLContext | None = None) -> AsyncIterator[Peer]:
     """A peer on a free port, over HTTPS when given a server's context."""
     answering = Peer("https" if tls else "http")
     server = web.Server(answering.handle, access_log=None)
-    listener = await asyncio.get_running_loop().create_server(server, HOST, 0, ssl=tls)
+    listener = await asyncio.get_running_loop().create_server(server, HOST, free_port(), ssl=tls)
     answering.port = listener.sockets[0].getsockname()[1]
     try:
         yield answering

@@ -143,21 +143,31 @@ class Process:
             return
         self.resume()
         self._child.send_signal(self._stop_signal)
-        with suppress(subprocess.TimeoutExpired):
+        try:
             self._child.wait(timeout)
-        self.kill()
+        except subprocess.TimeoutExpired:
+            self.kill()
 
     def kill(self) -> None:
-        """End it and all its children at once."""
-        if self._child is None or not self.running:
+        """End it and all its children at once, and those that it left behind where it has ended."""
+        if self._child is None:
             return
-        tree = self.tree()
+        tree = self.tree() if self.running else []
+        self._kill_group()
         for process in tree:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         self._child.wait()
         while any(_lives(process) for process in tree):
             time.sleep(_POLL)
+
+    def _kill_group(self) -> None:
+        # At one moment: a master killed before its workers would start others, and one that reloads is just forking.
+        # The number is given to nobody else while one of the group lives; where it has ended, a process of that number
+        # is a stranger.
+        if self.running or not psutil.pid_exists(self.pid):
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
 
     def send(self, number: signal.Signals) -> None:
         """Send it to the process alone."""

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
-from tests.servers.ports import HOST
+from tests.servers.ports import HOST, free_port
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -26,7 +26,7 @@ async def listening(handle: Handler, tls: ssl.SSLContext | None = None) -> Async
             tasks.discard(task)
             writer.close()
 
-    server = await asyncio.start_server(serve, HOST, 0, ssl=tls)
+    server = await asyncio.start_server(serve, HOST, free_port(), ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

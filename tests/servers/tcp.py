@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
-from tests.servers.ports import HOST
+from tests.servers.ports import HOST, free_port
 
 _CHUNK = 65_536
 
@@ -20,7 +20,7 @@ class Proxy:
 
     def __init__(self, target_host: str, target_port: int) -> None:
         self.host = HOST
-        self.port = 0
+        self.port = free_port()
         self.accepted = 0
         """How many connections it ever accepted."""
         self._target = (target_host, target_port)
@@ -44,7 +44,6 @@ class Proxy:
         self._flows.set()
         if self._server is None:
             self._server = await asyncio.start_server(self._serve, self.host, self.port)
-            self.port = self._server.sockets[0].getsockname()[1]
 
     def lead_to(self, port: int) -> None:
         """Pass new connections to another port of the target's host, as a balancer that has taken one out."""
@@ -160,7 +159,7 @@ class Listener:
 @contextmanager
 def silent() -> Iterator[Listener]:
     """Connections succeed, and then nothing ever comes back."""
-    with socket.create_server((HOST, 0), backlog=128) as server:
+    with socket.create_server((HOST, free_port()), backlog=128) as server:
         yield Listener(server.getsockname()[1])
 
 
@@ -168,7 +167,7 @@ def silent() -> Iterator[Listener]:
 def unconnectable() -> Iterator[Listener]:
     """Connecting hangs: the queue of connections is full, so the kernel drops what asks for one."""
     with ExitStack() as stack:
-        server = stack.enter_context(socket.create_server((HOST, 0), backlog=0))
+        server = stack.enter_context(socket.create_server((HOST, free_port()), backlog=0))
         for _ in range(4):
             filler = stack.enter_context(socket.socket())
             filler.setblocking(False)

@@ -69,7 +69,7 @@ async def running(failing: Mapping[str, float], **versions: str) -> AsyncIterato
         runner = web.AppRunner(app)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        site = web.TCPSite(runner, HOST, 0)
+        site = web.TCPSite(runner, HOST, free_port())
         await site.start()
         fleet.control = runner.addresses[0][1]
         for host, version in versions.items():

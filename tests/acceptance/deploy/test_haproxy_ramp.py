@@ -22,7 +22,7 @@ from tests.acceptance.deploy.test_nginx_ramp import BUDGET, POLICY, judged, roll
 from tests.servers import daemon, haproxy
 from tests.servers.daemon import Daemon
 from tests.servers.haproxy import HAProxy
-from tests.servers.ports import HOST
+from tests.servers.ports import HOST, free_port
 from tests.servers.requests import Load
 from tests.servers.waiting import until
 
@@ -135,7 +135,7 @@ async def test_what_answers_late_never_or_not_at_all_is_back_at_nothing(
     for host, app in apps.items():
         runners[host] = web.AppRunner(app.web, shutdown_timeout=0.1)
         await runners[host].setup()
-        await web.TCPSite(runners[host], HOST, 0).start()
+        await web.TCPSite(runners[host], HOST, free_port()).start()
     ends = {host: f"{HOST}:{runner.addresses[0][1]}" for host, runner in runners.items()}
     backend = f"backend web\n server b1 {ends['blue']} weight 100\n server g1 {ends['green']} weight 0\n"
     source = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.servers import install, ports, process, programs
+from tests.servers import install, nginx, ports, process, programs
 from tests.servers.waiting import until_now
 
 _STARTS_AND_CRASHES = """
@@ -36,6 +36,28 @@ def test_servers_die_with_the_tests() -> None:
     pids = [int(word) for word in crashed.stdout.split()]
     assert len(pids) > 6
     until_now(lambda: not any(_lives(pid) for pid in pids), "the servers are gone")
+
+
+def test_workers_end_with_their_server() -> None:
+    """NGINX's workers outlive a master that is killed: they end with the test."""
+    with nginx.running("server { listen @LISTEN@; }") as server:
+        workers = [worker.pid for worker in server.process.tree()[1:]]
+        server.process.send(signal.SIGKILL)
+        until_now(lambda: not server.process.running, "its master has ended")
+        assert all(map(_lives, workers)), "else this would prove nothing"
+        assert workers
+    until_now(lambda: not any(map(_lives, workers)), "its workers have ended")
+
+
+def test_no_port_is_given_twice() -> None:
+    """A client that still asks a server of another test reaches nobody: neither one of this worker, nor of another."""
+    workers = [ports._ports_of(number, 7) for number in range(7)]
+    every = [port for own in workers for port in own]
+    assert len(set(every)) == len(every)
+    first_of_the_kernel = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert max(every) < first_of_the_kernel
+    given = [ports.free_port() for _ in range(50)]
+    assert len(set(given)) == len(given)
 
 
 def test_taken_port_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.servers.ports import HOST
+from tests.servers.ports import HOST, free_port
 from tests.servers.requests import Client, Load, connections
 
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -34,7 +34,7 @@ class Closing:
 @asynccontextmanager
 async def closing() -> AsyncIterator[Closing]:
     server = Closing()
-    async with await asyncio.start_server(server.serve, HOST, 0) as listening:
+    async with await asyncio.start_server(server.serve, HOST, free_port()) as listening:
         server.url = f"http://{HOST}:{listening.sockets[0].getsockname()[1]}/"
         yield server
 
@@ -99,7 +99,7 @@ async def test_what_came_back(answer: str, seen: tuple[str, int], pieces: int) -
             await asyncio.sleep(0)
         writer.close()
 
-    async with await asyncio.start_server(serve, HOST, 0) as listening:
+    async with await asyncio.start_server(serve, HOST, free_port()) as listening:
         load = Load(f"http://{HOST}:{listening.sockets[0].getsockname()[1]}/")
         with connections() as client:
             await load.send_one(client)

@@ -12,6 +12,7 @@ from botocore.validate import ParamValidator
 
 from healthd.config.file import load
 from healthd_gates.config.settings import Config
+from tests.servers.ports import free_port
 from tests.servers.programs import require
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -56,7 +57,7 @@ async def test_the_probe_of_a_container_asks_the_daemon(status: str, healthy: bo
             writer.write(f"HTTP/1.0 {status}\r\n\r\n".encode())
         writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    server = await asyncio.start_server(answer, "127.0.0.1", free_port())
     asked = command.replace("$$", "$").replace("8080", str(server.sockets[0].getsockname()[1]))
     process = await asyncio.create_subprocess_exec("bash", "-c", asked)
     assert (await process.wait() == 0) is healthy

@@ -318,7 +318,7 @@ async def test_what_works_against_weights_is_said(balancer: HAProxy, tmp_path: P
         writer.write(b"up ready 100%\n")
         writer.close()
 
-    async with await asyncio.start_server(up, "127.0.0.1", 0) as agent:
+    async with await asyncio.start_server(up, "127.0.0.1", free_port()) as agent:
         port = agent.sockets[0].getsockname()[1]
         b1 = f"server b1 127.0.0.1:1 weight 100 agent-check agent-port {port} agent-inter 100ms"
         web = f"default_backend web\nbackend web\n cookie at insert\n {b1}\n server g1 127.0.0.1:1 weight 0 cookie g1\n"

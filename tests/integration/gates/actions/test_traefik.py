@@ -103,7 +103,7 @@ async def test_a_traefik_that_says_nothing_is_not_waited_for_as_long_as_the_acti
         await reader.read()
 
     monkeypatch.setattr("healthd_gates.actions.traefik_service._ANSWERS_WITHIN", 0.1)
-    async with await asyncio.start_server(says_nothing, "127.0.0.1", 0) as server:
+    async with await asyncio.start_server(says_nothing, "127.0.0.1", free_port()) as server:
         silent = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         wider = await tried(action(balancer, apis=[silent]), ramp(1.0))
     assert (wider.ending, "no answer of" in wider.detail) == (Ending.RETRY, True), wider

@@ -19,6 +19,7 @@ from healthd_gates.actions.contract import ActionConfig, Ending
 from tests.integration.gates.actions.ordering import configured, described, order, tried
 from tests.servers import peers, tls
 from tests.servers.peers import Answer, Peer
+from tests.servers.ports import free_port
 
 SECRET = "correct horse battery staple"
 
@@ -123,7 +124,7 @@ async def speaking(*said: bytes) -> AsyncIterator[str]:
         writer.write(b"".join(said))
         await writer.drain()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", free_port())
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
 

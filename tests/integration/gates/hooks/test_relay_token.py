@@ -34,7 +34,7 @@ def answering() -> Iterator[tuple[str, list[str | None]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with HTTPServer((HOST, 0), Handler) as server:
+    with HTTPServer((HOST, free_port()), Handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://{HOST}:{server.server_port}/", seen
         server.shutdown()

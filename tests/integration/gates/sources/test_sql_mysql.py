@@ -19,7 +19,7 @@ from tests.integration.gates.sources.test_sql import COUNT, FAILED, OLDEST, PAYM
 from tests.integration.healthd.checks.probing import watched
 from tests.servers import mariadb
 from tests.servers.mariadb import MariaDB
-from tests.servers.ports import HOST
+from tests.servers.ports import HOST, free_port
 from tests.servers.tls import Authority
 
 CONFIG: dict[str, Any] = {"requests": COUNT, "errors": f"{COUNT} AND state = 'failed'"}
@@ -250,7 +250,7 @@ async def test_an_outage_and_another_program_are_no_telemetry() -> None:
         await writer.drain()
         writer.close()
 
-    other = await asyncio.start_server(speak, HOST, 0)
+    other = await asyncio.start_server(speak, HOST, free_port())
     port = other.sockets[0].getsockname()[1]
     gate = desk(f"mysql://healthd:hush-hush@{HOST}:{port}/shop", PAYMENTS)
     with pytest.raises(SourceUnavailable, match="MySQL: ") as strange:

@@ -14,7 +14,7 @@ import pytest_asyncio
 from healthd.model import FailureKind, Status
 from tests.integration.healthd.checks.probing import Watched, watched
 from tests.servers import peers, postgresql, tcp, tls
-from tests.servers.ports import HOST
+from tests.servers.ports import HOST, free_port
 from tests.servers.waiting import until
 
 
@@ -388,7 +388,7 @@ async def test_another_program_that_begins_to_speak() -> None:
         writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
         await writer.drain()
 
-    server = await asyncio.start_server(greet, HOST, 0)
+    server = await asyncio.start_server(greet, HOST, free_port())
     port = server.sockets[0].getsockname()[1]
     async with server:
         async with watched("postgresql", uri=f"postgresql://u:secret@{HOST}:{port}/db") as check:

@@ -54,7 +54,7 @@ async def test_one_message_for_all_with_the_worst_in_front(peer: Peer) -> None:
 async def test_mail_by_a_server_that_apprise_talks_to() -> None:
     """Another of its services, over the wire that it has."""
     server = MailServer()
-    async with await asyncio.start_server(server, HOST, 0) as listening:
+    async with await asyncio.start_server(server, HOST, free_port()) as listening:
         port = listening.sockets[0].getsockname()[1]
         url = f"mailto://{HOST}:{port}/?from=healthd@example.com&to=team@example.com&format=text"
         async with notifying("apprise", url=url) as apprise:
@@ -136,7 +136,7 @@ async def test_a_receiver_that_hangs_holds_one_thread_and_no_message_comes_twice
     """The next try is refused meanwhile. What was accepted after its time is not sent again, but what is new is, and a
     reminder too."""
     server = Trickling()
-    async with await asyncio.start_server(server, HOST, 0) as listening:
+    async with await asyncio.start_server(server, HOST, free_port()) as listening:
         port = listening.sockets[0].getsockname()[1]
         async with notifying("apprise", url=f"json://{HOST}:{port}/") as apprise:
             with pytest.raises(TimeoutError):

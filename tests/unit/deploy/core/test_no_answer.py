@@ -12,6 +12,7 @@ from healthd_deploy.host import archive
 from healthd_deploy.host.settings import Source
 from healthd_deploy.nginx.able import refuse_dead
 from healthd_deploy.nginx.settings import Upstream
+from tests.servers.ports import free_port
 
 RAW = re.compile(r"ssl:|Connect call|\[Errno|Error\b|Cannot connect")
 
@@ -20,7 +21,7 @@ RAW = re.compile(r"ssl:|Connect call|\[Errno|Error\b|Cannot connect")
 def closed() -> str:
     """An address of this host on which nobody listens."""
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
+        taken.bind(("127.0.0.1", free_port()))
         return f"127.0.0.1:{taken.getsockname()[1]}"
 
 

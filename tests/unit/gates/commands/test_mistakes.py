@@ -32,7 +32,7 @@ def answering(answer: bytes) -> Iterator[str]:
         await writer.drain()
         writer.close()
 
-    server = loop.run_until_complete(asyncio.start_server(answered, "127.0.0.1", 0))
+    server = loop.run_until_complete(asyncio.start_server(answered, "127.0.0.1", free_port()))
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:

@@ -15,6 +15,7 @@ from healthd.checks.contract import CheckContext
 from healthd.checks.tls import TLS, TLSConfig
 from healthd.model import Status
 from healthd.runtime.clock import SystemClock
+from tests.servers.ports import free_port
 
 END = datetime.now(UTC).replace(microsecond=0) + timedelta(days=90)
 
@@ -50,7 +51,7 @@ async def test_a_name_that_its_type_does_not_allow_hides_no_date(tmp_path: Path)
     certificate, key = off_the_standard(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    served = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    served = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", free_port(), ssl=context)
     async with served:
         port = served.sockets[0].getsockname()[1]
         config = TLSConfig.model_validate(

@@ -9,6 +9,7 @@ from healthd.checks.redis import Redis
 from healthd.checks.redis_options import RedisConfig
 from healthd.model import FailureKind
 from healthd.runtime.clock import SystemClock
+from tests.servers.ports import free_port
 
 
 async def _hardened(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -21,7 +22,7 @@ async def _hardened(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 
 
 async def test_it_is_told_with_the_cure() -> None:
-    server = await asyncio.start_server(_hardened, "127.0.0.1", 0)
+    server = await asyncio.start_server(_hardened, "127.0.0.1", free_port())
     port = server.sockets[0].getsockname()[1]
     check = Redis(RedisConfig(uri=SecretStr(f"redis://127.0.0.1:{port}")), CheckContext("redis", SystemClock(), {}))
     async with server:

@@ -36,7 +36,7 @@ async def test_an_answer_that_is_no_tls() -> None:
         await writer.drain()
         writer.close()
 
-    async with await asyncio.start_server(answer, HOST, 0) as server:
+    async with await asyncio.start_server(answer, HOST, free_port()) as server:
         port = server.sockets[0].getsockname()[1]
         assert await failed(f"https://{HOST}:{port}/secret") == f"{HOST}:{port} does not speak TLS"
 

@@ -27,7 +27,7 @@ LOGIN = {"user": "healthd", "password": "pass word\u00e9"}
 
 @asynccontextmanager
 async def mailing(server: MailServer, tls: Any = None, **options: Any) -> AsyncIterator[Email]:
-    listening = await asyncio.start_server(server, HOST, 0, ssl=tls)
+    listening = await asyncio.start_server(server, HOST, free_port(), ssl=tls)
     port = listening.sockets[0].getsockname()[1]
     config = EmailConfig.model_validate({**OPTIONS, "host": HOST, "port": port, "timeout": "5s", **options})
     async with aiohttp.ClientSession() as session:

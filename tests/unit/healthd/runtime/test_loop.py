@@ -12,6 +12,7 @@ import pytest
 
 from healthd.runtime import hosts
 from healthd.runtime import loop as loops
+from tests.servers.ports import free_port
 from tests.servers.waiting import HANGS, until
 
 
@@ -126,7 +127,7 @@ def test_lookups_that_hang_hold_up_no_other(hung_resolver: list[str], monkeypatc
 
 def test_a_silent_address_does_not_hide_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a name with two addresses, for drivers that leave connecting to the loop."""
-    with socket.create_server(("127.0.0.1", 0)) as good, socket.socket() as silent, ExitStack() as callers:
+    with socket.create_server(("127.0.0.1", free_port())) as good, socket.socket() as silent, ExitStack() as callers:
         port = good.getsockname()[1]
         silent.bind(("127.0.0.2", port))
         silent.listen(0)

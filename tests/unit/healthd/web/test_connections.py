@@ -15,6 +15,7 @@ from healthd.web import connections as web_connections
 from healthd.web import server
 from healthd.web.connections import Connections, accept
 from healthd.web.refusals import Refusals
+from tests.servers.ports import free_port
 from tests.servers.waiting import HANGS, until
 
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -53,7 +54,7 @@ class Stand:
         assert runner.server is not None
         refusals = Refusals(lambda reason: self.refused.update([reason]))
         connections = Connections(runner.server, refusals, at_most, head_seconds=0.2)
-        listening = await accept(connections, "127.0.0.1", 0)
+        listening = await accept(connections, "127.0.0.1", free_port())
         self.port = listening.sockets[0].getsockname()[1]
         try:
             yield self

@@ -21,6 +21,7 @@ from healthd_gates.commands.init.processes import Listening
 from healthd_gates.commands.init.survey import Host
 from healthd_gates.commands.init.variables import Dependency
 from healthd_gates.config.settings import Config
+from tests.servers.ports import free_port
 from tests.unit.gates.commands.init.test_pages import BASE, COUNT, PROM_CLIENT, server
 
 FORMAT = '$remote_addr "$request" $status $request_time $upstream_addr ${upstream_status} its'
@@ -46,7 +47,7 @@ class Page(http.server.BaseHTTPRequestHandler):
 
 
 def serving(*, metrics: bool) -> http.server.ThreadingHTTPServer:
-    service = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    service = http.server.ThreadingHTTPServer(("127.0.0.1", free_port()), Page)
     service.metrics = metrics  # type: ignore[attr-defined]
     threading.Thread(target=service.serve_forever, daemon=True).start()
     return service

@@ -5,6 +5,7 @@ import socket
 import pytest
 
 from healthd_gates.commands.init.processes import Listening, listening
+from tests.servers.ports import free_port
 
 
 @pytest.mark.parametrize(
@@ -24,5 +25,5 @@ def test_no_database_is_sent_http(port: int, process: str | None, may: bool) -> 
 
 def test_what_listens_is_seen() -> None:
     """The system's own list has a port of this process."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with socket.create_server(("127.0.0.1", free_port())) as server:
         assert server.getsockname()[1] in {each.port for each in listening()}
