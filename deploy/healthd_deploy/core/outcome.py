@@ -19,7 +19,7 @@ async def carried_out(work: Callable[[], Awaitable[None]], gate_session: GateSes
     interrupted, but what healthd is then told of it is.
     """
     working: asyncio.Task[None] | None = None
-    telling: asyncio.Task[None] | None = None
+    telling: asyncio.Task[str | None] | None = None
     undoes = False
     waiting_for_lock = asyncio.current_task()
     assert waiting_for_lock is not None
@@ -58,10 +58,17 @@ async def carried_out(work: Callable[[], Awaitable[None]], gate_session: GateSes
                 if left:
                     gate_session.report.left = left
                     steps.say(f"NOT EVERYTHING COULD BE UNDONE, a person is needed: {'; '.join(left)}", "✗")
-                telling = asyncio.ensure_future(gate_session.undoing.tell_end(abandoned=abandoned, undone=not left))
+                telling = asyncio.ensure_future(
+                    gate_session.undoing.tell_end(
+                        abandoned=abandoned, undone=not left, at_once=working.cancelled()
+                    )  # who interrupted it waits for its end
+                )
                 await asyncio.wait({telling})
-                if not telling.cancelled() and (fault := telling.exception()) is not None:
-                    steps.say(f"healthd could not be told: {type(fault).__name__}: {fault}", "✗")
+                if telling.cancelled() or (fault := telling.exception()) is not None:
+                    why = "interrupted" if telling.cancelled() else f"{type(fault).__name__}: {fault}"
+                    steps.say(f"healthd could not be told: {why}", "✗")
+                elif (goes_on := telling.result()) is not None:
+                    gate_session.report.left = left = [*left, goes_on]
                 return NOT_UNDONE if left else code
         except asyncio.CancelledError:
             return INTERRUPTED  # nothing was done yet

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Coroutine
+from http import HTTPStatus
 from typing import Any
 
 from healthd.units import show_duration
@@ -18,7 +19,7 @@ from healthd_deploy.core.gate_request import Arm, gate_request, refuse_mismatch
 from healthd_deploy.core.report import Report
 from healthd_deploy.core.settings import DeployConfig
 from healthd_deploy.core.steps import Steps
-from healthd_deploy.core.undoing import TOLD_WITHIN, Undoing
+from healthd_deploy.core.undoing import TOLD_WITHIN, Unanswered, Undoing
 from healthd_gates.client.client import GateClient
 from healthd_gates.client.transport import Refused, Unreachable
 from healthd_gates.schema.gate import GateDocument
@@ -97,6 +98,7 @@ class GateSession:
         self.followed.gate = await self.earlier.left(policy, candidate) if resumed and not part else None
         if self.followed.gate is None:
             key = ":".join(filter(None, (self._key, policy, part)))
+            self.undoing.unanswered = Unanswered(policy, candidate, ramps)
             await self._start(begun(self._client, self.earlier, request, key, joins_passed=resumed))
         assert self.followed.gate is not None
         refuse_mismatch(policy, ramps=ramps, wanted=self.followed.gate.ramp is not None)
@@ -114,6 +116,8 @@ class GateSession:
             self.followed.gate = await answer_within(TOLD_WITHIN, asking)
             raise
         except (Refused, Unreachable) as problem:
+            if isinstance(problem, Refused) and problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                self.undoing.unanswered = None  # it is known to have begun none
             raise CouldNotAsk(str(problem)) from problem
 
     async def stays(self, policy: str, candidate: Arm, *, ramp: str | None = None) -> None:

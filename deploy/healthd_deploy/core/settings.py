@@ -59,7 +59,7 @@ class DeployConfig(Model):
     rollback_patience: Span = 30.0
     """Time after a fail for healthd's own rollback actions, before the tool rolls back itself."""
     undo_within: Span = 600.0
-    """Time for retries of an undo step while the platform does not answer."""
+    """Time for retries of an undo step while the platform does not answer, and after them of telling the daemon."""
 
     def problem_with(self, version: str) -> str | None:
         """Return why a version can never be deployed with these settings; None when nothing prevents it."""
