@@ -62,6 +62,7 @@ async def test_uptime_of_checks_and_groups(open_site: Open, tmp_path: Path) -> N
     }  # fmt: skip
     assert {period["known"] for period in periods.values()} == {1.0}
     assert document["groups"]["own"]["uptime"]["24h"]["uptime"] == round(1 - 3.2 / 24, 6)
+    assert set(document["groups"]) == {"own", "preflight", "ready"}  # a failure does not end `startup`
     await store(site, *_outage("db", 6, 1))
     assert await get(client, "/history") == document
     site.clock.seconds += 31
