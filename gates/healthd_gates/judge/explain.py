@@ -137,8 +137,9 @@ def finding_sentence(
                 return f"The {what} is open: {seen}; {limits}; at this rate no proof of safety is in sight."
             if needed < 1:  # safety is proven, and something speaks against it
                 return f"The {what} is open: {seen}; {limits}; nothing passes while there are signs of harm."
-            more = f"{plural(needed, f'more {noun}')} ({seconds(needed_seconds)})"
-            return f"The {what} is open: {seen}; {limits}; a proof would take about {more}."
+            # Also said of a gate that is over, which awaits nothing more.
+            short = f"short of a proof by about {plural(needed, noun)} ({seconds(needed_seconds)})"
+            return f"The {what} is open: {seen}; {limits}; {short}."
 
 
 REASONS = {

@@ -27,7 +27,7 @@ def test_what_is_proven_and_open_takes_no_more_requests() -> None:
     said = finding_sentence(Finding.OPEN, "error rate", "", "0.1 %", "limit 5 %", 0.0, 0.0)
     assert said == "The error rate is open: 0.1 %; limit 5 %; nothing passes while there are signs of harm."
     said = finding_sentence(Finding.OPEN, "error rate", "", "0.1 %", "limit 5 %", 900.0, 45.0)
-    assert said.endswith("a proof would take about 900 more requests (45 s).")
+    assert said.endswith("short of a proof by about 900 requests (45 s).")
 
 
 @pytest.mark.parametrize(
