@@ -37,8 +37,8 @@ class UptimeAnswer(_Answered):
 
 
 class HistoryAnswer(_Answered):
-    """Uptime of all checks, and of all groups but `startup`, which failures do not end. A group is down while any of its
-    checks is."""
+    """Uptime of all checks, and of all groups but `startup`, which failures do not end. A group is down while any of
+    its checks is."""
 
     timestamp: _Moment
     """Time up to which it is computed; up to 30 seconds ago."""
