@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from healthd.runtime.whole_file import replace_file
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.core.misnamed import Misnamed
 
@@ -38,13 +39,8 @@ class Versions:
             with self._file.with_suffix(".lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 known = {**self.read(), target: version}
-                written = self._file.with_suffix(".new")
-                with written.open("w", encoding="utf-8") as file:
-                    json.dump({each: noted for each, noted in known.items() if noted is not None}, file)
-                    file.write("\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-                written.replace(self._file)
+                noted = {each: found for each, found in known.items() if found is not None}
+                replace_file(self._file, json.dumps(noted).encode() + b"\n")
         except OSError as error:
             raise StepFailed(f"{self._file} cannot be written: {error.strerror or error}") from None
 

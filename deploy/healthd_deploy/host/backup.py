@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from healthd.runtime.whole_file import replace_file
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.host import dumps
-from healthd_deploy.host.folders import write_whole
 from healthd_deploy.host.settings import HostConfig
 
 _MANIFEST = "backup.json"
@@ -78,7 +78,7 @@ class Backups:
             await dumps.mongodb(backup.mongodb, partial / "mongodb.archive.gz")
         files = {file.name: file.stat().st_size for file in sorted(partial.iterdir())}
         taken = Taken(key, before, application[0] if application else None, now.isoformat(timespec="seconds"), files)
-        write_whole(partial / _MANIFEST, json.dumps(asdict(taken), indent=2))
+        replace_file(partial / _MANIFEST, json.dumps(asdict(taken), indent=2).encode())
         folder = self._folder / f"{now:%Y-%m-%dT%H-%M-%SZ}-before-{before}-{partial.name.removeprefix(_PARTIAL)}"
         partial.rename(folder)
         return str(folder)

@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from healthd.runtime.whole_file import replace_file
 from healthd_deploy.core.exit import CouldNotAsk, StepFailed
 
 MARK = ".healthd-release.json"  # in a complete release
@@ -94,7 +95,7 @@ class Folders:
             raise StepFailed(f"{self._record} cannot be read: {error}; look at it, and remove it") from None
 
     def begin(self, deploy: Unfinished) -> None:
-        write_whole(self._record, json.dumps(asdict(deploy)))
+        replace_file(self._record, json.dumps(asdict(deploy)).encode())
 
     def finish(self) -> None:
         self._record.unlink(missing_ok=True)
@@ -108,16 +109,6 @@ class Folders:
             if folder.name not in stay:
                 (folder / MARK).unlink()  # half removed, it must not count as complete
                 shutil.rmtree(folder)
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Replace a file; after a crash there is the old one or the new one."""
-    written = file.with_name(f"{file.name}.new")
-    with written.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    written.replace(file)
 
 
 def _replace_link(link: Path, to: Path) -> None:
