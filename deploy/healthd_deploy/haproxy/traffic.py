@@ -11,18 +11,16 @@ from healthd_deploy.core.steps import wait_until
 from healthd_deploy.haproxy.kept_weights import forgets
 from healthd_deploy.haproxy.settings import DeployedBackend
 from healthd_deploy.haproxy.versions import Versions
-from healthd_gates.actions import haproxy_backend
+from healthd_gates.actions import not_divided
 from healthd_gates.actions.haproxy_backend import (
     ALL,
     Divider,
     Division,
-    Impossible,
-    NoneUp,
-    NotDivided,
     Silent,
     weights_of,
 )
 from healthd_gates.actions.haproxy_runtime import Server
+from healthd_gates.actions.not_divided import Impossible, NoneUp, NotDivided
 
 _ROUNDING = 1e-9  # of a share: weights are whole numbers
 _EVERY = 0.5  # seconds between two looks at what HAProxy sees of a target
@@ -231,12 +229,12 @@ def _shown(shares: Mapping[str, float]) -> str:
 
 def _as_answer(failed: NotDivided) -> StepFailed:
     """Return why a question has no answer: one that the configuration spells wrong has its place there."""
-    return _as_step(failed, nothing_done=isinstance(failed, haproxy_backend.Misnamed))
+    return _as_step(failed, nothing_done=isinstance(failed, not_divided.Misnamed))
 
 
 def _as_step(failed: NotDivided, *, nothing_done: bool = False) -> StepFailed:
     match failed:
-        case haproxy_backend.Misnamed():
+        case not_divided.Misnamed():
             key = ("traffic", *failed.key)
             return Misnamed(key, str(failed)) if nothing_done else StepFailed(f"{'.'.join(map(str, key))}: {failed}")
         case Silent() if failed.beside and nothing_done:

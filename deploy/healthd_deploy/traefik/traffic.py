@@ -10,14 +10,12 @@ from healthd_deploy.core.exit import NoAnswer, StepFailed, TargetDown
 from healthd_deploy.core.misnamed import Misnamed
 from healthd_deploy.core.platform import Strayed
 from healthd_deploy.core.steps import wait_until
-from healthd_gates.actions import traefik_service
+from healthd_gates.actions import not_divided
+from healthd_gates.actions.not_divided import Impossible, NoneUp, NotDivided
 from healthd_gates.actions.traefik_file import NotOurs, Weights, Written, own_name
 from healthd_gates.actions.traefik_service import (
     ALL,
     Divider,
-    Impossible,
-    NoneUp,
-    NotDivided,
     WeightedService,
     weight_of,
 )
@@ -143,7 +141,7 @@ class Traffic:
         """Wait until every Traefik sees a server of a target up. One that has just started answers its API before it
         has read its files: a service that it does not have is waited for as well."""
         service, weights, says = self._service.services[target], self._all_at(target), ""
-        unknown: traefik_service.Misnamed | None = None
+        unknown: not_divided.Misnamed | None = None
 
         async def up() -> bool:
             nonlocal says, unknown
@@ -153,7 +151,7 @@ class Traffic:
             except NoneUp as down:
                 says = str(down)
                 return False
-            except traefik_service.Misnamed as missing:
+            except not_divided.Misnamed as missing:
                 unknown = missing
                 return False
             except NotDivided as failed:
@@ -206,7 +204,7 @@ class Traffic:
 
 def _as_step(failed: NotDivided) -> StepFailed:
     match failed:
-        case traefik_service.Misnamed():
+        case not_divided.Misnamed():
             return Misnamed(("traffic", *failed.key), str(failed))
         case NoneUp():
             return TargetDown(str(failed))

@@ -20,12 +20,10 @@ from healthd_gates.actions.haproxy_backend import (
     DividedBackend,
     Divider,
     Division,
-    Impossible,
-    NoneUp,
-    NotDivided,
     least_share,
     weights_of,
 )
+from healthd_gates.actions.not_divided import Impossible, NoneUp, NotDivided
 from healthd_gates.actions.targets import places
 from healthd_gates.sources.contract import Arms
 

@@ -28,6 +28,7 @@ from healthd_gates.actions.haproxy_runtime import (
     set_weight,
     uptime,
 )
+from healthd_gates.actions.not_divided import Impossible, Misnamed, NoneUp, NotDivided
 
 _HEAVIEST = 256  # of a weight; smaller shares than one to this cannot be had
 _USUAL = 100
@@ -76,32 +77,12 @@ class DividedBackend(Model):
         return servers
 
 
-class NotDivided(Exception):  # noqa: N818 - a reason, for people
-    """The traffic is not known to be divided as it should; the same a moment later may succeed."""
-
-
-class Impossible(NotDivided):
-    """It never will be, until a person mends something."""
-
-
-class Misnamed(Impossible):
-    """The options name what is not there. `key` is the one that does."""
-
-    def __init__(self, key: Sequence[str | int], why: str) -> None:
-        super().__init__(why)
-        self.key = key
-
-
 class Silent(NotDivided):
     """A HAProxy does not answer. `beside` is True where another one may."""
 
     def __init__(self, why: str, *, beside: bool) -> None:
         super().__init__(why)
         self.beside = beside
-
-
-class NoneUp(NotDivided):
-    """None of the servers that are to get the traffic is up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,12 @@ from collections.abc import Collection, Mapping
 from typing import ClassVar, Literal
 
 from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending, Unable
+from healthd_gates.actions.not_divided import Impossible, NoneUp, NotDivided
 from healthd_gates.actions.targets import places
 from healthd_gates.actions.traefik_file import Weights
 from healthd_gates.actions.traefik_service import (
     ALL,
     Divider,
-    Impossible,
-    NoneUp,
-    NotDivided,
     WeightedService,
     shown,
     weight_of,

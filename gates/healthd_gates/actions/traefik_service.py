@@ -7,7 +7,7 @@ force: doc.traefik.io/traefik/operations/api/#endpoints.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from pathlib import Path
 from socket import EAI_AGAIN
 from typing import Annotated
@@ -25,6 +25,7 @@ from healthd.runtime.lookups import noting
 from healthd.runtime.web_address import ShownMasked, require_http
 from healthd.wording import shape
 from healthd_gates.actions import traefik_answer
+from healthd_gates.actions.not_divided import Impossible, Misnamed, NoneUp, NotDivided
 from healthd_gates.actions.traefik_answer import Service
 from healthd_gates.actions.traefik_file import NotOurs, Weights, WeightsFile
 from healthd_gates.sources.endpoint import Basic, Tls
@@ -79,29 +80,9 @@ class WeightedService(Model):
         return services
 
 
-class NotDivided(Exception):  # noqa: N818 - a reason, for people
-    """The traffic is not known to be divided as it should; the same a moment later may succeed."""
-
-
-class Impossible(NotDivided):
-    """It never will be, until a person mends something."""
-
-
-class Misnamed(Impossible):
-    """The options name what is not there. `key` is the one that does."""
-
-    def __init__(self, key: Sequence[str | int], why: str) -> None:
-        super().__init__(why)
-        self.key = key
-
-
 class NoApi(NotDivided):
     """What is there is not Traefik's API, or does not let in who asks; an attempt may succeed once a starting Traefik
     has it."""
-
-
-class NoneUp(NotDivided):
-    """None of the servers that are to get the traffic is up."""
 
 
 class Divider:

@@ -1,0 +1,25 @@
+"""Why traffic is not divided as it should be: what an action and the deploy tool of the same proxy tell of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class NotDivided(Exception):  # noqa: N818 - a reason, for people
+    """The traffic is not known to be divided as it should; the same a moment later may succeed."""
+
+
+class Impossible(NotDivided):
+    """It never will be, until a person mends something."""
+
+
+class Misnamed(Impossible):
+    """The options name what is not there. `key` is the one that does."""
+
+    def __init__(self, key: Sequence[str | int], why: str) -> None:
+        super().__init__(why)
+        self.key = key
+
+
+class NoneUp(NotDivided):
+    """None of the servers that are to get the traffic is up."""
