@@ -37,7 +37,8 @@ from healthd_gates.sources.prometheus_api import QueryApi
 from healthd_gates.sources.prometheus_counters import CounterReader, CountersConfig, Step
 from healthd_gates.sources.prometheus_inspection import inspect
 from healthd_gates.sources.prometheus_series import CountedSeries, MeasuredSeries
-from healthd_gates.sources.selectors import CounterText, HistogramText, LatencyUnit, Selector, SelectorText, check_split
+from healthd_gates.sources.selector_texts import CounterText, HistogramText, SelectorText, check_split
+from healthd_gates.sources.selectors import LatencyUnit, Selector
 
 _API = re.compile(r"/api/v1(/query(_range)?)?/?$")
 

@@ -17,7 +17,8 @@ from healthd_gates.sources.processes import Sign, Use
 from healthd_gates.sources.prometheus_api import QueryApi
 from healthd_gates.sources.prometheus_counters import CounterReader, CountersConfig, Step
 from healthd_gates.sources.promql import Expression, selector_of
-from healthd_gates.sources.selectors import Selector, checked_counter
+from healthd_gates.sources.selector_texts import checked_counter
+from healthd_gates.sources.selectors import Selector
 
 _USES: Mapping[str, Use] = {
     "of": Family.REQUESTS,

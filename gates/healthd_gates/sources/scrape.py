@@ -37,7 +37,8 @@ from healthd_gates.sources.own_series import with_streams
 from healthd_gates.sources.presets import PresetName, filled_in, without_required
 from healthd_gates.sources.scrape_inspection import inspect
 from healthd_gates.sources.scrape_series import Pages, ScrapedSeries, advanced, check_arms, check_texts
-from healthd_gates.sources.selectors import BucketsText, CounterText, LatencyUnit, Selector, check_split
+from healthd_gates.sources.selector_texts import BucketsText, CounterText, check_split
+from healthd_gates.sources.selectors import LatencyUnit, Selector
 
 
 class ScrapeConfig(HttpConfig):

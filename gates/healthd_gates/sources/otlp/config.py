@@ -12,15 +12,8 @@ from pydantic import Field, StringConstraints, model_validator
 from healthd.extras import how_to_get
 from healthd.units import Duration
 from healthd_gates.sources.contract import Arm, Arms, SourceConfig
-from healthd_gates.sources.selectors import (
-    CounterText,
-    LatencyUnit,
-    Matcher,
-    Selector,
-    check_split,
-    filled,
-    parse_matchers,
-)
+from healthd_gates.sources.selector_texts import CounterText, check_split
+from healthd_gates.sources.selectors import LatencyUnit, Matcher, Selector, filled, parse_matchers
 
 _EDGES = tuple(0.001 * 1.25**step for step in range(51))  # 1 ms to 70 s, finer than any ratio that is judged
 _PLACEHOLDER = re.compile(r"\$[a-zA-Z_]")

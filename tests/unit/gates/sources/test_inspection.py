@@ -15,7 +15,8 @@ from healthd_gates.sources.inspection import (
     missing_value,
     short_buckets,
 )
-from healthd_gates.sources.selectors import CounterText, Selector
+from healthd_gates.sources.selector_texts import CounterText
+from healthd_gates.sources.selectors import Selector
 
 _SERIES = [{"__name__": "http_requests_total", "code": "200", "method": "get", "version": "2"}]
 _counter: TypeAdapter[Selector] = TypeAdapter(CounterText)
