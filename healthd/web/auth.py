@@ -107,7 +107,7 @@ class Guard:
         trusted = self._trusts_this_host and is_loopback(request.remote or "") and is_direct(request)
         caller: Caller | None
         if hdrs.AUTHORIZATION in request.headers:
-            caller = self._by_token(_presented(request), self._fault(request))
+            caller = self._by_token(request, _presented(request), self._fault(request))
         else:
             caller = self.person(request) if request.method in _READING else None
         if not trusted or caller is None:
@@ -148,7 +148,7 @@ class Guard:
             person = self.person(request)
             return shows or (person is not None and person.may("health:read"))
         try:
-            return self._by_token(_presented(request)).may("health:read") or shows
+            return self._by_token(request, _presented(request)).may("health:read") or shows
         except Problem:
             return False
 
@@ -159,7 +159,7 @@ class Guard:
         where it belongs; the header takes precedence.
         """
         if token is not None and hdrs.AUTHORIZATION not in request.headers:
-            caller: Caller | None = self._by_token(token)
+            caller: Caller | None = self._by_token(request, token)
         else:
             caller = self.caller(request)
         if caller is None:
@@ -173,7 +173,7 @@ class Guard:
         the browser sent. Raises Problem 401 or 403."""
         if token or self.cookies is None:
             fault = _UNKNOWN if token else "write your token, as `healthd token new` printed it"
-            return self._with_scope(self._by_token(token or None, fault), scope)
+            return self._with_scope(self._by_token(request, token or None, fault), scope)
         refuse_unless_from_here(request, self._settings.now.http.external_url)
         person = self.person(request)
         if person is None:
@@ -234,34 +234,34 @@ class Guard:
             return "the Authorization header holds no token: is the variable that should hold it unset?"
         return f"the word Bearer is there twice: {_FORM}" if given.lower().startswith("bearer ") else _UNKNOWN
 
-    def _by_token(self, token: str | None, fault: str = _UNKNOWN) -> Caller:
+    def _by_token(self, request: web.Request, token: str | None, fault: str = _UNKNOWN) -> Caller:
         if token is not None and self._identities and is_jwt(token):
-            return self._by_identity(token)
+            return self._by_identity(request, token)
         presented = hash_token(token or "")
         found: Token | None = None
         for known in self._tokens:  # all of them, so that the time taken reveals nothing
             if hmac.compare_digest(known.hash.get_secret_value(), presented):
                 found = known
         if token is None or found is None:
-            self.refused(Reason.UNKNOWN_TOKEN)
+            self.refused(Reason.UNKNOWN_TOKEN, request)
             raise _unauthorized(fault)
         if found.expires is not None and found.has_expired(self._clock.now()):
-            self.refused(Reason.EXPIRED_TOKEN)
+            self.refused(Reason.EXPIRED_TOKEN, request, token=found.name)
             raise _unauthorized(f"token {found.name!r} is refused since {stamp(found.expires)}: make another one")
         environment = self._settings.now.environment
         if not found.holds_in(environment):
-            self.refused(Reason.UNKNOWN_TOKEN)
+            self.refused(Reason.UNKNOWN_TOKEN, request, token=found.name)
             raise _unauthorized(f"token {found.name!r} is not valid in the environment {environment}")
         return Caller.of(found.name, found)
 
-    def _by_identity(self, token: str) -> Caller:
+    def _by_identity(self, request: web.Request, token: str) -> Caller:
         """Return the workload that a token of another platform proves. Raises Problem 401 or 503."""
         try:
             identity, subject = self._issuers.verify(token, self._identities)
         except KeysUnavailableError as error:
             raise Problem(503, "Keys unavailable", str(error), headers={"Retry-After": "5"}) from None
         except NotVerifiedError as error:
-            self.refused(Reason.EXPIRED_TOKEN if error.expired else Reason.UNKNOWN_TOKEN)
+            self.refused(Reason.EXPIRED_TOKEN if error.expired else Reason.UNKNOWN_TOKEN, request)
             raise _unauthorized(f"this token of another platform is not accepted: {error}") from None
         return Caller.of(vouched_for(identity, subject), identity)
 

@@ -70,7 +70,7 @@ class HeartbeatsApi:
         """Record a report from whoever knows the key of a check."""
         name = self._named().get(_mark(request.match_info["key"]))
         if name is None:
-            self._guard.refused(Reason.UNKNOWN_TOKEN)
+            self._guard.refused(Reason.UNKNOWN_TOKEN, request)
             raise Problem(404, "Not found", "no heartbeat has this key; it stands in the check's option key")
         await self._record(request, name)
         with suppress(LookupError):  # it was removed meanwhile

@@ -1,4 +1,4 @@
-"""Count refused callers, and log each kind of them once a minute at most."""
+"""Count refused callers, and log each kind of them once a minute at most for each route, with the last of them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Callable
 from enum import StrEnum
 
 import structlog
+from aiohttp import web
 
 from healthd.runtime.repeats import Repeats
 
 _log = structlog.get_logger(__name__)
+_LONGEST_PATH = 200
+_SECRET = "{key}"  # the part of a route by which a caller shows who he is
 
 
 class Reason(StrEnum):
@@ -40,7 +43,19 @@ class Refusals:
     def __init__(self, count: Callable[[str], None] = lambda _reason: None, repeats: Repeats | None = None) -> None:
         self._count, self._repeats = count, repeats or Repeats()
 
-    def __call__(self, reason: Reason) -> None:
+    def __call__(self, reason: Reason, request: web.Request | None = None, **told: str) -> None:
+        """Count a refusal; its log line has what is `told`, and of the request its path and the address it came from,
+        which is that of the proxy where one is between."""
         self._count(reason.value)
-        if reason in _TOLD and (times := self._repeats.count(reason)):
-            _log.warning(_TOLD[reason], times=times)
+        route = _route(request)
+        if reason in _TOLD and (times := self._repeats.count((reason, route))):
+            if request is not None:
+                path = route if _SECRET in route else request.path[:_LONGEST_PATH]
+                told = {**told, "path": path, "address": request.remote or "unknown"}
+            _log.warning(_TOLD[reason], times=times, **told)
+
+
+def _route(request: web.Request | None) -> str:
+    """Return the form of the path, such as `/hooks/{hook}`: whatever callers write, there are no more of them."""
+    resource = None if request is None else request.match_info.route.resource
+    return "" if resource is None else resource.canonical

@@ -83,7 +83,7 @@ class GitHubWebhook:
         name = request.match_info["hook"]
         secret = self._runs.hook(GitHubConfig, name).secret.get_secret_value()
         if not is_signed(secret, request.headers.get("X-Hub-Signature-256"), body_of(request) or b""):
-            guard.refused(Reason.BAD_SIGNATURE)
+            guard.refused(Reason.BAD_SIGNATURE, request)
             raise Problem(
                 401, "Unauthorized", "X-Hub-Signature-256 is not the signature of this body by the hook's secret"
             )
