@@ -94,11 +94,7 @@ def dashboard() -> Dashboard:
             lines(
                 "Verdicts",
                 "Since the daemon started, by what decided.",
-                over_time(
-                    f"sum by (service, verdict, reason) (healthd_gate_verdicts_total{{{_WHERE}}})"
-                    + _or("verdict", "none yet"),
-                    "{{service}} {{verdict}} {{reason}}",
-                ),
+                over_time(_by_reason() + _or("verdict", "none yet"), "{{service}} {{verdict}} {{reason}} {{observed}}"),
             )
         )
         .with_panel(
@@ -115,8 +111,16 @@ def dashboard() -> Dashboard:
 
 
 def _verdicts(title: str, verdict: str, steps: parts.Steps) -> Stat:
-    query = f'sum(healthd_gate_verdicts_total{{{_WHERE},verdict="{verdict}"}}) or vector(0)'
-    return stat(title, "Since the daemon started.", now(query), steps=steps)
+    query = f'sum(healthd_gate_verdicts_total{{{_WHERE},verdict="{verdict}",observed!="true"}}) or vector(0)'
+    return stat(title, "Since the daemon started, without what is only observed.", now(query), steps=steps)
+
+
+def _by_reason() -> str:
+    """Verdicts, with words for a label that is true or false."""
+    query = f"sum by (service, verdict, reason, observed) (healthd_gate_verdicts_total{{{_WHERE}}})"
+    for value, words in (("true", "only observed"), ("false", "")):
+        query = f'label_replace({query}, "observed", "{words}", "observed", "{value}")'
+    return query
 
 
 def _against_limits(title: str, unit: Literal["ratio", "seconds"]) -> TimeSeries:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from healthd.units import show_duration
-from healthd_gates.commands.gate_words import decides, rollback_words, verdict_words, waits
+from healthd_gates.commands.gate_words import decides, overruled, rollback_words, verdict_words, waits
 from healthd_gates.commands.gauge import gauge, number
 from healthd_gates.domain.gate import RollbackState
 from healthd_gates.domain.standing import Finding
@@ -26,6 +26,7 @@ VERDICTS = {
     "cancelled": ("–", "bold magenta"),
     "running": ("…", "bold cyan"),
 }
+_OVERRULED = ("▲", "bold yellow")
 _FINDINGS = {
     Finding.SAFE: ("✓", "green"),
     Finding.CLEAR: ("✓", "dim"),
@@ -57,7 +58,7 @@ def picture(gate: GateDocument, now: datetime, width: int, *, until_verdict: boo
     if until_verdict and gate.is_answered:
         return Group(*parts)
     if gate.told:
-        parts.append(Text(gate.told, style=VERDICTS[gate.verdict][1]))
+        parts.append(Text(gate.told, style=mark(gate)[1]))
     if gate.rollback is not None:
         parts.append(Text(f"rollback ({gate.rollback.trigger}): {gate.rollback.state}"))
         parts.append(_indented(gate.rollback_told or "", "bold red" if gate.rollback.state.wants_a_person else ""))
@@ -65,6 +66,11 @@ def picture(gate: GateDocument, now: datetime, width: int, *, until_verdict: boo
     if waits(gate):
         parts.append(Text(decides(gate), style="bold"))
     return Group(*parts)
+
+
+def mark(gate: GateDocument) -> tuple[str, str]:
+    """Return the sign and the style of the verdict; those of a warning where nothing follows from it."""
+    return _OVERRULED if overruled(gate) else VERDICTS[gate.verdict]
 
 
 def _next_steps(gate: GateDocument, rollback: RollbackDocument) -> list[RenderableType]:
@@ -86,9 +92,9 @@ def _indented(text: str, style: str) -> Padding:
 
 
 def _title(gate: GateDocument) -> Text:
-    sign, style = VERDICTS[gate.verdict]
+    sign, style = mark(gate)
     rollback = gate.rollback
-    word = f"{verdict_words(gate)}, {rollback_words(rollback)}" if rollback is not None else gate.verdict
+    word = f"{verdict_words(gate)}, {rollback_words(rollback)}" if rollback is not None else verdict_words(gate)
     if rollback is not None and (rollback.state.wants_a_person or rollback.trigger == "watch"):
         sign, style = VERDICTS["fail"]
     against = f" against {gate.baseline.version}" if gate.baseline else ""

@@ -9,6 +9,8 @@ from healthd_gates.domain import rollback_wording
 from healthd_gates.domain.rollback_wording import WORDS
 from healthd_gates.schema.gate import GateDocument, RollbackDocument
 
+LATE = "fail in the watch"
+
 
 def line(gate: GateDocument) -> str:
     """Return the state of a gate in one plain line; first of all what it waits for."""
@@ -36,9 +38,17 @@ def decides(gate: GateDocument) -> str:
 
 
 def verdict_words(gate: GateDocument) -> str:
-    """Return the verdict; of a version that passed and was rolled back by its watch what that found."""
+    """Return the verdict; of a version that passed and was rolled back by its watch what that found; of one that would
+    have been taken back, had its policy not only observed, that it was not."""
     late = gate.verdict == "pass" and gate.rollback is not None and gate.rollback.trigger == "watch"
-    return "fail in the watch" if late else gate.verdict
+    if late:
+        return LATE
+    return f"{gate.verdict}, only observed" if overruled(gate) else gate.verdict
+
+
+def overruled(gate: GateDocument) -> bool:
+    """True if the verdict is no pass and nothing follows from it, since its policy only observes."""
+    return gate.decision is not None and gate.decision.observed and gate.verdict != "pass"
 
 
 def rollback_words(rollback: RollbackDocument) -> str:
@@ -55,7 +65,7 @@ def tell(gate: GateDocument, *, as_json: bool) -> None:
         return
     sentence = gate.told or "no evidence"
     left = gate.rollback if gate.verdict == "pass" else None  # a pass alone would read as if the version stayed
-    word = gate.verdict if left is None else f"{verdict_words(gate)}, {rollback_words(left)}"
+    word = verdict_words(gate) if left is None else f"{verdict_words(gate)}, {rollback_words(left)}"
     click.echo(plain(f"{word}: {gate.service} {gate.candidate.version}: {sentence}"))
     for criterion in gate.standing.criteria if gate.standing else ():
         if criterion.sentence not in sentence:

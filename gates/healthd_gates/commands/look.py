@@ -19,8 +19,8 @@ from healthd_gates.client.client import GateClient
 from healthd_gates.client.exit_codes import code_of
 from healthd_gates.commands.choosing import chosen_gate, find
 from healthd_gates.commands.connection import asking
-from healthd_gates.commands.gate_picture import VERDICTS, WIDE, picture
-from healthd_gates.commands.gate_words import tell, verdict_words
+from healthd_gates.commands.gate_picture import VERDICTS, WIDE, mark, picture
+from healthd_gates.commands.gate_words import LATE, tell, verdict_words
 from healthd_gates.commands.view import showing
 from healthd_gates.domain.gate import GateState, RollbackState
 from healthd_gates.schema.gate import GateDocument, GatesDocument
@@ -62,7 +62,7 @@ def _print(page: GatesDocument) -> None:
         table.add_column(title, overflow="fold", no_wrap=not folded)
     for gate in page.gates:
         word = verdict_words(gate)
-        sign, style = VERDICTS[gate.verdict if word == gate.verdict else "fail"]
+        sign, style = VERDICTS["fail"] if word == LATE else mark(gate)
         table.add_row(
             Text(gate.id[:short]),
             Text(gate.service),

@@ -19,7 +19,7 @@ from healthd.units import show_duration
 from healthd_gates.client.client import GateClient
 from healthd_gates.commands.connection import asking
 from healthd_gates.commands.delivery import Delivery, deliveries
-from healthd_gates.commands.gate_words import rollback_words
+from healthd_gates.commands.gate_words import LATE, rollback_words
 from healthd_gates.domain.standing import Reason
 from healthd_gates.schema.gate import GateDocument
 
@@ -134,7 +134,7 @@ def _finding(gate: GateDocument) -> Finding:
         outcome = f"{gate.verdict}, {rollback_words(gate.rollback)}"
         return Finding(gate.id, gate.service, gate.candidate.version, gate.created_at, outcome, gate.rollback.reason)
     said = gate.standing if _got_worse(gate) else gate.decision
-    outcome = "fail in the watch" if _got_worse(gate) else gate.verdict
+    outcome = LATE if _got_worse(gate) else gate.verdict
     if _is_observed(gate):
         outcome = f"would be {outcome}"
     elif gate.rollback is not None:

@@ -182,6 +182,13 @@ class Gate:
         return self.decision is not None and self.decision.counts_as is Verdict.PASS and self.rollback is None
 
     @property
+    def was_refused(self) -> bool:
+        """True if its version failed, or was rolled back, so that it may be in quarantine; not if that was only
+        observed."""
+        failed = self.decision is not None and self.decision.verdict is Verdict.FAIL and not self.decision.observed
+        return failed or self.rollback is not None
+
+    @property
     def measured_traffic(self) -> bool:
         """True if a criterion judged requests of its candidate: a preflight is about what runs already."""
         criteria = self.standing.criteria if self.standing is not None else ()

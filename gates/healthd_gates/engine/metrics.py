@@ -41,8 +41,8 @@ class GateMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._verdicts = Counter(
             "healthd_gate_verdicts_total",
-            "Verdicts, by what they were and what decided them.",
-            ["service", "policy", "verdict", "reason"],
+            "Verdicts, by what they were and what decided them; from one that is only observed nothing follows.",
+            ["service", "policy", "verdict", "reason", "observed"],
             registry=registry,
         )
         self._seconds = Histogram(
@@ -60,8 +60,8 @@ class GateMetrics:
         )
         self._verdict_at = Gauge(
             "healthd_gate_last_verdict_timestamp_seconds",
-            "When a gate of the service last ended so.",
-            ["service", "verdict"],
+            "When a gate of the service last ended so; one that was only observed apart.",
+            ["service", "verdict", "observed"],
             registry=registry,
         )
         self._rollback_at = Gauge(
@@ -100,10 +100,11 @@ class GateMetrics:
         """Count the changes of a stored step."""
         if after.decision is not None and before.decision is None:
             decision = after.decision
-            self._verdicts.labels(after.service, after.policy, decision.verdict.value, decision.reason).inc()
+            verdict, observed = decision.verdict.value, str(decision.observed).lower()
+            self._verdicts.labels(after.service, after.policy, verdict, decision.reason, observed).inc()
             seconds = (decision.at - after.created_at).total_seconds()
-            self._seconds.labels(after.service, after.policy, decision.verdict.value).observe(max(0.0, seconds))
-            self._verdict_at.labels(after.service, decision.verdict.value).set(decision.at.timestamp())
+            self._seconds.labels(after.service, after.policy, verdict).observe(max(0.0, seconds))
+            self._verdict_at.labels(after.service, verdict, observed).set(decision.at.timestamp())
         if after.rollback is not None and _stage(after) != _stage(before):
             self._rollbacks.labels(after.service, after.rollback.trigger, after.rollback.state.value).inc()
             self.inherited(after)

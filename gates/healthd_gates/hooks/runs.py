@@ -19,7 +19,6 @@ from healthd_gates.config.settings import Config
 from healthd_gates.domain.errors import AlreadyDecided, InvalidRequest, JournalUnavailable, UnknownGate
 from healthd_gates.domain.gate import Gate, GateState, QuarantinedVersion
 from healthd_gates.domain.hook_run import HookRun, RunOver
-from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.service import GateService
 from healthd_gates.hooks.callback_worker import CallbackWorker
 from healthd_gates.hooks.contract import Run, Word
@@ -166,8 +165,7 @@ class Runs:
     async def is_released(self, gate: Gate) -> bool:
         """True if someone has released the version from the quarantine that this gate's fail put it in."""
         policy = self.config.policies.get(gate.policy)
-        harmful = gate.rollback is not None or (gate.decision is not None and gate.decision.verdict is Verdict.FAIL)
-        if policy is None or not policy.quarantine or not harmful:
+        if policy is None or not policy.quarantine or not gate.was_refused:
             return False
         return await self.quarantined(gate.service, gate.candidate.version) is None
 

@@ -18,7 +18,6 @@ from healthd.journal.journal import AuditEntry, write_audit
 from healthd_gates.domain.errors import IdempotencyMismatch, Locked, Quarantined, ServiceBusy, StaleVerdict
 from healthd_gates.domain.gate import EventKind, Gate, GateEvent, GateState
 from healthd_gates.domain.request import VerifyRequest
-from healthd_gates.domain.standing import Verdict
 from healthd_gates.store import tables
 from healthd_gates.store.serialization import changing_columns, event_columns, read_gate
 
@@ -158,8 +157,7 @@ async def _is_released(connection: AsyncConnection, row: sa.RowMapping) -> bool:
     """True if someone has released the version from the quarantine that this gate put it in: whoever deploys it again,
     under any key, gets a new gate."""
     gate = read_gate(row)
-    harmful = gate.rollback is not None or (gate.decision is not None and gate.decision.verdict is Verdict.FAIL)
-    if not harmful or not json.loads(row["policy_body"]).get("quarantine", True):
+    if not gate.was_refused or not json.loads(row["policy_body"]).get("quarantine", True):
         return False
     table = tables.quarantine
     query = sa.select(table.c.gate_id).where(table.c.service == gate.service, table.c.version == gate.candidate.version)

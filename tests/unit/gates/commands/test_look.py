@@ -8,7 +8,9 @@ from click.testing import CliRunner
 
 from healthd_gates.client.client import GateClient
 from healthd_gates.commands import look
-from healthd_gates.domain.gate import Gate, Page, Rollback, RollbackState
+from healthd_gates.commands.gate_words import tell
+from healthd_gates.domain.gate import Decision, Gate, Page, Rollback, RollbackState
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.schema.gate import GateDocument, GatesDocument
 from tests.unit.gates.engine.test_notifications import GATE, START
 
@@ -70,6 +72,21 @@ def test_a_rollback_that_is_stuck_says_how_to_end_it(monkeypatch: pytest.MonkeyP
             said,
             said,
         )
+
+
+@pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.INCONCLUSIVE])
+def test_a_verdict_that_is_only_observed_is_no_failed_deploy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verdict: Verdict
+) -> None:
+    """Its words and its sign say so wherever it is shown: its exit code is 0, and the version has the traffic."""
+    decision = Decision(verdict, Verdict.PASS, "harm", "Only observed, so that nothing follows.", START, observed=True)
+    gate = replace(GATE, decision=decision)
+    monkeypatch.setitem(globals(), "GATES", [gate])
+    for command, arguments in ((look.list_gates, []), (look.show, [gate.id])):
+        output = CliRunner().invoke(command, arguments).output
+        assert (f"▲ {verdict}, only observed" in output, "✗" in output) == (True, False)
+    tell(GateDocument.of(gate), as_json=False)
+    assert capsys.readouterr().out.startswith(f"{verdict}, only observed: api 2.0: Only observed")
 
 
 @pytest.mark.parametrize("arguments", [[], [IDS[0], "--last", "api"]])

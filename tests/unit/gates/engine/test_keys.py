@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from healthd_gates.domain.errors import IdempotencyMismatch, StaleVerdict
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import Deployment
+from healthd_gates.domain.standing import Verdict
 from healthd_gates.store import tables
 from tests.fakes.gates import Replica, Script, config, failing, replica, request
 from tests.fakes.monitoring import DOWN, UP
@@ -63,6 +64,16 @@ async def test_a_verdict_of_before_another_deploy_is_not_given(file: Path) -> No
         other = await verify(running, "run-78", version="2.1")
         with pytest.raises(StaleVerdict, match=f"before gate {other.id} of the same service"):
             await verify(running)
+
+
+async def test_a_fail_that_is_only_observed_is_given_to_a_retry(file: Path) -> None:
+    """Its version never went into quarantine, so nobody has released it."""
+    async with replica(file, config(policy={**QUICK, "mode": "observe"})) as running:
+        Script.act = failing
+        first = await verify(running)
+        assert first.decision is not None
+        assert (first.decision.verdict, first.may_stay) == (Verdict.FAIL, True)
+        assert (await verify(running)).id == first.id
 
 
 async def test_a_preflight_is_asked_anew(file: Path) -> None:

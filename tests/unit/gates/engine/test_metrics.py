@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from healthd_gates.domain.callback import ReplyState
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.ramp import Ramp
-from healthd_gates.domain.standing import CriterionReport, Finding, Reason, Unit
-from healthd_gates.engine.metrics import ReplyMetrics, RunningGates
+from healthd_gates.domain.standing import CriterionReport, Finding, Reason, Unit, Verdict
+from healthd_gates.engine.metrics import GateMetrics, ReplyMetrics, RunningGates
 from tests.unit.gates.engine.values import NOW, PASSED, gate, standing
 
 
@@ -49,6 +49,21 @@ def test_a_criterion_shows_what_it_has() -> None:
     found = [line for line in scraped(gate(standing=seen)) if "criterion" in line]
     assert {line.split('criterion="')[1].split('"')[0] for line in found} == {"errors"}
     assert [line.split("{")[0] for line in found] == ["_candidate_ratio", "_log_evidence_of_harm"]
+
+
+def test_a_verdict_that_is_only_observed_is_told_apart() -> None:
+    """So that whoever counts failed gates, or is called for one, may leave it out."""
+    registry = CollectorRegistry()
+    metrics = GateMetrics(registry)
+    for observed in (False, True):
+        decision = replace(PASSED, verdict=Verdict.FAIL, reason="harm", observed=observed)
+        metrics.changed(gate(), gate(GateState.WATCHING, decision=decision))
+    for label in ("true", "false"):
+        ended = {"service": "api", "verdict": "fail", "observed": label}
+        counted = {**ended, "policy": "p", "reason": "harm"}
+        assert registry.get_sample_value("healthd_gate_verdicts_total", counted) == 1
+        told = registry.get_sample_value("healthd_gate_last_verdict_timestamp_seconds", ended)
+        assert told == PASSED.at.timestamp()
 
 
 def test_a_callback_is_counted_at_its_end() -> None:

@@ -263,7 +263,6 @@ async def test_metrics_show_what_a_gate_sees_and_said(file: Path) -> None:
         await running.keeper.wait(started.id, 600)
         await asyncio.sleep(1)
         after = generate_latest(running.registry).decode()
-        assert (
-            'healthd_gate_verdicts_total{policy="quick",reason="proven_safe",service="api",verdict="pass"} 1.0' in after
-        )
+        where = 'observed="false",policy="quick",reason="proven_safe",service="api",verdict="pass"'
+        assert f"healthd_gate_verdicts_total{{{where}}} 1.0" in after
         assert "healthd_gates_active{" not in after
