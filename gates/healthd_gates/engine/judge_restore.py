@@ -7,7 +7,7 @@ from datetime import datetime
 
 from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.gate import Gate
-from healthd_gates.engine import ramping
+from healthd_gates.engine.ramp_sighting import Widening
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.engine.turns import Turns
 from healthd_gates.judge.judge import Judge
@@ -18,7 +18,7 @@ _REPLAYED_AT_ONCE = 16  # intervals, in one turn
 
 async def restored(
     gate: Gate, stage: str, spec: GateSpec, gate_store: GateStore, turns: Turns, unstored: Sequence[Evidence] = ()
-) -> tuple[Judge, ramping.Widening | None]:
+) -> tuple[Judge, Widening | None]:
     """Return the judge as it was after all stored evidence and what is not stored yet. The judge of a watch also gets
     the evidence of its gate. Raises JournalError."""
     rules = spec.watch_rules if stage == "watch" else spec.verdict_rules
@@ -29,7 +29,7 @@ async def restored(
     ramps = stage == "gate" and spec.policy.ramp is not None
     async with turns:
         judge = Judge(rules, history, bake, earlier)
-        widening = ramping.Widening(spec.policy, rules, history) if ramps else None
+        widening = Widening(spec.policy, rules, history) if ramps else None
     full_at = gate.ramp.full_at if ramps and gate.ramp is not None else None
     every = (*stored, *unstored)
     for start in range(0, len(every), _REPLAYED_AT_ONCE):
@@ -40,7 +40,7 @@ async def restored(
 
 
 def retake(
-    evidence: Evidence, judge: Judge, widening: ramping.Widening | None, full_at: datetime | None, spec: GateSpec
+    evidence: Evidence, judge: Judge, widening: Widening | None, full_at: datetime | None, spec: GateSpec
 ) -> None:
     """Take a look that was taken before, of a ramp that had all of the traffic at `full_at`."""
     judge.take(evidence)

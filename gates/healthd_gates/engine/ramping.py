@@ -8,73 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from healthd.units import show_duration
 from healthd_gates.config.policy import Policy
 from healthd_gates.domain import ramp_wording
 from healthd_gates.domain.action_order import ActionRun, Departed, Occasion, OrderState
-from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.gate import EventKind, Gate, GateState
 from healthd_gates.domain.ramp import Ramp
 from healthd_gates.domain.standing import Finding, Reason, Standing, Verdict
 from healthd_gates.engine.ramp_pauses import asks_before, pause_before
-from healthd_gates.engine.rollback_confirmation import bounds_of
+from healthd_gates.engine.ramp_sighting import Sighting
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.engine.step import Event, Step
 from healthd_gates.judge.criterion import END_SUSPICION
 from healthd_gates.judge.explain import percent, plural
-from healthd_gates.judge.follow import Follow, Silence, follows
-from healthd_gates.judge.ramp import GRAIN, Allowance, next_weight, usual_budget
-from healthd_gates.judge.ramp import Ramp as Judged
-from healthd_gates.judge.rules import Rules
+from healthd_gates.judge.follow import follows
+from healthd_gates.judge.ramp import GRAIN, next_weight, usual_budget
 
-_USUAL_ACTION = 10.0  # seconds that a change of weight takes, until one was measured
-_USUALLY_LATE = 60.0  # seconds that numbers of most sources may be late, and that the reaction time covers
-_EVER = datetime.min.replace(tzinfo=UTC)
 _MOST, _FEWEST = 0.5, 20.0  # of all requests, and of them in all: health checks bring each version as many
 _ENDED = (OrderState.GIVEN_UP, OrderState.NO_BASELINE)
 _DOUBTED = (Reason.NOT_FRESH, Reason.UNWATCHED, Reason.UNREACHABLE, Reason.RESTARTED)
-
-
-class Widening:
-    """The evidence of one ramp, as a fold beside the judge."""
-
-    def __init__(self, policy: Policy, rules: Rules, history: Sequence[Evidence]) -> None:
-        readings = tuple(dict.fromkeys(bound.reading for bound in bounds_of(policy)))
-        self._judged = Judged(readings, rules.timing, rules.risk.false_pass, history)
-        self._follow = Follow()
-        self._late = max(0.0, rules.timing.lateness - _USUALLY_LATE)
-        self._newest: Evidence | None = None
-
-    def take(self, evidence: Evidence) -> None:
-        """Take the evidence of the next look."""
-        self._newest = evidence
-        self._judged.take(evidence)
-        self._follow.take(evidence)
-
-    def look(self, ramp: Ramp) -> Sighting:
-        """Return what the evidence says of a ramp now."""
-        allowance = self._judged.allowance(_USUAL_ACTION if ramp.action_seconds is None else ramp.action_seconds)
-        since = ramp.done_at if ramp.step else _EVER
-        seen = self._follow.since(since, ramp.weight) if since is not None else (0.0, 0.0)
-        silence = self._follow.silence(ramp.done_at, ramp.weight) if ramp.done_at is not None else Silence(0.0, 0.0)
-        reported = self._newest is not None and self._newest.candidate is not None
-        return Sighting(allowance, *seen, reported, silence, allowance.reaction + self._late)
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """Allowance of the evidence, the candidate's and all requests since the last weight is done, and whether the
-    candidate reported in the newest look. A candidate that is silent for longer than `patience` in seconds may be one
-    that answers nobody."""
-
-    allowance: Allowance
-    requests: float
-    total: float
-    reported: bool
-    silence: Silence
-    patience: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from healthd_gates.engine.history import HistoryFetch, begin_fetch
 from healthd_gates.engine.judge_restore import restored
 from healthd_gates.engine.observer import Seen
 from healthd_gates.engine.observer_factory import NotObservable, ObserverContext, build_observer
+from healthd_gates.engine.ramp_sighting import Widening
 from healthd_gates.engine.recorder import Record
 from healthd_gates.engine.rollback_watch import RollbackWatch
 from healthd_gates.engine.source_check import doubts_about
@@ -71,7 +72,7 @@ class GateRunner:
         self._clock = tools.observer_context.clock
         self._resumed = owned.cursor is not None
         self._doubts: tuple[str, ...] | None = None
-        self._widening: ramping.Widening | None = None
+        self._widening: Widening | None = None
         self._unseen = 0.0
         self._right = SeenRight(self._clock, owned.cursor)
 

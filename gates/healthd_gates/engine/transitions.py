@@ -17,6 +17,7 @@ from healthd_gates.domain.action_order import ActionRun, Departed, Occasion
 from healthd_gates.domain.gate import Decision, EventKind, Gate, GateState, QuarantinedVersion, RollbackState
 from healthd_gates.domain.standing import Reason, Standing, Verdict
 from healthd_gates.engine import ramping
+from healthd_gates.engine.ramp_sighting import Sighting
 from healthd_gates.engine.rollback_transitions import end_rollback, start_rollback
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.engine.step import Event, Step, finish
@@ -91,7 +92,7 @@ def on_ramp_look(
     gate: Gate,
     standing: Standing,
     notes: tuple[str, ...],
-    seen: ramping.Sighting,
+    seen: Sighting,
     orders: Sequence[ActionRun],
     spec: GateSpec,
     moment: datetime,

@@ -19,6 +19,7 @@ from healthd_gates.domain.request import Deployment, Version
 from healthd_gates.domain.standing import Standing
 from healthd_gates.engine import ramping, transitions
 from healthd_gates.engine.judge_restore import retake
+from healthd_gates.engine.ramp_sighting import Widening
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules
@@ -105,7 +106,7 @@ class VirtualRamp:
 
     def _know(self, history: Sequence[Evidence]) -> None:
         self._judge = Judge(self._rules, history, (), self._earlier)
-        self._widening = ramping.Widening(self._spec.policy, self._rules, history)
+        self._widening = Widening(self._spec.policy, self._rules, history)
 
     def _take(self, evidence: Evidence) -> Standing:
         self._taken.append(evidence)

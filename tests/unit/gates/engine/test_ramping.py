@@ -9,7 +9,8 @@ from healthd_gates.domain.action_order import ActionRun, Departed, Occasion, Ord
 from healthd_gates.domain.gate import EventKind, Gate, GateState
 from healthd_gates.domain.ramp import Pause, Ramp
 from healthd_gates.domain.standing import Reason, Verdict
-from healthd_gates.engine.ramping import Sighting, on_look
+from healthd_gates.engine.ramp_sighting import Sighting
+from healthd_gates.engine.ramping import on_look
 from healthd_gates.engine.step import Step
 from healthd_gates.engine.transitions import on_ramp_look
 from healthd_gates.judge.follow import Silence
