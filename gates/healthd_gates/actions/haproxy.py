@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, MutableMapping
+from collections.abc import Collection, Mapping, MutableMapping
 from math import inf
 from typing import ClassVar, Literal
 
@@ -23,6 +23,7 @@ from healthd_gates.actions.haproxy_backend import (
     least_share,
     weights_of,
 )
+from healthd_gates.actions.haproxy_runtime import Server
 from healthd_gates.actions.not_divided import Impossible, NoneUp, NotDivided
 from healthd_gates.actions.targets import places
 from healthd_gates.sources.contract import Arms
@@ -82,12 +83,13 @@ class HAProxy:
         )
 
     async def departed(self, order: ActionRequest, ago: float, right: MutableMapping[str, float]) -> Departed | None:
-        wanted = self._ordered(order).wanted
+        division = self._ordered(order)
+        wanted = division.wanted
         answered, _ = await self._divider.found_where_answered()
         now = self._clock.steady()
         for socket, found in answered.items():
             wrong = [server for server, weight in wanted.items() if found[server].weight != weight]
-            if not wrong:
+            if not wrong or (order.share >= 1.0 and _has_all(found, division)):
                 right[socket] = now
                 continue
             has = ", ".join(f"{server} the weight {found[server].weight} and not {wanted[server]}" for server in wrong)
@@ -112,3 +114,9 @@ class HAProxy:
             least = f"{least_share(*map(len, arms)):.2%}: give the ramp more budget"
             raise Impossible(f"a share of {order.share:.2%} is less than HAProxy's weights can give, {least}")
         return Division(weights, *arms)
+
+
+def _has_all(found: Mapping[str, Server], division: Division) -> bool:
+    """Return whether the candidate's servers have all of the traffic, by whatever weights."""
+    has = {server for server in (*division.candidate, *division.baseline) if found[server].weight}
+    return bool(has) and has <= set(division.candidate)

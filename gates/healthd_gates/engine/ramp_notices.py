@@ -50,7 +50,8 @@ def _paused(gate: Gate, ramp: Ramp, pause: Pause) -> Notice:
 
 def _notice(gate: Gate, ramp: Ramp, standing: str, word: str, since: datetime, *, firing: bool = True) -> Notice:
     resume = f" Let it go on with: healthd gate resume {gate.id} --reason …" if ramp.pause is not None else ""
-    ends = f" Without that it ends at {ramp.until:%Y-%m-%d %H:%M} UTC." if firing else ""
+    until = gate.decides_by if ramp.is_full else ramp.until
+    ends = f" Without that it ends at {until:%Y-%m-%d %H:%M} UTC." if firing else ""
     return Notice(
         key=f"gate:{gate.service}",
         about="gate",

@@ -33,10 +33,12 @@ _DOUBTED = (Reason.NOT_FRESH, Reason.UNWATCHED, Reason.UNREACHABLE, Reason.RESTA
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The end of a ramp below full weight, and why; `silent` if the candidate has no requests to show."""
+    """The end of a ramp, and why; `silent` if the candidate has no requests to show, `strayed` if the traffic goes
+    otherwise than was ordered, so that nothing may be made of it."""
 
     why: str
     silent: bool = False
+    strayed: bool = False
 
 
 def begin(policy: Policy, moment: datetime) -> Ramp | None:
@@ -76,14 +78,17 @@ def on_look(
     if ramp is None or options is None:
         return gate, None, None
     share = seen.requests / seen.total if seen.total else None
+    set_by_others = gone.what if gone is not None else ""
     if ramp.is_full:
-        ramp = replace(_settled(ramp, orders, standing.at), share=share, held=gone.what if gone is not None else "")
+        ramp = replace(_settled(ramp, orders, standing.at), share=share)
+        held = set_by_others or _elsewhere(ramp, seen)
+        ramp = replace(ramp, held=held, held_since=(ramp.held_since or moment) if held else None)
     if gone is not None and gone.is_forgotten:
         return _order_again(gate, ramp, gone.what, spec, moment)
     failed = next((order for order in orders if order.state in _ENDED), None)
     unset = End(f"{failed.action} could not set the weight: {failed.detail}") if failed is not None else None
     if ramp.is_full:
-        return replace(gate, ramp=ramp), None, unset
+        return replace(gate, ramp=ramp), None, unset or _strays(ramp, standing, gate, moment)
     allowance = seen.allowance
     budget = ramp.budget or options.budget or (usual_budget(allowance.traffic) if allowance.traffic else None)
     ramp = replace(
@@ -100,7 +105,7 @@ def on_look(
         return replace(gate, ramp=ramp), None, unset
     if ramp.step and not ramp.is_under_way and seen.silence.lasts(seen.patience):
         return replace(gate, ramp=ramp), None, End(_silent(ramp, seen), silent=True)
-    held = (gone.what if gone is not None else "") or _held(ramp, standing, seen, orders)
+    held = set_by_others or _held(ramp, standing, seen, orders)
     if not held and ramp.weight >= 1.0:
         return _full(gate, ramp, spec, moment), None, None
     if not held and gate.state is GateState.SETTLING and ramp.step:
@@ -115,8 +120,22 @@ def on_look(
     stands_in_its_way = bool(held) and ramp.pause is None and gate.state is not GateState.SETTLING
     since = (ramp.held_since or moment) if stands_in_its_way else None
     held = held or _too_little(ramp)
-    end = End(f"{trouble}: {held}.") if trouble else None
+    end = End(f"{trouble}: {held}.", strayed=bool(set_by_others)) if trouble else None
     return replace(gate, ramp=replace(ramp, held=held, held_since=since)), None, end
+
+
+def holds(gate: Gate) -> bool:
+    """Return whether a full ramp keeps its gate from any verdict but a fail: the traffic goes otherwise than ordered,
+    and what follows a pass may take the baseline away."""
+    return gate.ramp is not None and gate.ramp.is_full and bool(gate.ramp.held)
+
+
+def _strays(ramp: Ramp, standing: Standing, gate: Gate, moment: datetime) -> End | None:
+    """Return the end of a full ramp whose traffic goes otherwise than ordered: in time, or where the judge ends it."""
+    if not ramp.held or (standing.verdict is not Verdict.INCONCLUSIVE and moment < gate.decides_by):
+        return None
+    said = f"{standing.sentence} " if standing.verdict is Verdict.INCONCLUSIVE else ""
+    return End(f"{said}The traffic does not go as the ramp ordered: {ramp.held}.", strayed=True)
 
 
 def _full(gate: Gate, ramp: Ramp, spec: GateSpec, moment: datetime) -> Gate:
@@ -209,11 +228,20 @@ def _unseen(ramp: Ramp, standing: Standing, seen: Sighting) -> str:
         case None:
             return "too few requests since the last change to see whether they follow"
         case False:
-            return (
-                f"the candidate has {percent(seen.requests / seen.total)} of the requests at a weight of "
-                f"{percent(ramp.weight)}: the traffic does not follow, as with sticky sessions or kept connections"
-            )
+            return _follows_not(ramp, seen)
     return ""
+
+
+def _elsewhere(ramp: Ramp, seen: Sighting) -> str:
+    """Return that a candidate which had all of the traffic has not any more; empty where it has, or nobody can tell."""
+    return "" if ramp.is_under_way or follows(1.0, seen.requests, seen.total) is not False else _follows_not(ramp, seen)
+
+
+def _follows_not(ramp: Ramp, seen: Sighting) -> str:
+    return (
+        f"the candidate has {percent(seen.requests / seen.total)} of the requests at a weight of "
+        f"{percent(ramp.weight)}: the traffic does not follow, as with sticky sessions or kept connections"
+    )
 
 
 def _silent(ramp: Ramp, seen: Sighting) -> str:

@@ -103,6 +103,8 @@ def on_ramp_look(
     """Process an evaluation in a ramp, with the `orders` of its last weight, or what is `gone` of it: decide, widen, or
     go on."""
     ramped, wider, end = ramping.on_look(gate, standing, seen, orders, spec, moment, gone)
+    if ramping.holds(ramped) and standing.verdict is not Verdict.FAIL:
+        standing = replace(standing, verdict=None)
     step = on_evaluation(ramped, standing, notes, spec, moment, departed=departed)
     if step.gate.decision is not None or step.gate.state is GateState.HELD:
         if wider is None and gate.ramp is not None and gate.ramp.is_full:  # its last order may be done by this look
@@ -114,9 +116,15 @@ def on_ramp_look(
 
 
 def on_verdict(
-    gate: Gate, standing: Standing, spec: GateSpec, moment: datetime, *, departed: Sequence[str] = ()
+    gate: Gate,
+    standing: Standing,
+    spec: GateSpec,
+    moment: datetime,
+    *,
+    departed: Sequence[str] = (),
+    strayed: bool = False,
 ) -> Step:
-    """Process the judge's verdict."""
+    """Process the judge's verdict. Traffic that `strayed` from what was ordered makes no policy lenient."""
     verdict = standing.verdict
     assert verdict is not None
     if verdict is Verdict.INCONCLUSIVE and spec.policy.inconclusive == "hold" and not spec.policy.observes:
@@ -127,7 +135,7 @@ def on_verdict(
     # Nobody has let it go on, or nobody knows what its part of the traffic met.
     blind = gate.ramp is not None and gate.ramp.weight < 1.0 and standing.reason.is_silence
     unswitched = gate.state is GateState.AWAITING  # it may never have had traffic
-    lenient = spec.policy.inconclusive == "pass" and not (paused or blind or unswitched)
+    lenient = spec.policy.inconclusive == "pass" and not (paused or blind or unswitched or strayed)
     promotes = verdict is Verdict.PASS or (verdict is Verdict.INCONCLUSIVE and lenient)
     needless = departed if verdict is Verdict.PASS else ()
     notes = [note for note in gate.notes if note not in needless]
@@ -135,13 +143,13 @@ def on_verdict(
 
 
 def on_ramp_end(gate: Gate, end: ramping.End, spec: GateSpec, moment: datetime) -> Step:
-    """End a ramp that did not reach full weight: inconclusive, and the policy says what that counts as."""
+    """End a ramp that did not reach full weight, or lost it: inconclusive, and the policy says what that counts as."""
     assert gate.standing is not None
     decided = gate.standing.reason.is_silence or gate.standing.reason is Reason.BASELINE_ALREADY_BAD
     unknown = Reason.NO_TRAFFIC if end.silent else Reason.NOT_ENOUGH_EVIDENCE
     reason = gate.standing.reason if decided else unknown
     standing = replace(gate.standing, verdict=Verdict.INCONCLUSIVE, reason=reason, sentence=end.why)
-    return on_verdict(replace(gate, standing=standing), standing, spec, moment)
+    return on_verdict(replace(gate, standing=standing), standing, spec, moment, strayed=end.strayed)
 
 
 def decision_of(standing: Standing, moment: datetime, *, promotes: bool, notes: Sequence[str] = ()) -> Decision:

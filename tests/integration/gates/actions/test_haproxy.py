@@ -81,6 +81,17 @@ async def test_weights_that_are_gone_are_seen(balancer: HAProxy, tmp_path: Path)
     assert await lost(both, order(), 3600.0) is None
 
 
+async def test_all_of_the_traffic_is_seen_whatever_weights_give_it(balancer: HAProxy) -> None:
+    """A person who makes the candidate's weight less, and leaves the baseline none, has moved nothing."""
+    assert (await tried(action(balancer), ramp(1.0))).ending is Ending.DONE
+    balancer.command("set server web/g1 weight 7")
+    assert await lost(action(balancer), ramp(1.0), 0.0) is None
+    balancer.command("set server web/b1 weight 7")
+    told = await lost(action(balancer), ramp(1.0), 0.0)
+    assert told is not None
+    assert not told.is_forgotten
+
+
 async def test_weights_that_somebody_sets_after_a_reload_that_kept_them_are_not_forgotten(balancer: HAProxy) -> None:
     """The reload is younger than the order, and the weights were seen to be right after it: a person took the traffic
     away."""

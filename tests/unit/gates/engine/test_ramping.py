@@ -1,14 +1,14 @@
 """What a look makes of a ramp, as values: no journal, no clock."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from healthd_gates.domain.action_order import ActionRun, Departed, Occasion, OrderState
 from healthd_gates.domain.gate import EventKind, Gate, GateState
 from healthd_gates.domain.ramp import Pause, Ramp
-from healthd_gates.domain.standing import Reason, Verdict
+from healthd_gates.domain.standing import Reason, Standing, Verdict
 from healthd_gates.engine.ramp_sighting import Sighting
 from healthd_gates.engine.ramping import on_look
 from healthd_gates.engine.step import Step
@@ -135,6 +135,50 @@ def test_a_weight_that_somebody_else_has_set_holds_the_ramp() -> None:
     _, _, end = on_look(gate(GateState.RAMPING, ramp=RAMP), LOOK, silent, (), policy, NOW, gone)
     assert end is not None
     assert end.silent
+
+
+HALF = "the candidate has 50 % of the requests at a weight of 100 %: the traffic does not follow"
+BY_HAND = Departed("HAProxy gives g1 the weight 0 and not 100", is_forgotten=False)
+
+
+@pytest.mark.parametrize(("requests", "gone", "why"), [(1000.0, BY_HAND, BY_HAND.what), (500.0, None, HALF)])
+@pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.INCONCLUSIVE])
+def test_traffic_that_has_left_a_full_ramp_makes_no_pass(
+    requests: float, gone: Departed | None, why: str, verdict: Verdict
+) -> None:
+    """What follows a pass may take the old version away, which has the traffic by somebody's hand: a lenient policy
+    takes nothing for a pass then either. It waits for the traffic until its time is over, and goes back."""
+    lenient = spec(
+        {"on_ramp": ["shift"], "on_pass": ["retire"]},
+        criteria=COMPARE,
+        ramp={"budget": 300},
+        observe={"min": "1m", "max": "5m"},
+        inconclusive="pass",
+    )
+    full = replace(RAMP, weight=1.0, full_at=NOW - timedelta(minutes=2))
+    before = replace(gate(GateState.OBSERVING, ramp=full), decides_by=NOW + timedelta(minutes=3))
+
+    def step_at(moment: datetime, standing: Standing, requests: float = requests, gone: Departed | None = gone) -> Step:
+        sighting = replace(seen(), requests=requests, total=1000.0)
+        return on_ramp_look(before, standing, (), sighting, (), lenient, moment, gone=gone)
+
+    decided = replace(LOOK, verdict=verdict, reason=Reason.PROVEN_SAFE)
+    as_ordered = step_at(NOW, decided, 1000.0, None)
+    assert as_ordered.gate.decision is not None
+    assert (Occasion.PASS, "retire") in as_ordered.orders
+    if verdict is Verdict.PASS:
+        waiting = step_at(NOW, decided)
+        assert (waiting.gate.decision, waiting.gate.state, waiting.orders) == (None, GateState.OBSERVING, ())
+        assert waiting.gate.ramp is not None
+        assert waiting.gate.ramp.held.startswith(why)
+        assert waiting.gate.ramp.held_since == NOW
+    late = step_at(NOW if verdict is Verdict.INCONCLUSIVE else before.decides_by, decided)
+    assert late.gate.decision is not None
+    assert (late.gate.decision.verdict, late.gate.decision.counts_as) == (Verdict.INCONCLUSIVE, Verdict.FAIL)
+    assert f"The traffic does not go as the ramp ordered: {why}" in late.gate.decision.sentence
+    assert Occasion.PASS not in {occasion for occasion, _ in late.orders}
+    harm = replace(LOOK, verdict=Verdict.FAIL, reason=Reason.HARM)
+    assert step_at(NOW, harm).gate.decision == step_at(NOW, harm, 1000.0, None).gate.decision
 
 
 def test_a_full_ramp_whose_weight_was_set_again_is_done_once_its_action_is() -> None:
