@@ -11,6 +11,7 @@ from healthd.checks.connect import Endpoint, explain
 from healthd.checks.failures import describe, explain_late
 from healthd.checks.tls_failures import is_no_tls
 from healthd.checks.trust import explain_distrust
+from healthd.runtime.deadline import DeadlineExceededError
 
 _CONNECTION = (aiohttp.ClientConnectionError, OSError)
 
@@ -62,6 +63,8 @@ def why_not_asked(error: Exception, url: str, seconds: float | None) -> str:
     address = URL(url)
     other = "http" if address.scheme == "https" else "https"
     match error:
+        case DeadlineExceededError():
+            return str(error)
         case TimeoutError():
             return explain_late(f"no answer within {seconds:g} s")[1]
         case aiohttp.ClientConnectorCertificateError():

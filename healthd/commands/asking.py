@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import Mapping
@@ -13,7 +12,15 @@ import click
 from yarl import URL
 
 from healthd.checks.unreachable import why_not_asked
-from healthd.commands.daemon import COULD_NOT_ASK, NO_TOKEN, address_of_daemon, fail, telling_if_late, token_of_caller
+from healthd.commands.calling import UNLIMITED, answered_within
+from healthd.commands.daemon import (
+    COULD_NOT_ASK,
+    NO_TOKEN,
+    address_of_daemon,
+    fail,
+    telling_if_late,
+    token_of_caller,
+)
 from healthd.runtime.web_address import WebAddress
 
 _WITHIN = 10.0  # seconds
@@ -27,7 +34,7 @@ def ask(
     url, token = address_of_daemon(), token_of_caller()
     shown = WebAddress(url).masked
     try:
-        status, text = asyncio.run(_call(method, _address(url, path, query), body, token, shown))
+        status, text = answered_within(_WITHIN, _call(method, _address(url, path, query), body, token, shown))
     except (aiohttp.ClientError, TimeoutError) as error:
         fail(f"{shown} could not be asked: {why_not_asked(error, url, _WITHIN)}")
     document = _read(text)
@@ -56,10 +63,9 @@ def _read(text: bytes) -> dict[str, Any]:
 
 async def _call(method: str, url: URL, body: dict[str, Any] | None, token: str | None, shown: str) -> tuple[int, bytes]:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    limit = aiohttp.ClientTimeout(total=_WITHIN)
     with telling_if_late(shown, _WITHIN):
         async with (
-            aiohttp.ClientSession(timeout=limit, headers=headers) as session,
+            aiohttp.ClientSession(timeout=UNLIMITED, headers=headers) as session,
             session.request(method, url, json=body, allow_redirects=False) as response,
         ):
             return response.status, await response.read()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from typing import Any
@@ -12,7 +11,14 @@ import click
 from yarl import URL
 
 from healthd.checks.unreachable import why_not_asked
-from healthd.commands.daemon import address_of_daemon, fail, problem_with, telling_if_late, token_of_caller
+from healthd.commands.calling import UNLIMITED, answered_within
+from healthd.commands.daemon import (
+    address_of_daemon,
+    fail,
+    problem_with,
+    telling_if_late,
+    token_of_caller,
+)
 from healthd.commands.options import Seconds, json_option
 from healthd.commands.table import add_row, empty_table, showing
 from healthd.commands.terminal import plain
@@ -62,7 +68,7 @@ def status(url: str | None, as_json: bool, group: str | None, timeout: float) ->
     shown = WebAddress(address).masked
     try:
         url_of_health = URL(address).joinpath("health", *([group] if group else []))
-        code, text = asyncio.run(_ask(url_of_health, token, timeout, shown))
+        code, text = answered_within(timeout, _ask(url_of_health, token, timeout, shown))
     except (aiohttp.ClientError, TimeoutError) as error:
         fail(f"{shown} could not be asked: {why_not_asked(error, address, timeout)}")
     try:
@@ -98,9 +104,8 @@ def _is_ours(document: dict[str, Any]) -> bool:
 
 async def _ask(url: URL, token: str | None, within: float, shown: str) -> tuple[int, bytes]:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    limit = aiohttp.ClientTimeout(total=within)
     with telling_if_late(shown, within):
-        async with aiohttp.ClientSession(timeout=limit, headers=headers) as session, session.get(url) as response:
+        async with aiohttp.ClientSession(timeout=UNLIMITED, headers=headers) as session, session.get(url) as response:
             return response.status, await response.read()
 
 

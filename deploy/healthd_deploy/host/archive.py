@@ -10,12 +10,16 @@ import re
 import shutil
 import ssl
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 
 import aiohttp
 
 from healthd.checks.unreachable import brief
+from healthd.http.session import connector
+from healthd.runtime.lookups import noting, remark, unresolved
 from healthd.units import show_duration
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.host.settings import Source
@@ -28,15 +32,14 @@ async def fetch(source: Source, version: str, folder: Path) -> tuple[Path, str]:
     """Return the archive of a version, in `folder` or at its own place, and its SHA-256. Raises StepFailed."""
     place = source.archive.replace("$version", version)
     try:
-        async with asyncio.timeout(source.timeout):
-            file = Path(place)
-            if place.startswith("https://"):
-                file = folder / "archive"
-                await _download(place, file, source, source.archive_at_most)
-            wanted = await _wanted(source, version, folder)
-            found = await asyncio.to_thread(_sha256, file)
-    except TimeoutError:
-        raise StepFailed(f"{place} was not fetched within {show_duration(source.timeout)}") from None
+        with _lookups_told(f"{place} was not fetched within {show_duration(source.timeout)}"):
+            async with asyncio.timeout(source.timeout):
+                file = Path(place)
+                if place.startswith("https://"):
+                    file = folder / "archive"
+                    await _download(place, file, source, source.archive_at_most)
+                wanted = await _wanted(source, version, folder)
+                found = await asyncio.to_thread(_sha256, file)
     except OSError as error:
         raise StepFailed(f"{place} cannot be read: {error.strerror or error}") from None
     if wanted is not None and found != wanted:
@@ -99,11 +102,24 @@ async def _wanted(source: Source, version: str, folder: Path) -> str | None:
     raise StepFailed(f"{place} says nothing of {name}")
 
 
+@contextmanager
+def _lookups_told(late: str) -> Iterator[None]:
+    """Say that something was late, and of a name that took long."""
+    with noting():
+        try:
+            yield
+        except TimeoutError:
+            raise StepFailed(f"{late}: {name}" if (name := unresolved()) else f"{late}{remark()}") from None
+
+
 async def _download(url: str, file: Path, source: Source, at_most: int) -> None:
     headers = {"Authorization": f"Bearer {source.token.get_secret_value()}"} if source.token else {}
     written, trusted = 0, ssl.create_default_context()
     try:
-        async with aiohttp.ClientSession() as session, session.get(url, headers=headers, ssl=trusted) as answer:
+        async with (
+            aiohttp.ClientSession(connector=connector(ssl=trusted)) as session,
+            session.get(url, headers=headers) as answer,
+        ):
             if answer.status != 200:
                 raise StepFailed(f"{url} answers {answer.status}")
             with file.open("wb") as stream:

@@ -13,6 +13,8 @@ import aiohttp
 
 from healthd.checks.pm2_list import listed
 from healthd.checks.unreachable import brief
+from healthd.http.session import connector
+from healthd.runtime.lookups import noting, remark, unresolved
 from healthd.units import show_duration
 from healthd_deploy.core import program
 from healthd_deploy.core.exit import StepFailed
@@ -98,17 +100,19 @@ class Processes:
         return await self._answer()
 
     async def _answer(self) -> str:
-        url = self._health.url
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(self._health.timeout)) as session,
-                session.get(url, allow_redirects=False) as answer,
-            ):
-                return "" if answer.status == 200 else f"{url} answers {answer.status}"
-        except TimeoutError:
-            return f"{url} does not answer within {show_duration(self._health.timeout)}"
-        except (aiohttp.ClientError, OSError) as error:
-            return f"{url} does not answer: {brief(error, url)}"
+        url, limit = self._health.url, aiohttp.ClientTimeout(self._health.timeout)
+        with noting():
+            try:
+                async with (
+                    aiohttp.ClientSession(connector=connector(), timeout=limit) as session,
+                    session.get(url, allow_redirects=False) as answer,
+                ):
+                    return "" if answer.status == 200 else f"{url} answers {answer.status}"
+            except TimeoutError:
+                late = f"{url} does not answer within {show_duration(self._health.timeout)}{remark()}"
+                return str(unresolved() or late)
+            except (aiohttp.ClientError, OSError) as error:
+                return f"{url} does not answer: {brief(error, url)}"
 
     async def _with_its_daemon(self, *words: str) -> None:
         """Run a command of PM2, and no longer than its daemon lives: the command would wait for it for ever."""
