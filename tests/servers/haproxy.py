@@ -65,7 +65,9 @@ class HAProxy(Server):
     def server(self, backend: str, server: str) -> dict[str, str]:
         """The statistics of one server: `status` is UP, DOWN, "UP 1/2", DRAIN…; `check_status` L7OK, L4CON…"""
         table = csv.DictReader(io.StringIO(self.command("show stat").removeprefix("# ")))
-        return next(row for row in table if (row["pxname"], row["svname"]) == (backend, server))
+        found = next(row for row in table if (row["pxname"], row["svname"]) == (backend, server))
+        # While the next check runs, a star stands before the result of the last.
+        return {**found, "check_status": (found["check_status"] or "").removeprefix("* ")}
 
 
 @contextmanager

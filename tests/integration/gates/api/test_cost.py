@@ -259,7 +259,6 @@ def _inputs(method: str, path: str) -> list[tuple[str, bytes]]:
     ]
 
 
-@pytest.mark.timeout(180)
 async def test_nothing_that_is_sent_costs_more_than_its_worth(app: web.Application) -> None:
     """20 ms of the event loop for each of the worst inputs, at 8 and 64 KiB; the largest, signed, takes more."""
     gc.collect()

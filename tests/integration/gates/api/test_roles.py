@@ -195,7 +195,6 @@ async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
     await replica.stop()
 
 
-@pytest.mark.timeout(120)
 async def test_every_call_by_every_role_on_own_and_foreign_services(stand: Stand) -> None:
     """403 for what the role lacks, and for what is another team's unless it only reads."""
     wrong = {}

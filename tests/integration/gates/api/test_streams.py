@@ -60,6 +60,13 @@ def serving() -> list[str]:
     return [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith(("events of", "wait:"))]
 
 
+async def are_served(number: int = 1) -> None:
+    """Wait until so many are: each has no task for a moment, before the first and between any two."""
+    async with asyncio.timeout(HANGS):
+        while len(serving()) < number:
+            await asyncio.sleep(0.01)
+
+
 async def test_a_silent_stream_has_a_heartbeat(url: str) -> None:
     """So that no proxy takes it for dead; comments are no events."""
     async with aiohttp.ClientSession(headers=HEADERS) as session:
@@ -88,7 +95,7 @@ async def test_who_hangs_up_leaves_nothing_behind(url: str) -> None:
 async def read_briefly(session: aiohttp.ClientSession, url: str) -> None:
     """Hang up after some tenths of a second. Raises TimeoutError."""
     async with session.get(url, timeout=aiohttp.ClientTimeout(total=0.3)) as response:
-        assert serving()
+        await are_served()
         await response.read()
 
 
@@ -121,10 +128,9 @@ async def test_a_token_that_is_taken_away_is_let_go(served: tuple[GateApi, str],
             gate = (await response.json())["id"]
         api._door.guard = reading(hash_token("reader-token"))
         held = asyncio.create_task(session.get(f"{url}/gates/{gate}{path}", headers=READER))
-        while not serving():
-            await asyncio.sleep(0.01)
+        await are_served()
         await asyncio.sleep(0.3)
-        assert serving()
+        await are_served()
         api._door.guard = reading(hash_token("another"))
         async with await held as response:
             await response.read()
@@ -142,8 +148,7 @@ async def test_calls_that_are_held_open_have_an_end(served: tuple[GateApi, str])
         held = [
             asyncio.create_task(session.get(f"{url}/gates/{gate}{path}")) for path in ("?wait=1h", "/events?until=over")
         ]
-        while len(serving()) < 2:
-            await asyncio.sleep(0.01)
+        await are_served(2)
         for path, status in (("?wait=1h", 429), ("/events", 429), ("", 200)):
             async with session.get(f"{url}/gates/{gate}{path}") as response:
                 assert response.status == status
