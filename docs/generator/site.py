@@ -1,4 +1,5 @@
-"""Hooks of mkdocs: the navigation's patterns, and links to files of the repository that are no pages of `docs/`.
+"""Hooks of mkdocs: the navigation's patterns, the version that the site is of, and links to files of the repository
+that are no pages of `docs/`.
 
 Such a file comes with the site below `repository/`: a page where it is Markdown, and as it is otherwise. A link to a
 folder becomes plain text. A link to what is not there ends the build.
@@ -6,6 +7,8 @@ folder becomes plain text. A link to what is not there ends the build.
 
 import posixpath
 import re
+import subprocess
+import sys
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,7 @@ _CODE = re.compile(r"(?ms)^ *```.*?^ *```|`[^`\n]+`")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Fill in what a pattern of the navigation stands for, and what no line of it names."""
+    """Fill in what the navigation's patterns stand for, what no line of it names, and the version below each page."""
     docs = Path(config.docs_dir)
     pages = sorted(file.relative_to(docs).as_posix() for file in docs.rglob("*.md"))
     assert config.nav is not None
@@ -38,6 +41,9 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     if rest := [page for page in pages if page not in named]:
         filled.append({"More": rest})
     config.nav = filled
+    command = [sys.executable, "-m", "hatchling", "version"]  # of the commit: that of an installed package may be older
+    version = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+    config.copyright = f"Documentation of healthd {version}"
     return config
 
 

@@ -29,6 +29,15 @@ def test_every_page_is_in_the_site_and_is_led_to(site: Path) -> None:
     assert [page for page in built if f'href="{page}"' not in start and f'href="./{page}"' not in start] == []
 
 
+def test_each_page_says_which_version_it_is_of(site: Path) -> None:
+    """That of the commit, as the packages that are built from it: at a tag, the release's."""
+    command = [sys.executable, "-m", "hatchling", "version"]
+    version = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+    pages = [page.read_text("utf-8") for page in site.rglob("*.html")]
+    assert len(pages) > 100
+    assert [page for page in pages if f"Documentation of healthd {version}\n" not in page] == []
+
+
 def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
     """Neither a font, nor a script, nor a picture."""
     for page in site.rglob("*.html"):
