@@ -135,6 +135,16 @@ class Testable(Protocol):
 
 
 @runtime_checkable
+class NeedsRights(Protocol):
+    """An action that can see whether it has the rights that it needs."""
+
+    async def missing_rights(self) -> str | None:
+        """Return the rights that the other side says are missing, for people; None where there are none. Changes
+        nothing. It may raise where that cannot be seen."""
+        ...
+
+
+@runtime_checkable
 class LooksAgain(Protocol):
     """An action whose effect may be lost without anybody's word, and that can see this."""
 

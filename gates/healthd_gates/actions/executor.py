@@ -27,6 +27,7 @@ from healthd_gates.actions.contract import (
     Departed,
     Ending,
     LooksAgain,
+    NeedsRights,
     Testable,
     Unable,
 )
@@ -35,6 +36,7 @@ from healthd_gates.actions.misconfigured import Misconfigured, MisconfiguredActi
 _log = structlog.get_logger(__name__)
 _CLOSING = 1.0
 _LOOKING = 1.0  # seconds: a look of a gate waits for it
+_ASKING = 5.0  # seconds that the start of a gate waits for what an action may do
 _LONGEST_DETAIL = 2000
 
 
@@ -91,6 +93,21 @@ class Attempts:
         except Exception as error:
             outcome = ActionResult(Ending.RETRY, describe_error(error))
         return replace(outcome, detail=self._clean(outcome.detail))
+
+    async def missing_rights(self, config: ActionConfig, name: str) -> str | None:
+        """Return the rights that an action has not, for people; None where it has them, or where that cannot be
+        seen now."""
+        try:
+            async with self._opened(config, name) as action:
+                if not isinstance(action, NeedsRights):
+                    return None
+                missing = await with_deadline(_ASKING, action.missing_rights(), name=f"rights:{name}")
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            _log.debug("rights of an action not known", action=name, error=describe_error(error))
+            return None
+        return None if missing is None else self._clean(missing)
 
     async def departed(
         self, config: ActionConfig, order: ActionRequest, ago: float, right: MutableMapping[str, float]

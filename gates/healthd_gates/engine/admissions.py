@@ -3,13 +3,16 @@ the numbers could not judge it."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 
 from healthd.runtime.clock import Clock
+from healthd_gates.actions.executor import Attempts
 from healthd_gates.config.freeze_window import FreezesServices
 from healthd_gates.config.observed import arms_of, criteria_of
 from healthd_gates.domain.action_order import Occasion
+from healthd_gates.domain.errors import InvalidRequest
 from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import VerifyRequest
 from healthd_gates.engine.observer_factory import Pushes, source_context
@@ -92,3 +95,16 @@ class Admissions:
         found = await all_of(checks)  # at once: a start waits for the slowest one, not for their sum
         notes = tuple(note for each in found.values() for note in each)
         return replace(admission, gate=replace(gate, notes=(*gate.notes, *notes))) if notes else admission
+
+    async def refuse_without_rights(self, admission: Admission, spec: GateSpec, attempts: Attempts) -> None:
+        """Raise InvalidRequest for a gate whose actions the other side would refuse, while somebody is there to give
+        them the rights. One that does not answer may do so before it is needed."""
+        names = [*(spec.ramp_actions if spec.policy.ramp is not None else ())]
+        if admission.gate.rollback_mode == "auto":
+            names += [*spec.actions(Occasion.FAIL), *spec.actions(Occasion.INCONCLUSIVE), *spec.actions_on_loss()]
+        actions = {name: self._supervisor.config.actions[name] for name in names}
+        found = await asyncio.gather(*(attempts.missing_rights(action, name) for name, action in actions.items()))
+        for name, missing in zip(actions, found, strict=True):
+            if missing is not None:
+                problem = f"action {name}: {missing}; until then only a gate with rollback off can start"
+                raise InvalidRequest(field="service", problem=problem)

@@ -118,6 +118,7 @@ class GateService:
             if guards_live:
                 admission = await self._admissions.spared_if_live(admission, spec)
             admission = await self._admissions.with_checked_source(admission, spec)
+            await self._admissions.refuse_without_rights(admission, spec, self._attempts)
             # Shielded: a caller that disconnects must not leave a gate behind that is stored but runs nowhere.
             return await asyncio.shield(asyncio.create_task(self._store_and_run(admission, spec)))
 
@@ -134,7 +135,9 @@ class GateService:
             except ServiceBusy as refusal:
                 raise await self._busy.told(refusal) from None
             admission = await self._admissions.spared_if_live(admission, spec)
-            return (await self._admissions.with_checked_source(admission, spec)).gate
+            admission = await self._admissions.with_checked_source(admission, spec)
+            await self._admissions.refuse_without_rights(admission, spec, self._attempts)
+            return admission.gate
 
     async def _store_and_run(self, admission: Admission, spec: GateSpec) -> Gate:
         try:

@@ -88,14 +88,22 @@ class Kubernetes:
         """Check that the object exists, and every right that a rollback needs. Changes nothing."""
 
         async def look() -> ActionResult:
-            missing = [right for right in self._rights() if not await self._cluster.may(right, self._config.namespace)]
-            if missing:
-                place = f"in namespace {self._config.namespace}"
-                return ActionResult(Ending.REFUSED, f"whoever asks here may not {', '.join(map(str, missing))} {place}")
+            if (missing := await self._missing()) is not None:
+                return ActionResult(Ending.REFUSED, missing)
             await self._cluster.get(self._object_path)
             return ActionResult(Ending.DONE, "it is there, and may be read and changed")
 
         return await self._asking(look)
+
+    async def missing_rights(self) -> str | None:
+        missing = await self._missing()
+        return None if missing is None else f"{self._config.object_name}: {missing}"
+
+    async def _missing(self) -> str | None:
+        missing = [right for right in self._rights() if not await self._cluster.may(right, self._config.namespace)]
+        if not missing:
+            return None
+        return f"whoever asks here may not {', '.join(map(str, missing))} in namespace {self._config.namespace}"
 
     async def close(self) -> None:
         await self._cluster.close()

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from healthd_gates import sources
 from healthd_gates.actions.contract import ActionConfig, Ending
+from healthd_gates.domain.errors import InvalidRequest
 from healthd_gates.domain.request import Version
 from healthd_gates.sources.contract import ArmError
+from tests.fakes.gates import config, replica, request
 from tests.integration.gates.actions.ordering import Hurried, configured, described, examined, order, tried
 from tests.servers import kubernetes, kubernetes_controllers, peers
 from tests.servers.kubernetes import Api
@@ -450,6 +453,27 @@ async def test_an_action_can_be_tested(api: Api, kubeconfig: Path, kind: str) ->
     assert f"may not patch {kind}s api" in denied.detail
     assert "in namespace shop" in denied.detail
     assert not api.patches
+
+
+async def test_no_gate_starts_whose_rollback_lacks_a_right(
+    api: Api, kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be learnt at the first bad version. An object that is not there yet, and a cluster that does not answer
+    now, may be there in time."""
+    monkeypatch.setitem(sources.KINDS, "scripted", "tests.fakes.gates:Scripted")
+    undo = {"kind": "kubernetes", "namespace": "shop", "deployment": "api", "kubeconfig": str(kubeconfig)}
+    async with replica(tmp_path / "journal.db", config(actions={"back": undo})) as running:
+        await running.keeper.could_start(request(), caller="ci")
+        api.denied.add("PATCH")
+        why = "action back: Deployment shop/api: whoever asks here may not patch deployments api in namespace shop"
+        for asking in (running.keeper.could_start, running.keeper.start):
+            with pytest.raises(InvalidRequest) as refused:
+                await asking(request(), caller="ci")
+            assert why in str(refused.value)
+            assert "until then only a gate with rollback off can start" in str(refused.value)
+        await running.keeper.could_start(request(rollback="off"), caller="ci")
+        api.token = "another"  # so that it says 401
+        await running.keeper.could_start(request(), caller="ci")
 
 
 async def test_what_is_missing_on_the_host_is_told_before_it_is_needed(tmp_path: Path) -> None:
