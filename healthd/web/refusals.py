@@ -58,4 +58,4 @@ class Refusals:
 def _route(request: web.Request | None) -> str:
     """Return the form of the path, such as `/hooks/{hook}`: whatever callers write, there are no more of them."""
     resource = None if request is None else request.match_info.route.resource
-    return "" if resource is None else resource.canonical
+    return resource.canonical if isinstance(resource, web.AbstractResource) else ""
