@@ -36,7 +36,7 @@ async def blue_green(deploy: Deploy[NginxConfig]) -> None:
         deploy.steps.say(told)
     platform = NginxPlatform(config)
     if (doubt := await platform.doubt_of_idle()) is not None:
-        deploy.steps.say(doubt, "✗")
+        deploy.steps.say(doubt)
     deployment = BlueGreen(
         platform,
         deploy.gate_session,

@@ -16,8 +16,9 @@ from healthd_deploy.nginx.state import State
 
 
 async def doubt_of(config: Upstream, state: State) -> str | None:
-    """Return that the idle target does not answer, for people; None where it does. It may be one that the release
-    brings up. Raises Misnamed where it has an address of the live target under another name."""
+    """Return that the idle target does not answer, for people; None where it does. That is as it must be of one that
+    was retired, or that is not released to yet. Raises Misnamed where it has an address of the live target
+    under another name."""
     idle = config.beside(state.live)
     taken = {place: server for server in config.targets[state.live] for place in await _places(server)}
     for position, server in enumerate(config.targets[idle]):
@@ -28,8 +29,12 @@ async def doubt_of(config: Upstream, state: State) -> str | None:
         await refuse_dead(config, idle)
     except TargetDown as down:
         noted = state.versions.get(idle)
-        has = f"{idle}, which has {noted}, does not answer" if noted is not None else f"{idle} does not answer yet"
-        return f"{has}: {down}. If the release does not bring it up there, its addresses are wrong"
+        has = f", which has {noted}," if noted is not None else ""
+        usual = "retired" if noted is not None else "not yet released to"
+        return (
+            f"{idle}{has} does not answer, as a target that is {usual}: {down}. If the release does not bring it up "
+            f"there, upstream.targets.{idle} has the wrong addresses: set them right"
+        )
     return None
 
 

@@ -86,8 +86,8 @@ def stopped(config: Upstream, configuration: Configuration) -> str | None:
         return f"NGINX is not running (there is no {file}): start it"
     if pid is None:
         return None
-    if not pid:  # a test of the configuration leaves an empty file where there is none
-        return f"NGINX is not running ({file} is empty): start it"
+    if not pid:
+        return f"NGINX is not running ({file} is empty, as `nginx -t` leaves it where none runs): start it"
     over = f"NGINX is not running ({file} has process {pid}, which is over): start it"
     return None if psutil.pid_exists(pid) else over
 

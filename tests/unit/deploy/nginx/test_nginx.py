@@ -311,10 +311,14 @@ async def test_the_idle_target_is_looked_at_before_the_release(tmp_path: Path) -
 
         assert await idle("127.0.0.1:1").doubt_of_idle() is None  # no file yet
         await UpstreamSwitch(upstream(tmp_path)).switch("blue", even_if_dead=True)
-        told = "green does not answer yet: green cannot take the traffic (127.0.0.1:1: Connection refused). If the rel"
-        assert (await idle("127.0.0.1:1").doubt_of_idle() or "").startswith(told)
+        down = "green cannot take the traffic (127.0.0.1:1: Connection refused)"
+        told = await idle("127.0.0.1:1").doubt_of_idle() or ""
+        assert told.startswith(f"green does not answer, as a target that is not yet released to: {down}. If the rel")
+        assert told.endswith("upstream.targets.green has the wrong addresses: set them right")
         UpstreamFile(upstream(tmp_path)).noted("green", "1.9")
-        assert (await idle("127.0.0.1:1").doubt_of_idle() or "").startswith("green, which has 1.9, does not answer: ")
+        assert (await idle("127.0.0.1:1").doubt_of_idle() or "").startswith(
+            "green, which has 1.9, does not answer, as "
+        )
         async with await asyncio.start_server(answering, "127.0.0.1") as other:
             assert await idle(f"127.0.0.1:{other.sockets[0].getsockname()[1]}").doubt_of_idle() is None
         with pytest.raises(Misnamed, match=rf"targets\.green\.1: localhost:{port} is 127.0.0.1:{port} of blue under"):
