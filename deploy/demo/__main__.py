@@ -15,7 +15,7 @@ from time import monotonic
 import aiohttp
 
 from deploy.demo.customers import Customers
-from deploy.demo.stage import Stage, staged
+from deploy.demo.stage import NotStartedError, Stage, staged
 
 RATE = 150.0
 
@@ -131,6 +131,8 @@ def main() -> None:
         sys.exit(0 if asyncio.run(_played(keep=options.keep)) else 1)
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.exit(130)
+    except NotStartedError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

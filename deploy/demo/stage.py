@@ -55,6 +55,13 @@ scrape_configs:
 """
 
 
+_PATIENCE = 120  # seconds: a slow or busy machine takes more than one of its own for each start
+
+
+class NotStartedError(Exception):
+    """A process of the demo has ended, or answers nobody; says which, and what it wrote."""
+
+
 class Stage:
     """The processes of the demo and the addresses at which they are."""
 
@@ -74,7 +81,26 @@ class Stage:
         await self.stop(name)
         log = (self.folder / f"{name}.log").open("ab")
         self._running[name] = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log)
-        await _answers(self.url(name, {"healthd": "/health/ready", "prometheus": "/-/ready"}.get(name, "/")))
+        await self._answers(name, self._running[name])
+
+    async def _answers(self, name: str, process: asyncio.subprocess.Process) -> None:
+        """Wait until a process that was started answers. Raises NotStartedError."""
+        url = self.url(name, {"healthd": "/health/ready", "prometheus": "/-/ready"}.get(name, "/"))
+        try:
+            async with asyncio.timeout(_PATIENCE), aiohttp.ClientSession() as session:
+                while process.returncode is None:
+                    try:
+                        async with session.get(url) as answer:
+                            if answer.status < 502:
+                                return
+                    except aiohttp.ClientError:
+                        pass
+                    await asyncio.sleep(0.1)
+            why = f"ended with {process.returncode}"
+        except TimeoutError:
+            why = f"did not answer within {_PATIENCE} s"
+        said = (self.folder / f"{name}.log").read_text(errors="replace").splitlines()
+        raise NotStartedError("\n".join([f"{name} {why}; what it said last:", *said[-10:]]))
 
     async def release(self, colour: str, version: str, *, errors: float = 0.0) -> None:
         """Put a version of the shop on a colour."""
@@ -137,16 +163,3 @@ def _free_port(wanted: int = 0) -> int:
             return _free_port()
         port: int = probe.getsockname()[1]
         return port
-
-
-async def _answers(url: str, patience: float = 30.0) -> None:
-    """Wait until somebody answers there. Raises TimeoutError."""
-    async with asyncio.timeout(patience), aiohttp.ClientSession() as session:
-        while True:
-            try:
-                async with session.get(url) as answer:
-                    if answer.status < 502:
-                        return
-            except aiohttp.ClientError:
-                pass
-            await asyncio.sleep(0.1)

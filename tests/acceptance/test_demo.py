@@ -5,6 +5,9 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
+from deploy.demo.stage import NotStartedError, Stage
 from tests.servers.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -37,3 +40,10 @@ async def test_demo_that_is_ended_leaves_nothing(tmp_path: Path) -> None:
     play.terminate()
     assert await play.wait() == 130
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_demo_says_what_did_not_start(tmp_path: Path) -> None:
+    """And why, in the words of the program itself, at once; its folder is gone when it has ended."""
+    stage = Stage(tmp_path)
+    with pytest.raises(NotStartedError, match=r"(?s)^blue ended with 3; what it said last:\n.*is a directory$"):
+        await stage.start("blue", "sh", "-c", "echo the journal is a directory >&2; exit 3")
