@@ -56,6 +56,7 @@ def config(server: prometheus.Prometheus, name: str = "requests_total") -> dict[
     return {
         "kind": "prometheus",
         "url": server.url,
+        "timeout": "60s",  # of one look, of the machine's time
         "requests": f"{chosen}}}",
         "errors": f'{chosen},status=~"5.."}}',
     }

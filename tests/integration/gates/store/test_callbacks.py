@@ -29,7 +29,8 @@ def owed(key: str) -> PendingCallback:
 @pytest.fixture
 async def sides(url: str) -> AsyncIterator[tuple[CallbackStore, CallbackStore]]:
     databases = [Database(url, CLOCK, BRANCHES) for _ in range(2)]
-    await asyncio.gather(*(database.open() for database in databases))
+    for database in databases:  # one makes the tables: who waits for SQLite meanwhile gives up on a busy machine
+        await database.open()
     yield CallbackStore(databases[0]), CallbackStore(databases[1])
     for database in databases:
         await database.close()
