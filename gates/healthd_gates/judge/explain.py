@@ -157,7 +157,7 @@ REASONS = {
     Reason.TRAFFIC_LOST: "The candidate had traffic and has lost it, which is no sign of health.",
     Reason.TELEMETRY_LOST: "The candidate's numbers have stopped coming, which is no sign of health.",
     Reason.TRAFFIC_FALLING: "The candidate's traffic is falling: nothing passes while it does.",
-    Reason.NOT_FRESH: "The candidate's newest numbers are late: nothing passes without them.",
+    Reason.NOT_FRESH: "The candidate's newest numbers are not there yet: nothing passes without them.",
     Reason.UNWATCHED: "Nobody looked for a while: nothing passes until the candidate's traffic is seen again.",
     Reason.NO_BASELINE: "The baseline sends no numbers, so the comparison that the policy asks for cannot be made.",
     Reason.NO_SERIES: "A criterion's own numbers do not come, so nothing can be said about it.",

@@ -93,7 +93,7 @@ class Judge:
         self._elapsed += evidence.seconds
         self._gaps += evidence.gaps
         self._resets += evidence.resets
-        self._traffic.step(evidence, unwatched=unwatched > 0)
+        self._traffic.step(evidence, unwatched=unwatched > 0, span=self._rhythm.span)
         self._stability.step(evidence, settling=look.settling)
         looks: dict[str | None, Look] = {None: look}
         for name, stream in self._streams.items():

@@ -57,7 +57,7 @@ class Traffic:
         self._reported = False
         self.has_baseline = False
         self._errors = 0.0
-        self._look = 0.0
+        self._look = self._span = 0.0
         self._gaps: deque[float] = deque(maxlen=_GAPS)
         self._pending = _Flow()
         self._recent: deque[_Flow] = deque()
@@ -65,9 +65,10 @@ class Traffic:
         self._since, self._reports_since = _Flow(), -1  # a time in which nobody looked, if there was one
         self._unwatched = False
 
-    def step(self, evidence: Evidence, *, unwatched: bool = False) -> None:
-        """Take one interval; `unwatched` is True if nobody looked for a part of it."""
-        self._look = evidence.seconds
+    def step(self, evidence: Evidence, *, unwatched: bool = False, span: float = 0.0) -> None:
+        """Take one interval; `unwatched` is True if nobody looked for a part of it. `span` is how many seconds the
+        counts of each process reach back, usually: so long may those with the requests have said nothing."""
+        self._look, self._span = evidence.seconds, span
         self._unwatched = self._unwatched or unwatched
         baseline = evidence.baseline.requests if evidence.baseline else 0.0
         self._pending += _Flow(evidence.seconds, 0.0, baseline)
@@ -110,16 +111,21 @@ class Traffic:
         """Reason why nothing can be decided now, or None.
 
         Telemetry is silent when none came for longer than its source may be late; traffic when none came in a span in
-        which ten requests were expected, at the candidate's own average, or when it is next to nothing beside its
-        earlier level.
+        which ten requests were expected, at the candidate's own average, and in which each process had its turn to
+        tell of some, or when it is next to nothing beside its earlier level.
         """
         if not self._reported or self._without_telemetry > self._lateness:
             return Finding.NO_TELEMETRY
         if self._total.candidate <= 0:
             return Finding.NO_TRAFFIC
-        if self._total.candidate / self._total.seconds * self._without_traffic >= _MISSED_REQUESTS:
+        if self._misses_requests and self._without_traffic >= self._span:
             return Finding.NO_TRAFFIC
         return Finding.TRAFFIC_LOST if self._faded_for else None
+
+    @property
+    def _misses_requests(self) -> bool:
+        """True if none came in a span in which ten were expected."""
+        return self._total.candidate / self._total.seconds * self._without_traffic >= _MISSED_REQUESTS
 
     @property
     def is_miscounted(self) -> bool:
@@ -153,7 +159,7 @@ class Traffic:
         if self._had_little and self.is_nowhere:
             return Reason.NO_TRAFFIC
         usual = median(self._gaps) if self._gaps else self._look
-        if self._without_telemetry >= max(2 * self._look, 1.5 * usual) - 1e-6:
+        if self._misses_requests or self._without_telemetry >= max(2 * self._look, 1.5 * usual) - 1e-6:
             return Reason.NOT_FRESH
         return Reason.TRAFFIC_FALLING if self._is_falling else None
 

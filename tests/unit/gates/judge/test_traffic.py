@@ -1,12 +1,20 @@
 """Silence of the candidate is noticed, and pauses of little traffic are not taken for it."""
 
+from dataclasses import replace
+
 import pytest
 
+from healthd_gates.criteria.error_rate import ErrorRate
 from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.standing import Finding, Reason
+from healthd_gates.judge.judge import Judge
+from healthd_gates.judge.risk import Timing
+from healthd_gates.judge.rules import Rules
 from healthd_gates.judge.traffic import Traffic
 from tests.unit.gates.judge.evidence import interval
 
+RULES = Rules((ErrorRate(limit=0.05),), timing=Timing(interval=1.0, initial_delay=1.0, minimum=30.0, maximum=60.0))
+_SCRAPED, _IDLE = (replace(interval((requests, 0), seconds=1), span=2.0) for requests in (30, 0))
 BUSY, QUIET, NONE, MISSING = interval((500, 0)), interval((1, 0)), interval((0, 0)), interval()
 
 
@@ -30,6 +38,16 @@ def test_silence(stream: list[Evidence], silence: Finding | None) -> None:
     for item in stream:
         traffic.step(item)
     assert traffic.silence is silence
+
+
+def test_a_process_without_requests_that_reports_between_two_scrapes_of_the_busy_one_tells_of_no_loss() -> None:
+    """`up` selects the processes of both versions: the idle one's news come at every second look. Nothing passes before
+    those of the other, which may have died; once it has reported none, or nothing at all, the traffic is lost."""
+    judge = Judge(RULES)
+    said = [judge.step(shown) for shown in [_IDLE, _SCRAPED] * 6]
+    assert {shown.reason for shown in said[2:]} == {Reason.OBSERVING, Reason.NOT_FRESH}
+    assert Finding.NO_TRAFFIC not in {each.finding for shown in said[2:] for each in shown.criteria}
+    assert [judge.step(_IDLE).reason for _ in range(3)] == [Reason.NOT_FRESH, *[Reason.TRAFFIC_LOST] * 2]
 
 
 def test_a_source_may_be_later_than_a_minute() -> None:
