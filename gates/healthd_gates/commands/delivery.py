@@ -1,5 +1,6 @@
 """Delivery performance of services, as DORA measures it (https://dora.dev/guides/dora-metrics/): how often and how soon
-changes are deployed, how many of them fail, and how soon service is restored."""
+changes are deployed, how many of them fail, and how soon service is restored. A failure is a deployment that calls for
+an immediate intervention, such as a rollback: one of which nothing was learnt is none, unless it was rolled back."""
 
 from __future__ import annotations
 
@@ -9,16 +10,17 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from healthd_gates.domain.gate import RollbackState
-from healthd_gates.domain.standing import Verdict
+from healthd_gates.domain.standing import Reason, Verdict
 from healthd_gates.schema.gate import GateDocument
 
+_HARMFUL = {Reason.HARM.value, Reason.THRESHOLD_EXCEEDED.value, Reason.CRASH_LOOPING.value}
 _RESTORED = {RollbackState.ROLLED_BACK, RollbackState.UNSEEN}
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """One deployment of a version: all gates that judged it one after the other. `lead_time` is from its commit to the
-    verdict that let it stay, `restored_after` from its switch until a rollback was done or another version stayed; None
+    verdict that let it stay, `restored_after` from its switch until a rollback was done or a later one passed; None
     where that is not known, or not yet."""
 
     service: str
@@ -55,7 +57,7 @@ def deliveries(gates: Sequence[GateDocument], days: int) -> list[Delivery]:
 
 def deployments(gates: Sequence[GateDocument]) -> Iterator[Deployment]:
     """Yield the deployments of all services, oldest first for each. Gates of one version that follow each other belong
-    to one deployment, such as a canary's and that of its switch, until one of them fails: the next is a new attempt.
+    to one deployment, such as a canary's and that of its switch, until one may not stay: the next is a new attempt.
     Preflights and smoke tests come before there is one, unless a service has nothing else."""
     services: dict[str, list[list[GateDocument]]] = {}
     with_traffic = {gate.service for gate in gates if _saw_traffic(gate)}
@@ -63,7 +65,7 @@ def deployments(gates: Sequence[GateDocument]) -> Iterator[Deployment]:
         if gate.service in with_traffic and not _saw_traffic(gate):
             continue
         runs = services.setdefault(gate.service, [])
-        if runs and runs[-1][-1].candidate.version == gate.candidate.version and not _failed(runs[-1][-1]):
+        if runs and runs[-1][-1].candidate.version == gate.candidate.version and _stayed(runs[-1][-1]):
             runs[-1].append(gate)
         else:
             runs.append([gate])
@@ -76,7 +78,7 @@ def _deployment(run: Sequence[GateDocument], later: Sequence[Sequence[GateDocume
     first, last = run[0], run[-1]
     commits = [gate.deployment.committed_at for gate in run if gate.deployment.committed_at is not None]
     failed = _failed(last)
-    lead = last.decision.at - min(commits) if commits and not failed and last.decision is not None else None
+    lead = last.decision.at - min(commits) if commits and _stayed(last) and last.decision is not None else None
     if lead is not None and lead < timedelta(0):  # a clock was wrong
         lead = None
     return Deployment(
@@ -90,7 +92,7 @@ def _deployment(run: Sequence[GateDocument], later: Sequence[Sequence[GateDocume
 
 
 def _restored_after(failing: GateDocument, later: Sequence[Sequence[GateDocument]]) -> timedelta | None:
-    ends = [run[-1].decision.at for run in later if run[-1].decision is not None and not _failed(run[-1])][:1]
+    ends = [run[-1].decision.at for run in later if run[-1].decision is not None and _passed(run[-1])][:1]
     rollback = failing.rollback
     if rollback is not None and rollback.state in _RESTORED and failing.finished_at is not None:
         ends.append(failing.finished_at)
@@ -106,7 +108,22 @@ def _failed(gate: GateDocument) -> bool:
     rollback by a person."""
     if gate.rollback is not None:
         return True
-    return gate.decision is not None and gate.decision.counts_as is Verdict.FAIL
+    return gate.verdict == "fail" and not _stayed(gate)
+
+
+def _stayed(gate: GateDocument) -> bool:
+    return gate.rollback is None and gate.decision is not None and gate.decision.counts_as is Verdict.PASS
+
+
+def _passed(gate: GateDocument) -> bool:
+    """True if it stayed, and was seen to be well: not where its policy is lenient, or only observes harm."""
+    return gate.verdict == "pass" and not got_worse(gate)
+
+
+def got_worse(gate: GateDocument) -> bool:
+    """True if a version passed and its watch found harm, or it was rolled back."""
+    late = gate.standing is not None and gate.standing.reason in _HARMFUL
+    return gate.verdict == "pass" and (late or gate.rollback is not None)
 
 
 def _performance(service: str, made: Sequence[Deployment], days: int) -> Delivery:

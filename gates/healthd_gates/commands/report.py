@@ -18,13 +18,11 @@ from healthd.commands.values import WholeNumber
 from healthd.units import show_duration
 from healthd_gates.client.client import GateClient
 from healthd_gates.commands.connection import asking
-from healthd_gates.commands.delivery import Delivery, deliveries
+from healthd_gates.commands.delivery import Delivery, deliveries, got_worse
 from healthd_gates.commands.gate_words import LATE, rollback_words
-from healthd_gates.domain.standing import Reason
 from healthd_gates.schema.gate import GateDocument
 
 _PAGE = 200
-_HARMFUL = {Reason.HARM.value, Reason.THRESHOLD_EXCEEDED.value, Reason.CRASH_LOOPING.value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,29 +110,23 @@ def summary(gates: Sequence[GateDocument]) -> tuple[list[Line], list[Finding]]:
         )
         for (service, policy), group in sorted(groups.items())
     ]
-    return lines, [_finding(gate) for gate in gates if gate.verdict != "pass" or _got_worse(gate)]
+    return lines, [_finding(gate) for gate in gates if gate.verdict != "pass" or got_worse(gate)]
 
 
 def _is_observed(gate: GateDocument) -> bool:
     return gate.decision is not None and gate.decision.observed
 
 
-def _got_worse(gate: GateDocument) -> bool:
-    """True if a version passed and its watch found harm."""
-    late = gate.verdict == "pass" and gate.standing is not None and gate.standing.reason in _HARMFUL
-    return late or (gate.verdict == "pass" and gate.rollback is not None)
-
-
 def _would_roll_back(gate: GateDocument) -> bool:
-    return _is_observed(gate) and (gate.verdict == "fail" or _got_worse(gate))
+    return _is_observed(gate) and (gate.verdict == "fail" or got_worse(gate))
 
 
 def _finding(gate: GateDocument) -> Finding:
     if gate.rollback is not None and gate.rollback.by is not None:
         outcome = f"{gate.verdict}, {rollback_words(gate.rollback)}"
         return Finding(gate.id, gate.service, gate.candidate.version, gate.created_at, outcome, gate.rollback.reason)
-    said = gate.standing if _got_worse(gate) else gate.decision
-    outcome = LATE if _got_worse(gate) else gate.verdict
+    said = gate.standing if got_worse(gate) else gate.decision
+    outcome = LATE if got_worse(gate) else gate.verdict
     if _is_observed(gate):
         outcome = f"would be {outcome}"
     elif gate.rollback is not None:

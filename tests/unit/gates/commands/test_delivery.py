@@ -21,6 +21,8 @@ def gate(
     minute: float,
     counts_as: Literal[Verdict.PASS, Verdict.FAIL] = Verdict.PASS,
     *,
+    verdict: Verdict | None = None,
+    late: Reason | None = None,
     lasts: float = 5,
     rollback: RollbackState | None = None,
     ends: float | None = None,
@@ -28,11 +30,13 @@ def gate(
     unit: Unit | None = Unit.RATIO,
     service: str = "api",
 ) -> GateDocument:
-    """A gate that starts so many minutes after noon and is decided after `lasts`; `ends`: its rollback is over."""
+    """A gate that starts so many minutes after noon and is decided after `lasts`; `ends`: its rollback is over.
+    `verdict` is what it counts as, unless it is given, and `late` what its watch found."""
+    said = verdict or counts_as
     at = NOON + timedelta(minutes=minute)
     decided = at + timedelta(minutes=lasts)
     report = CriterionReport("errors", True, Finding.SAFE, "fine", unit=unit)
-    standing = Standing(decided, 60 * lasts, counts_as, Reason.PROVEN_SAFE, "fine", 0.0, 4.6, (report,))
+    standing = Standing(decided, 60 * lasts, said, late or Reason.PROVEN_SAFE, "fine", 0.0, 4.6, (report,))
     rolled = Rollback(rollback, "decision", "harm", decided) if rollback is not None else None
     committed_at = NOON + timedelta(minutes=committed) if committed is not None else None
     made = Gate(
@@ -48,7 +52,7 @@ def gate(
         created_at=at,
         decides_by=decided,
         standing=standing,
-        decision=Decision(counts_as, counts_as, "harm", "it is so", decided),
+        decision=Decision(said, counts_as, "harm", "it is so", decided),
         rollback=rolled,
         finished_at=NOON + timedelta(minutes=ends) if ends is not None else decided,
     )
@@ -97,6 +101,32 @@ def test_a_rollback_that_is_not_done_restores_nothing(state: RollbackState) -> N
     bad = gate("2", 0, Verdict.FAIL, rollback=state, ends=7)
     assert next(deployments([bad])).restored_after is None
     assert next(deployments([bad, gate("1", 60)])).restored_after == timedelta(minutes=65)
+
+
+def test_a_gate_that_is_inconclusive_is_no_failed_change_and_restores_nothing() -> None:
+    """It says nothing of its version. It may not stay, so it has no lead time, and the next is a new attempt."""
+    unknown = gate("2", 0, Verdict.FAIL, verdict=Verdict.INCONCLUSIVE, committed=-60)
+    found = list(deployments([unknown, gate("2", 10, committed=-60)]))
+    assert [(it.failed, it.lead_time) for it in found] == [(False, None), (False, timedelta(minutes=75))]
+    assert found[0].restored_after is None
+    lost = gate("2", 0, Verdict.FAIL, verdict=Verdict.INCONCLUSIVE, rollback=RollbackState.ROLLED_BACK, ends=7)
+    assert [(it.failed, it.restored_after) for it in deployments([lost])] == [(True, timedelta(minutes=7))]
+    bad = gate("1", 0, Verdict.FAIL)
+    let_through = gate("2", 10, verdict=Verdict.INCONCLUSIVE)
+    assert next(deployments([bad, let_through])).restored_after is None
+    assert next(deployments([bad, let_through, gate("3", 20)])).restored_after == timedelta(minutes=25)
+
+
+def test_harm_that_is_only_observed_restores_nothing() -> None:
+    """At the verdict or in the watch, of the version that failed or of another one. It stays all the same."""
+    bad = gate("1", 0, Verdict.FAIL)
+    for version in ("1", "2"):
+        observed = gate(version, 10, verdict=Verdict.FAIL, committed=0)
+        late = gate(version, 10, committed=0, late=Reason.HARM)
+        for harmful in (observed, late):
+            failed, stayed = deployments([bad, harmful])
+            assert (failed.restored_after, stayed.failed) == (None, False)
+            assert stayed.lead_time == timedelta(minutes=15)
 
 
 def test_lead_time_counts_from_the_first_commit_to_the_verdict_that_let_it_stay() -> None:
