@@ -11,7 +11,14 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 _SENSITIVE = re.compile(r"pass|pwd|secret|token|key|auth|credential|sig|hook|code", re.IGNORECASE)
-_NO_SECRETS = frozenset({"authsource", "authmechanism"})  # of MongoDB's addresses: a database, and a way to sign in
+# Of databases' addresses: a database, ways to sign in, a prefix of names, and options of drivers; without - and _.
+_NO_SECRETS = frozenset(
+    {
+        *("allowpublickeyretrieval", "authmechanism", "authplugin", "authsource", "decoderesponses"),
+        *("defaultauthenticationplugin", "getserverpublickey", "globalkeyprefix", "keyprefix", "oauthissuer"),
+        *("oauthscope", "requireauth", "useunicode"),
+    }
+)
 _SHORTEST_PART = 8  # minimum characters of a part of an address that alone is treated as the secret
 SHORTEST = 4  # characters; a shorter secret would blank out parts of ordinary words
 _LONGEST_WORD = 16  # characters from which a text is no ordinary word
@@ -110,7 +117,7 @@ def parts_of_address(text: str, public: Container[str] = ()) -> Iterable[str]:
 
 def _is_file(name: str, value: str) -> bool:
     """True if a value is the path of a file by which a driver logs in: an error must be able to name it."""
-    return value.startswith("/") and name.lower().replace("-", "").replace("_", "") in _FILES
+    return value.startswith("/") and _bare(name) in _FILES
 
 
 def _parts_of_path(path: str, public: Container[str]) -> Iterable[str]:
@@ -129,7 +136,11 @@ def _parts_of_path(path: str, public: Container[str]) -> Iterable[str]:
 
 def is_secret_name(name: str) -> bool:
     """True if a value of this name is a secret."""
-    return _SENSITIVE.search(name) is not None and name.lower() not in _NO_SECRETS
+    return _SENSITIVE.search(name) is not None and _bare(name) not in _NO_SECRETS
+
+
+def _bare(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
 
 
 def looks_secret(value: str) -> bool:

@@ -253,6 +253,8 @@ def test_the_parts_of_an_address(secret: str, answer: str, clean: str) -> None:
 @pytest.mark.parametrize(
     ("address", "text"),
     [
+        ("redis://u:0123456789abcdef@h/0?keyPrefix=shop-carts", "the namespace shop-carts"),
+        ("postgresql://u:0123456789abcdef@h/shop?require_auth=scram-sha-256", "scram-sha-256 is not offered"),
         (
             "mongodb://u:0123456789abcdef@h/shop?authSource=admin&authMechanism=SCRAM-SHA-256",
             "the admin of SCRAM-SHA-256",
