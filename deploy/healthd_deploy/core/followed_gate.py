@@ -138,7 +138,9 @@ class FollowedGate:
                     await asyncio.sleep(0.5)
                     gate = await asked(self._client.gate(gate.id))
         if gate.rollback is not None:
-            self._steps.say(f"healthd: {gate.rollback_told}")
+            # Just after it no look has numbers of it yet: they would read as if nothing had been put back.
+            is_new = gate.rollback.state == "confirming"
+            self._steps.say(f"healthd: {'rolled back, watching it recover' if is_new else gate.rollback_told}")
             self._report.gates[-1] = gate
         return gate
 

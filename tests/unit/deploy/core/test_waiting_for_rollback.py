@@ -50,3 +50,12 @@ async def test_it_says_that_it_waits_and_what_fails(capsys: pytest.CaptureFixtur
 async def test_it_says_nothing_of_a_wait_where_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
     """A rollback that is over."""
     assert "waiting" not in await _said(replace(FAILED, rollback=ROLLBACK), capsys)
+
+
+async def test_a_rollback_that_is_done_is_told_as_that(capsys: pytest.CaptureFixture[str]) -> None:
+    """No look has numbers of it yet, and what the last one had reads as if nothing had been put back."""
+    early = "Not confirmed: the candidate still has 100 % of the requests"
+    done = replace(ROLLBACK, state=RollbackState.CONFIRMING, detail=early)
+    said = await _said(replace(FAILED, state=GateState.ACTING, rollback=done), capsys)
+    assert "healthd: rolled back, watching it recover\n" in said
+    assert early not in said
