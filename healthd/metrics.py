@@ -132,7 +132,8 @@ class Metrics:
         yet."""
         Gauge(
             "healthd_journal_up",
-            "1 while the journal can be used, 0 for half a minute after an error and while its file is gone.",
+            "1 while the journal can be used, 0 for half a minute after an error and while its file or a table is "
+            "gone.",
             registry=self.registry,
         ).set_function(lambda: float(works()))
         Gauge(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,7 @@ from healthd.journal import engines
 from healthd.journal.address import place_of
 from healthd.journal.async_engine import AsyncConnection, AsyncEngine
 from healthd.journal.checkpoints import Checkpoints
-from healthd.journal.driver_errors import CALLERS_OWN, is_callers_own, sentence
+from healthd.journal.driver_errors import CALLERS_OWN, is_callers_own, is_of_a_table, sentence
 from healthd.journal.engines import Engines
 from healthd.journal.errors import JournalError, JournalGoneError
 from healthd.journal.migrate import Branch
@@ -55,6 +55,7 @@ class Database:
         self._was_open = False
         self._outages = Outages(clock)
         self._gone: str | None = None
+        self._look: Callable[[], None] = lambda: None
         self._unopened = "it is not open yet"
 
     @property
@@ -93,6 +94,21 @@ class Database:
                 _log.warning("journal file replaced, continuing with its present content")
             self._engines, self._was_open, self._gone = opened, True, None
             self._outages.ended()
+
+    @property
+    def tables_amiss(self) -> bool:
+        """True from an error of some table's own until `look_at_tables` found all of them well."""
+        return self._outages.tables_amiss
+
+    def ask_for_looks(self, look: Callable[[], None]) -> None:
+        """Call `look` at each error of some table's own: `look_at_tables` is to follow, until it succeeds."""
+        self._look = look
+
+    async def look_at_tables(self) -> None:
+        """End an outage of some table's own, if every table can be read and written again. Raises JournalError."""
+        if self.tables_amiss:
+            await self._opening.look_at_tables(await self._settled())
+            self._outages.tables_well()
 
     async def close(self) -> None:
         opened, self._engines = self._engines, None
@@ -200,6 +216,9 @@ class Database:
         self._checkpoints.failed()
         failed = error if isinstance(error, JournalError) else JournalError(self._told(error))
         self._outages.failed(str(failed))
+        if is_of_a_table(error):
+            self._outages.tables_amiss = True
+            self._look()
         return failed
 
     def _told(self, error: Exception) -> str:

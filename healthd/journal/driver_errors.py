@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
@@ -25,11 +26,23 @@ def is_callers_own(error: BaseException) -> bool:
     return isinstance(getattr(error.orig, "__cause__", None), ValueError | TypeError | OverflowError)
 
 
+def is_of_a_table(error: BaseException) -> bool:
+    """True for an error of one table, or of a right to it: others may be written as before."""
+    if not isinstance(error, DBAPIError):
+        return False
+    if isinstance(error.orig, sqlite3.Error):
+        return any(words in str(error.orig) for words in _OF_A_TABLE_OF_SQLITE)
+    return getattr(error.orig, "sqlstate", None) in _OF_A_TABLE
+
+
+_OF_A_TABLE = ("42501", "42P01", "42703")
+_OF_A_TABLE_OF_SQLITE = ("no such table", "no such column", "has no column")
 _CURES = {
     "42501": "GRANT USAGE, CREATE ON SCHEMA {schema} TO {role}; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN "
     "SCHEMA {schema} TO {role}; or let {role} own its tables, which begin with healthd_",
     "3F000": "CREATE SCHEMA {schema} AUTHORIZATION {role}",
-    "42P01": "bring the tables back from a backup, or drop those that are left of healthd_… to begin anew",
+    "42P01": "bring the tables back from a backup, or drop all that are left of healthd_… to begin anew, "
+    "which needs no restart",
     "42703": "bring the tables back from a backup: they are not as healthd made them",
     "42P07": "the names that begin with healthd_ are for healthd: give it a schema of its own (?schema=…)",
     "25006": "name the primary, or let the driver find it: target_session_attrs=read-write",

@@ -65,6 +65,7 @@ class Journal:
         self._waiting: deque[Transition] = deque(maxlen=_WAITING)
         self._news = asyncio.Event()
         self._clean_at = 0.0
+        database.ask_for_looks(self._news.set)
 
     def changed(self, transition: Transition) -> None:
         """Queue a transition; it is stored soon."""
@@ -83,6 +84,7 @@ class Journal:
             try:
                 await self.database.open()
                 while True:
+                    await self.database.look_at_tables()
                     await self._write_waiting()
                     await self._clean()
                     trouble = _told(trouble, None)
@@ -155,7 +157,7 @@ class Journal:
 
     async def _wait_for_news(self) -> None:
         self._news.clear()
-        if self._waiting:
+        if self._waiting or self.database.tables_amiss:
             return
         await set_within(_CLEANING_SECONDS, self._news)
 

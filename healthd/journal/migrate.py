@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +17,15 @@ class Branch:
     """Tables of one package: location of its migrations, table that stores their version, and the newest version.
 
     A release that knows the tables up to `oldest`, or later, can use those of the newest version: what was added since
-    then it may leave out. It is stored beside the version, for the releases that do not know this one.
+    then it may leave out. It is stored beside the version, for the releases that do not know this one. `tables` are
+    those of the newest version.
     """
 
     migrations: Path
     version_table: str
     head: str
     oldest: str
+    tables: sa.MetaData
 
 
 PROMISES = sa.Table(
@@ -91,6 +94,24 @@ def upgrade(connection: sa.Connection, branch: Branch) -> None:
         )
         environment.run_migrations()
     _promise(connection, branch)
+
+
+def is_empty(connection: sa.Connection, branches: Sequence[Branch]) -> bool:
+    """True if no table of these branches is there, nor what tells their versions. Raises SQLAlchemyError."""
+    ours = {PROMISES.name}
+    for branch in branches:
+        ours |= {branch.version_table, *branch.tables.tables}
+    return ours.isdisjoint(sa.inspect(connection).get_table_names())
+
+
+def touch(connection: sa.Connection, branch: Branch) -> None:
+    """Read and write no row of each table, with every column: what healthd needs fails here as it would for a row.
+    Raises SQLAlchemyError."""
+    for table in branch.tables.sorted_tables:
+        nothing, column = sa.select(table).where(sa.false()), next(iter(table.c))
+        connection.execute(sa.insert(table).from_select(list(table.c), nothing))
+        connection.execute(sa.update(table).values({column: column}).where(sa.false()))
+        connection.execute(sa.delete(table).where(sa.false()))
 
 
 def version(connection: sa.Connection, branch: Branch) -> str | None:

@@ -50,6 +50,18 @@ class Opening:
             raise
         return opened
 
+    async def look_at_tables(self, opened: Engines) -> None:
+        """Read and write no row of each table; where someone has dropped all of them, begin anew. Raises JournalError
+        for one that is not as it must be."""
+        async with self._transaction(opened) as connection:
+            if not isinstance(self._place, SQLiteFiles) and await connection.run_sync(migrate.is_empty, self._branches):
+                await asyncio.to_thread(migrate.prepare)
+                for branch in self._branches:
+                    await connection.run_sync(migrate.upgrade, branch)
+                _log.warning("journal tables dropped, empty journal begun")
+            for branch in self._branches:
+                await connection.run_sync(migrate.touch, branch)
+
     def _engines(self) -> Engines:
         return engines.sqlite(self._place) if isinstance(self._place, SQLiteFiles) else engines.postgresql(self._place)
 

@@ -31,6 +31,8 @@ class Outages:
         self._outage: Outage | None = None
         self._wrote_since = False
         self._last_write: datetime | None = None
+        self.tables_amiss = False
+        """True from an error of some table's own to `tables_well`: what is written into others ends no such outage."""
 
     def failed(self, problem: str) -> None:
         """Take note of a failure. One soon after another belongs to the same outage, whatever succeeded meanwhile."""
@@ -46,13 +48,21 @@ class Outages:
         """Take note of a write that was stored."""
         self._wrote_since, self._last_write = True, self._clock.now()
 
+    def tables_well(self) -> None:
+        """Take note that every table can be read and written, seen by a write."""
+        self.tables_amiss = False
+        self.wrote()
+
     def ended(self) -> None:
         """Forget what was: it was opened anew."""
+        self.tables_amiss = False
         self._failed_at = self._outage = None
 
     @property
     def has_none_of_late(self) -> bool:
-        """True if nothing failed for half a minute."""
+        """True if nothing failed for half a minute, and no table is amiss."""
+        if self.tables_amiss:
+            return False
         return self._failed_at is None or self._clock.steady() - self._failed_at > _TROUBLED_SECONDS
 
     @property
@@ -62,5 +72,8 @@ class Outages:
 
     @property
     def current(self) -> Outage | None:
-        """Return the outage that no write has ended yet; None also where nobody has tried for half a minute."""
+        """Return the outage that no write has ended yet; None also where nobody has tried for half a minute, unless a
+        table is amiss."""
+        if self.tables_amiss:
+            return self._outage
         return None if self._wrote_since or self.has_none_of_late else self._outage

@@ -133,4 +133,6 @@ ended_sessions = sa.Table(
     sa.Column("until", Moment, nullable=False, index=True),
 )
 
-BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_journal_version", head="0009", oldest="0002")
+BRANCH = Branch(
+    Path(__file__).with_name("migrations"), "healthd_journal_version", head="0009", oldest="0002", tables=metadata
+)

@@ -169,4 +169,6 @@ quarantine = sa.Table(
     sa.Column("reason", Text, nullable=False),
 )
 
-BRANCH = Branch(Path(__file__).with_name("migrations"), "healthd_gates_version", head="0007", oldest="0003")
+BRANCH = Branch(
+    Path(__file__).with_name("migrations"), "healthd_gates_version", head="0007", oldest="0003", tables=metadata
+)

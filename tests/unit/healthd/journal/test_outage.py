@@ -81,3 +81,30 @@ def test_silence_is_told_in_words() -> None:
     """A driver's error of that has no text of its own."""
     assert sentence(TimeoutError()) == "it does not answer in time"
     assert sentence(ConnectionResetError()) == "ConnectionResetError"
+
+
+async def test_a_table_of_sqlite_that_was_dropped(tmp_path: Path) -> None:
+    """It is told until every table is there again, whatever is written into the others, and however late it is."""
+    clock = HandClock()
+    database = Database(f"sqlite:///{tmp_path}/j.db", clock, BRANCHES)
+    await database.open()
+    looks: list[None] = []
+    database.ask_for_looks(lambda: looks.append(None))
+    async with database.write() as connection:
+        await connection.exec_driver_sql("ALTER TABLE healthd_audit RENAME TO kept")
+    with pytest.raises(JournalError, match="no such table: healthd_audit"):
+        async with database.write() as connection:
+            await connection.exec_driver_sql("DELETE FROM healthd_audit")
+    assert looks
+    async with database.write() as connection:
+        await connection.exec_driver_sql("DELETE FROM healthd_heartbeats")
+    clock.seconds += 100
+    with pytest.raises(JournalError, match="no such table: healthd_audit"):
+        await database.look_at_tables()
+    assert database.outage is not None
+    assert not database.works
+    async with database.write() as connection:
+        await connection.exec_driver_sql("ALTER TABLE kept RENAME TO healthd_audit")
+    await database.look_at_tables()
+    assert database.outage is None
+    await database.close()
