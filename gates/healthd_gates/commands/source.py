@@ -103,6 +103,12 @@ def test(
             f"the source of {service} is otlp: nothing can be asked, telemetry is sent to the daemon while a gate runs"
         )
     spec = GateSpec(policy_of(settings, policy or chosen.policy, config_file), chosen, name=policy or chosen.policy)
+    if not wanted.counts_requests and not any(each.config is wanted for each in spec.sources):
+        where = "the source" if named_source is None else f"source {named_source}"
+        fail(
+            f"service {service}: no criterion of policy {spec.name} reads {where}, so that no gate would ask it for a "
+            "number: name one by a criterion of kind value, ratio or rate, or another policy with --policy"
+        )
     try:
         candidate = _version(version or "unnamed", arms["target"], arms["labels"])
         baseline = (

@@ -167,6 +167,24 @@ async def test_a_source_that_answers_nothing_says_why(peer: Peer, tmp_path: Path
     assert "answered 401" in " ".join(result.output.split())
 
 
+async def test_a_source_whose_numbers_no_criterion_names_is_asked_for_none(peer: Peer, tmp_path: Path) -> None:
+    """The policy is told of, and no fault of the source is looked for; one that names a number has it shown."""
+    peer.answer("GET", "/stats", Answer(body='{"depth": 7}', headers={"Content-Type": "application/json"}))
+    depth = {"kind": "value", "name": "queue", "source": "stats", "value": "depth", "max": 1000}
+    errors = {"kind": "error_rate", "limit": "5%"}
+    stats = {"kind": "http", "url": f"{peer.url}/stats"}
+    file = tmp_path / "healthd.yaml"
+    service = {"source": {"kind": "push"}, "sources": {"stats": stats}, "policy": "plain"}
+    policies = {"plain": {"criteria": [errors]}, "depth": {"criteria": [errors, depth]}}
+    file.write_text(json.dumps({"policies": policies, "services": {"api": service}}))
+    command = ["source", "test", "api", "--source", "stats", "--for", "2", "-c", str(file)]
+    unnamed = await asyncio.to_thread(CliRunner().invoke, main, command)
+    assert unnamed.exit_code == 3, unnamed.output
+    assert "no criterion of policy plain reads source stats" in unnamed.output
+    named = await asyncio.to_thread(CliRunner().invoke, main, [*command, "--policy", "depth"])
+    assert (named.exit_code, "queue.value 7" in named.output) == (0, True), named.output
+
+
 def _logged(folder: Path, *, ago: float, a_second: int = 20, at: str = "10.0.0.1:3000") -> Path:
     """An access log of so many requests a second that began some seconds ago."""
     now, log = datetime.now(UTC), folder / "access.log"
