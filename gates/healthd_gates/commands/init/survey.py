@@ -25,6 +25,7 @@ class Host:
     from_file: frozenset[str] = frozenset()
     """Names of variables that only the `.env` file has."""
     unquoted: Sequence[str] = ()
+    spaced: Sequence[str] = ()
     aws_region: str | None = None
     namespace: str | None = None
     sites: Sequence[Site] = ()
@@ -70,6 +71,7 @@ def survey(
         dependencies,
         frozenset(own.values) - frozenset(environ),
         [name for name in own.unquoted if name not in environ],
+        own.spaced,
         region,
         variables.kubernetes_namespace(account),
         _sites(nginx, left_out),

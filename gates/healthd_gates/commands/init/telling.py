@@ -24,6 +24,9 @@ def tell(plan: Plan, refused: Sequence[str], file: Path, env_file: Path) -> None
     if used:
         click.echo(f"healthd reads {', '.join(used)} from its environment, and not from {env_file}:")
         click.echo(f"  set -a; . {quote(_sourced(env_file))}; set +a")
+        if plan.host.spaced:
+            names = ", ".join(sorted(plan.host.spaced))
+            click.echo(f"  leave no blank around the = of {names} there: a shell would take each for a command")
         for name in sorted({*used} & {*plan.host.unquoted}):
             click.echo(f"  put the value of {name} into single quotes there: a shell would change it")
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-_LINE = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)\s*=\s*(?P<value>.*?)\s*")
+_LINE = re.compile(r"\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)(?P<equals>\s*=\s*)(?P<value>.*?)\s*")
 _QUOTED = re.compile(r"(?P<quote>['\"])(?P<text>.*?)(?P=quote)(?:\s*#.*)?")
 _FOR_A_SHELL = re.compile(r"[\s&;|<>()$`\\'\"]|^~")  # it expands no * or ? in an assignment
+_IN_DOUBLE_QUOTES = re.compile(r"[$`\\]")  # it expands these there too
 _ADDRESS = re.compile(r"(?P<scheme>[a-z][a-z0-9+]*)://\S+", re.IGNORECASE)
 _KINDS = {
     "mongodb": "mongodb",
@@ -39,27 +40,33 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True)
 class DotEnv:
-    """A `.env` file. `unquoted` are variables whose values a shell would cut or change."""
+    """A `.env` file. `unquoted` are variables whose values a shell would cut or change, and `spaced` those that it
+    takes for a command, since blanks stand around their `=`."""
 
     values: Mapping[str, str]
     unquoted: tuple[str, ...] = ()
+    spaced: tuple[str, ...] = ()
 
 
 def dot_env(text: str) -> DotEnv:
     """Parse a `.env` file; lines that are no assignment are passed over."""
-    values, unquoted = dict[str, str](), list[str]()
+    values, unquoted, spaced = dict[str, str](), list[str](), list[str]()
     for line in text.removeprefix("\ufeff").splitlines():
         found = _LINE.fullmatch(line)
         if found is None:
             continue
         name, value = found["name"], found["value"]
+        if value and found["equals"] != "=":
+            spaced.append(name)
         if (quoted := _QUOTED.fullmatch(value)) is not None:
             values[name] = quoted["text"]
+            if quoted["quote"] == '"' and _IN_DOUBLE_QUOTES.search(values[name]):
+                unquoted.append(name)
             continue
         values[name] = re.split(r"\s#", value, maxsplit=1)[0].rstrip()
         if _FOR_A_SHELL.search(values[name]):
             unquoted.append(name)
-    return DotEnv(values, tuple(unquoted))
+    return DotEnv(values, tuple(unquoted), tuple(spaced))
 
 
 def dependencies(environ: Mapping[str, str]) -> tuple[list[Dependency], list[str]]:

@@ -315,11 +315,13 @@ def test_a_worker_of_pm2_is_no_service(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_variables_of_the_file_are_for_the_environment(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command that takes them over is said, and the value that a shell would cut."""
     (here / ".env").write_text("SHOP_DB=mongodb://u:s3cret@a/shop?a=1&b=2\n")
-    host = Host([Dependency("mongodb", "SHOP_DB")], from_file=frozenset({"SHOP_DB"}), unquoted=["SHOP_DB"])
+    names = ["SHOP_DB"]
+    host = Host([Dependency("mongodb", "SHOP_DB")], from_file=frozenset(names), unquoted=names, spaced=["B", "A"])
     found(monkeypatch, host)
     done = init("--yes")
     assert "set -a; . ./.env; set +a" in done.output
     assert "put the value of SHOP_DB into single quotes" in done.output
+    assert "leave no blank around the = of A, B there" in done.output
 
 
 def test_on_a_terminal_it_asks(monkeypatch: pytest.MonkeyPatch, plain: int) -> None:

@@ -1,5 +1,6 @@
 """What variables and a `.env` file tell `healthd init`."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,27 @@ from healthd_gates.commands.init.variables import Dependency, aws_region, depend
         ("A=two words", {"A": "two words"}, ("A",)),
         ("\ufeffA=1\r\n# B=2\n\nnot a line\n=3", {"A": "1"}, ()),
         ("A=", {"A": ""}, ()),
+        ('A="pa$word"', {"A": "pa$word"}, ("A",)),
+        ("A='pa$word'", {"A": "pa$word"}, ()),
     ],
 )
 def test_dot_env(line: str, values: dict[str, str], unquoted: tuple[str, ...]) -> None:
     """It is read as Node does, and says what a shell would read otherwise."""
     found = dot_env(line)
     assert (found.values, found.unquoted) == (values, unquoted)
+
+
+@pytest.mark.parametrize(
+    ("line", "is_spaced"),
+    [("A=x", False), ("A = x", True), ("A =x", True), ("export A= x", True), ("  A=x ", False), ("A= ", False)],
+)
+def test_blanks_around_the_sign_of_equality(line: str, *, is_spaced: bool) -> None:
+    """Node takes them for nothing, and a shell what stands before or behind them for a command."""
+    taken = subprocess.run(["sh", "-c", f'{line}\n[ "$A" = x ]'], capture_output=True, check=False)
+    found = dot_env(line)
+    assert found.spaced == (("A",) if is_spaced else ())
+    if found.values["A"]:
+        assert (taken.returncode == 0) is not is_spaced
 
 
 @pytest.mark.parametrize(
