@@ -15,7 +15,7 @@ from healthd.config.home import not_expanded
 
 def _readable(url: SecretStr) -> SecretStr:
     if not re.match(r"sqlite:///(?!:memory:($|\?))[^?]|postgres(ql)?://.", url.get_secret_value()):
-        raise ValueError("write sqlite:///path/to/file or postgresql://user:password@host/database")
+        raise ValueError("write sqlite:////absolute/path/to/file or postgresql://user:password@host/database")
     if (path := url.get_secret_value().removeprefix("sqlite:///")).startswith("~"):
         raise ValueError(not_expanded(path.partition("?")[0]).replace("${HOME}", "sqlite:///${HOME}"))
     if url.get_secret_value().startswith("postgres"):

@@ -17,7 +17,7 @@ def place_of(text: str) -> Place:
         return read_postgresql(text)
     if found := re.match(r"sqlite:///(?!:memory:(?:\?|$))([^?]+)", text):
         return SQLiteFiles(Path(found[1]))
-    raise ValueError("journal must be sqlite:///path/to/file or postgresql://user:password@host/database")
+    raise ValueError("journal must be sqlite:////absolute/path/to/file or postgresql://user:password@host/database")
 
 
 def problem_here(url: str) -> str | None:

@@ -56,6 +56,15 @@ def hash_token(token: str) -> str:
     return "sha256:" + hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
 
 
+def _fault_of(given: str) -> str:
+    """Return why a text is no known token, as far as its form tells."""
+    if given[:1] in ("'", '"'):
+        return "this token is not known: leave out the quotes around it, which are no part of it"
+    if given.startswith("sha256:"):
+        return "this is the hash of a token: send the token itself, which begins with hd_"
+    return _UNKNOWN
+
+
 _THIS_HOST = Caller("loopback", frozenset({"health:read", "gates:read"}))
 
 
@@ -172,7 +181,7 @@ class Guard:
         """Return who sent a form: the holder of the token in it, or else the person who has signed in, whatever else
         the browser sent. Raises Problem 401 or 403."""
         if token or self.cookies is None:
-            fault = _UNKNOWN if token else "write your token, as `healthd token new` printed it"
+            fault = _fault_of(token) if token else "write your token, as `healthd token new` printed it"
             return self._with_scope(self._by_token(request, token or None, fault), scope)
         refuse_unless_from_here(request, self._settings.now.http.external_url)
         person = self.person(request)
@@ -232,7 +241,7 @@ class Guard:
             return f"the word Bearer is missing: {_FORM}"
         if not given:
             return "the Authorization header holds no token: is the variable that should hold it unset?"
-        return f"the word Bearer is there twice: {_FORM}" if given.lower().startswith("bearer ") else _UNKNOWN
+        return f"the word Bearer is there twice: {_FORM}" if given.lower().startswith("bearer ") else _fault_of(given)
 
     def _by_token(self, request: web.Request, token: str | None, fault: str = _UNKNOWN) -> Caller:
         if token is not None and self._identities and is_jwt(token):

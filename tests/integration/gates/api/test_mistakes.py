@@ -86,6 +86,8 @@ async def test_a_look_at_the_wrong_place(api: Gating, path: str, status: int, sa
     [
         (None, 401, "send a token as `Authorization: Bearer …`"),
         ("Bearer wrong", 401, "this token is not known: no hash under auth.tokens is its own"),
+        ('Bearer "wrong"', 401, "this token is not known: leave out the quotes around it, which are no part of it"),
+        ("Bearer sha256:0", 401, "this is the hash of a token: send the token itself, which begins with hd_"),
         ("Bearer ", 401, "the Authorization header holds no token: is the variable that should hold it unset?"),
         ("TOKEN", 401, "the word Bearer is missing: send `Authorization: Bearer TOKEN`"),
         ("Bearer Bearer TOKEN", 401, "the word Bearer is there twice"),

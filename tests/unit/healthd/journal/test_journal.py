@@ -143,7 +143,7 @@ async def test_commits_survive_a_power_cut(tmp_path: Path) -> None:
 )
 def test_an_address_that_is_no_journal_is_refused_with_the_configuration(url: str) -> None:
     """Before anything is bound: a daemon that serves health cannot be told any more that its file is wrong."""
-    with pytest.raises(ValidationError, match="write sqlite:///path/to/file or postgresql://"):
+    with pytest.raises(ValidationError, match="write sqlite:////absolute/path/to/file or postgresql://"):
         Settings.model_validate({"journal": url})
 
 

@@ -364,7 +364,7 @@ def test_the_scheme_of_an_address_is_no_secret() -> None:
     [
         "c.yaml:9: checks.db.password: no such option; there are: host, uri",
         "checks.db.token: no such option",
-        "write sqlite:///path/to/file or postgresql://user:password@host/database",
+        "write sqlite:////absolute/path/to/file or postgresql://user:password@host/database",
     ],
 )
 def test_words_of_our_own_name_no_secret_by_their_place(text: str) -> None:

@@ -96,7 +96,15 @@ async def test_a_refused_caller_can_be_found(open_site: Open) -> None:
     assert "hunter2" not in str(logged)
 
 
-@pytest.mark.parametrize(("token", "said"), [("", "write your token"), ("wrong", "this token is not known")])
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        ("", "write your token"),
+        ("wrong", "this token is not known"),
+        ("'wrong'", "leave out the quotes"),
+        ("sha256:0", "this is the hash of a token"),
+    ],
+)
 async def test_a_token_of_a_form(open_site: Open, token: str, said: str) -> None:
     """Who wrote one is not told to write one."""
     _, client = await open_site()
