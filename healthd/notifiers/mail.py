@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
@@ -13,6 +14,8 @@ LONGEST_SUBJECT = 200  # characters
 
 
 def _several(raw: object) -> object:
+    if isinstance(raw, str) and re.search(r"@.*[,;].*@", raw, re.DOTALL):
+        raise ValueError("must be one mail address, or a list of them: [ann@example.com, bob@example.com]")
     return (raw,) if isinstance(raw, str) else raw
 
 

@@ -161,6 +161,7 @@ async def test_a_server_that_hangs_holds_one_thread() -> None:
         ({"host": "mail:25"}, "the port goes into port"),
         ({**LOGIN, "security": "none"}, "never sent without encryption"),
         ({"to": ["a@example.test", "A@example.test"]}, "stands there twice"),
+        ({"to": "a@example.test, b@example.test"}, r"or a list of them: \[ann@example.com, bob@example.com\]"),
         ({"from": "a@b\nBcc: c@d"}, "pattern"),
     ],
 )
