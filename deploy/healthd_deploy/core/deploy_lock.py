@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import getpass
 import os
+import shlex
 import socket
 import tempfile
 import uuid
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from healthd.units import show_duration
-from healthd_deploy.core.asked import answer_within, asked
+from healthd_deploy.core.asked import asked, why_not_within
 from healthd_deploy.core.exit import CouldNotAsk
 from healthd_deploy.core.settings import DeployConfig
 from healthd_deploy.core.steps import Steps
@@ -25,8 +26,10 @@ from healthd_gates.client.transport import Refused, Unreachable
 from healthd_gates.schema.lock import LockDocument
 
 _LOCKED = "urn:healthd:locked"
+_NOT_OURS = (_LOCKED, "urn:healthd:lock-not-held")
 _LOOK_EVERY = 2.0  # seconds between two looks at a lock that may be another run's
 _GIVE_BACK = 5.0  # seconds for a daemon to take the lock back
+_PAUSE = 1.0  # seconds between two tries of that
 _SLACK = 5.0  # seconds that a run may be late with prolonging it
 
 
@@ -60,11 +63,37 @@ class DeployLock:
             finally:
                 prolonging.cancel()
                 await asyncio.wait({prolonging})
-                await answer_within(_GIVE_BACK, self._give_back())  # it expires by itself
+                await self._give_back()
 
     async def _give_back(self) -> None:
-        await self._locked()
-        await self._client.unlock(self._config.service, self._key)
+        """Give the lock back, and say by what command a person does where healthd does not take it back in time. It
+        expires by itself."""
+        taken_by = asyncio.get_running_loop().time() + _GIVE_BACK
+        while (why := await self._not_given_back(taken_by - asyncio.get_running_loop().time())) is not None:
+            if asyncio.get_running_loop().time() + _PAUSE > taken_by:
+                order = shlex.join(("healthd", "gate", "unlock", self._config.service, "--holder", self._key))
+                self._steps.say(
+                    f"the deploy lock of {self._config.service} could not be given back: {why.rstrip('.')}. It refuses "
+                    f"other deploys until it expires, within {show_duration(self._config.lock)}, or `{order}` gives it "
+                    "back",
+                    "✗",
+                )
+                return
+            await asyncio.sleep(_PAUSE)
+
+    async def _not_given_back(self, within: float) -> str | None:
+        """Try that once. Return why healthd did not take it back; None where it did, or another run has the lock."""
+        try:
+            async with asyncio.timeout(within):
+                await self._locked()  # this run's, and not another one's of the same key
+                await self._client.unlock(self._config.service, self._key)
+        except Refused as refusal:
+            return None if refusal.problem.get("type") in _NOT_OURS else str(refusal)
+        except Unreachable as error:
+            return str(error)
+        except TimeoutError as late:
+            return why_not_within(_GIVE_BACK, late)
+        return None
 
     async def hold(self) -> None:
         """Check that the lock still belongs to this run. Raises CouldNotAsk."""

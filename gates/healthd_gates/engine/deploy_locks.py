@@ -28,8 +28,10 @@ class DeployLocks:
         runs: frozenset[str] | None = None,
     ) -> DeployLock:
         """Take the deploy lock, or prolong it for the same holder: with `runs` only where its reason is one of them.
-        Raises UnknownService, Locked."""
-        known_service(service, self._in_force())
+        Raises UnknownService, Locked. Of a service that a reload has removed its holder prolongs it: that one's deploy
+        may be under way."""
+        if service not in (config := self._in_force()).services and not await self._has(service, holder):
+            known_service(service, config)
         with journal_refusals():
             return await self._lock_store.lock(service, holder, seconds, reason, caller, runs=runs)
 
@@ -37,6 +39,9 @@ class DeployLocks:
         """Release the deploy lock. Raises LockNotHeld."""
         with journal_refusals():
             await self._lock_store.unlock(service, holder, caller)
+
+    async def _has(self, service: str, holder: str) -> bool:
+        return any((lock.service, lock.holder) == (service, holder) for lock in await self.held())
 
     async def held(self) -> Sequence[DeployLock]:
         """Return the deploy locks that are held now."""

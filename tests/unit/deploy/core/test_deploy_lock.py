@@ -28,6 +28,7 @@ class Locks:
 
     def __init__(self, reason: str | None = None) -> None:
         self.now = self._lock(reason) if reason else None
+        self.unavailable = 0  # calls to come that the journal's absence refuses
 
     def _lock(self, reason: str) -> LockDocument:
         until = datetime.now(UTC) + timedelta(minutes=5)
@@ -36,6 +37,9 @@ class Locks:
     async def lock(
         self, _service: str, _holder: str, _seconds: float, reason: str, *, exclusive: bool, instead_of: str | None
     ) -> LockDocument:
+        if self.unavailable:
+            self.unavailable -= 1
+            raise Refused(503, {"title": "Journal unavailable", "detail": "database or disk is full."})
         if exclusive and self.now is not None and self.now.reason not in (reason, instead_of):
             raise Refused(409, {"type": "urn:healthd:locked", "detail": f"run-7 holds it: {self.now.reason}"})
         self.now = self._lock(reason)
@@ -62,15 +66,16 @@ class Locks:
         await prolonging
 
 
-def held(locks: Locks) -> DeployLock:
+def held(locks: Locks, *, quiet: bool = True) -> DeployLock:
     config = DeployConfig.model_validate({"service": "shop", "lock": "15s"})
-    return DeployLock(cast("GateClient", locks), config, "run-7", Steps(quiet=True))
+    return DeployLock(cast("GateClient", locks), config, "run-7", Steps(quiet=quiet))
 
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deploy_lock, "_SLACK", -4.8)
     monkeypatch.setattr(deploy_lock, "_LOOK_EVERY", 0.01)
+    monkeypatch.setattr(deploy_lock, "_PAUSE", 0.01)
 
 
 async def test_two_at_once_on_one_host() -> None:
@@ -140,3 +145,36 @@ async def test_a_user_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyP
     async with held(locks).held():
         assert locks.now is not None
         assert locks.now.reason.startswith("deploy of 4000000000@")
+
+
+async def test_a_lock_that_is_given_back_once_the_journal_is_back(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is said of the tries in between."""
+    locks = Locks()
+    async with held(locks, quiet=False).held():
+        locks.unavailable = 3
+    assert locks.now is None
+    assert "unlock" not in capsys.readouterr().err
+
+
+async def test_a_lock_that_cannot_be_given_back(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lines say why, until when it refuses others, and by what command a person gives it back."""
+    monkeypatch.setattr(deploy_lock, "_GIVE_BACK", 0.1)
+    locks = Locks()
+    async with held(locks, quiet=False).held():
+        locks.unavailable = 1_000_000
+    assert locks.now is not None
+    assert (
+        "✗ the deploy lock of shop could not be given back: Journal unavailable: database or disk is full. It refuses "
+        "other deploys until it expires, within 15s, or `healthd gate unlock shop --holder run-7` gives it back"
+    ) in capsys.readouterr().err
+
+
+async def test_another_runs_lock_is_not_given_back(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor is anything said of it: it refuses others by right."""
+    locks = Locks()
+    async with held(locks, quiet=False).held():
+        locks.now = locks._lock(ELSEWHERE)
+    assert locks.now is not None
+    assert "unlock" not in capsys.readouterr().err

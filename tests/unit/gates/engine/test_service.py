@@ -135,6 +135,22 @@ async def test_a_deploy_lock_lets_its_holder_through_and_nobody_else(file: Path)
         assert (await start(running, "web")).service == "web"
 
 
+async def test_a_deploy_lock_of_a_service_that_a_reload_removed(file: Path) -> None:
+    """Its holder's deploy goes on, and prolongs and gives back its lock; nobody else takes one."""
+    async with replica(file) as running:
+        locks = running.keeper.locks
+        first = await locks.take("api", holder="deploy-7", seconds=60, reason="release", caller="ci")
+        running.configure(config(services={}))
+        again = await locks.take("api", holder="deploy-7", seconds=600, reason="release", caller="ci")
+        assert again.until > first.until
+        with pytest.raises(refusals.UnknownService):
+            await locks.take("api", holder="deploy-8", seconds=60, reason="me too", caller="ci")
+        await locks.release("api", holder="deploy-7", caller="ci")
+        assert await locks.held() == []
+        with pytest.raises(refusals.UnknownService):
+            await locks.take("api", holder="deploy-7", seconds=60, reason="release", caller="ci")
+
+
 async def test_a_freeze_refuses_and_an_override_is_audited(file: Path) -> None:
     """Whoever passes by a freeze leaves a name and a reason."""
     window = {"from": MIDNIGHT, "to": MIDNIGHT + timedelta(days=2), "reason": "weekend", "services": ["api"]}
