@@ -142,6 +142,7 @@ def finding_sentence(
             return f"The {what} is open: {seen}; {limits}; {short}."
 
 
+PROVEN_EARLY = "Watching: proven safe so far; a pass waits for the least time of observation."
 REASONS = {
     Reason.SETTLING: "Settling: only a catastrophe would decide now.",
     Reason.OBSERVING: "Watching: the evidence does not suffice yet.",

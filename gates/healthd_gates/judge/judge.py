@@ -71,7 +71,7 @@ class Judge:
             elapsed_seconds=self._elapsed,
             verdict=verdict,
             reason=reason,
-            sentence=explain.REASONS[reason] + self._nobody(reason) + self._stability.remark + self._remark(verdict),
+            sentence=self._told(reason) + self._nobody(reason) + self._stability.remark + self._remark(verdict),
             log_e_harm=self.log_e_harm,
             log_e_needed=self._frame.harm_needed,
             criteria=tuple(
@@ -154,13 +154,23 @@ class Judge:
             late = not any(stream.silence for stream in self._needed_streams)
             return (Verdict.INCONCLUSIVE if self._over and not (late and waits) else None), Reason.NO_SERIES
         proves = any(getattr(c, "proves_safety", True) for c in critical)
-        if proves and self._reached(self._rules.timing.minimum) and all(c.proven for c in critical):
+        if self._reached(self._rules.timing.minimum) and self._proven:
             return Verdict.PASS, Reason.PROVEN_SAFE
         if not self._over:
             return None, Reason.BASELINE_ALREADY_BAD if self._baseline_bad else Reason.OBSERVING
         if all(c.acceptable for c in critical):
             return Verdict.PASS, Reason.NO_EVIDENCE_OF_HARM if proves else Reason.NO_SIGN_OF_HARM
         return Verdict.INCONCLUSIVE, self._inconclusive_reason(critical)
+
+    @property
+    def _proven(self) -> bool:
+        """True if every critical criterion is proven safe."""
+        critical = [c for c in self._criteria if c.critical]
+        return any(getattr(c, "proves_safety", True) for c in critical) and all(c.proven for c in critical)
+
+    def _told(self, reason: Reason) -> str:
+        waits = reason is Reason.OBSERVING and not self._reached(self._rules.timing.minimum)
+        return explain.PROVEN_EARLY if waits and self._proven else explain.REASONS[reason]
 
     @property
     def _unseen(self) -> tuple[Verdict | None, Reason] | None:

@@ -38,6 +38,14 @@ def test_healthy_release_passes_at_the_minimum() -> None:
     assert standing.criteria[0].finding is Finding.SAFE
 
 
+def test_what_is_proven_before_the_minimum_is_said_to_wait_for_it() -> None:
+    """Until it is proven the evidence does not suffice; from then on nothing is missing but time."""
+    judging = judge(Rules(BY_ERRORS, timing=Timing(minimum=1800)))
+    said = [judging.step(each).sentence for each in HEALTHY[:170]]
+    assert "Watching: the evidence does not suffice yet." in said
+    assert said[-1] == "Watching: proven safe so far; a pass waits for the least time of observation."
+
+
 def test_what_is_proven_safe_is_drawn_below_its_limit() -> None:
     """The band is as sure as the stated risk of a rollback, and the proof as that of a pass: it need not be as long."""
     judge = Judge(Rules((ErrorRate(), Latency()), timing=Timing(1, 0, 5, 600)))
