@@ -258,6 +258,75 @@ async def test_criterion_of_another_package_decides_a_gate(tmp_path: Path) -> No
         assert "4000 messages wait, and 100 may" in report["sentence"]
 
 
+DIALECT = """
+from typing import Literal
+from pydantic import BaseModel
+from healthd_gates.api.operation import Answer, Operation
+from healthd_gates.api.responses import answer
+from healthd_gates.config.hooks.contract import Deploys, HookConfig
+from healthd_gates.hooks.contract import SCOPE, Run, Told
+
+class LedgerConfig(HookConfig):
+    kind: Literal["ledger"] = "ledger"
+    entry: Deploys
+
+    def deploys(self):
+        return (self.entry,)
+
+class Entered(BaseModel):
+    version: str
+
+class Ledger:
+    config_model = LedgerConfig
+
+    def __init__(self, runs):
+        self._runs = runs
+
+    def operations(self):
+        answers = {200: Answer("The gate of the version.", Told)}
+        summary = "Enter a version into the ledger."
+        return [Operation("ledger_enter", "POST", "/hooks/{hook}/entered", SCOPE, summary, self._enter, answers,
+                          body=Entered)]
+
+    async def _enter(self, call):
+        entry = self._runs.hook(LedgerConfig, call.hook).entry
+        run = Run(call.hook, "ledger", call.body.version, entry, call.caller.name)
+        return answer(Told.of(await self._runs.begin(run, call.body.version)))
+"""
+
+
+async def test_dialect_of_another_package_starts_a_gate(tmp_path: Path) -> None:
+    """Its route is served and described like those that ship; what it asks of is in the configuration, and checked."""
+    packaged(tmp_path, "ledger-dialect", "ledger = ledger_dialect:Ledger", DIALECT, "healthd.hooks")
+    configuration = {
+        "journal": f"sqlite:///{tmp_path}/healthd.db",
+        "services": {"shop": {"policy": "smoke"}},
+        "policies": {"smoke": {"initial_delay": "0s", "criteria": [{"kind": "checks", "checks": ["self"]}]}},
+        "checks": {"self": {"kind": "process"}},
+        "hooks": {"books": {"kind": "ledger", "entry": {"service": "shop"}}},
+    }
+    file = tmp_path / "healthd.yaml"
+    file.write_text(json.dumps(configuration).replace('"service": "shop"', '"service": "shpo"'))
+    refused = with_packages(tmp_path, "config", "check", file)
+    assert refused.code == 2
+    assert "hooks.books: names 'shpo', which is not under services; did you mean shop?" in refused.err
+    async with daemon.running(configuration, env={PACKAGES: str(tmp_path)}) as running, ClientSession() as session:
+
+        async def entered(version: str) -> tuple[int, dict[str, Any]]:
+            url = f"{running.url}/hooks/books/entered"
+            async with session.post(url, json={"version": version}, headers=daemon.AUTHORIZED) as answer:
+                return answer.status, await answer.json()
+
+        while (first := await entered("1.0.0"))[0] == 503:  # the journal is being made
+            await asyncio.sleep(0.2)
+        assert first[0] == 200
+        assert (await entered("1.0.0"))[1]["gate"] == first[1]["gate"]
+        async with session.get(f"{running.url}/gates/{first[1]['gate']}", headers=daemon.AUTHORIZED) as answer:
+            assert (await answer.json())["caller"] == "hook:books"
+        async with session.get(f"{running.url}/openapi.json", headers=daemon.AUTHORIZED) as answer:
+            assert "/hooks/{hook}/entered" in (await answer.json())["paths"]
+
+
 FAULTY = """
 from healthd.checks.contract import CheckConfig
 from pydantic import model_validator
