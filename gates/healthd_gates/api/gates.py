@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
 from aiohttp import web
 
@@ -135,17 +136,21 @@ class GateCalls:
         page = await self._gate_service.list(
             service=asked.service, states=asked.states, limit=asked.limit, before=asked.before
         )
-        return answer(GatesDocument.of(page))
+        return answer(GatesDocument.of(page, journal_away_since=self._away_since))
 
     async def _get(self, call: Call[Nothing, WaitQuery]) -> web.Response:
         gate = await self._gate_service.named(call.gate_id)
         gate = await self._patience.wait(call, gate, call.query.wait)
-        outage = self._gate_service.outage()
-        document = GateDocument.of(gate, call.base, journal_away_since=outage.since if outage else None)
+        document = GateDocument.of(gate, call.base, journal_away_since=self._away_since)
         if call.query.answer == "plain":
             return answer(document)
         status = status_of(gate, strict=True)
         return answer(document, status, retry_of(status))
+
+    @property
+    def _away_since(self) -> datetime | None:
+        outage = self._gate_service.outage()
+        return outage.since if outage is not None else None
 
     async def _cancel(self, call: Call[ReasonBody, Nothing]) -> web.Response:
         gate = await self._interventions.cancel(call.gate_id, caller=call.caller.name, reason=call.body.reason)

@@ -233,8 +233,9 @@ class GatesDocument(Shown):
     unreadable: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, page: Page) -> Self:
-        return cls(gates=[GateDocument.of(gate) for gate in page.gates], next=page.next, unreadable=page.unreadable)
+    def of(cls, page: Page, *, journal_away_since: datetime | None = None) -> Self:
+        gates = [GateDocument.of(gate, journal_away_since=journal_away_since) for gate in page.gates]
+        return cls(gates=gates, next=page.next, unreadable=page.unreadable)
 
 
 class EventDocument(Shown):

@@ -16,7 +16,7 @@ from healthd_gates.commands.report import summary
 from healthd_gates.commands.view import showing
 from healthd_gates.criteria.error_rate import ErrorRate
 from healthd_gates.domain.evidence import Counts, Evidence
-from healthd_gates.domain.gate import Decision, Gate, GateState, Rollback, RollbackState
+from healthd_gates.domain.gate import Decision, Gate, GateState, Page, Rollback, RollbackState
 from healthd_gates.domain.ramp import Ramp
 from healthd_gates.domain.ramp_wording import not_done
 from healthd_gates.domain.request import Deployment, Version
@@ -24,7 +24,7 @@ from healthd_gates.domain.standing import Verdict
 from healthd_gates.engine.transitions import cancel
 from healthd_gates.judge.judge import Judge
 from healthd_gates.judge.rules import Rules, Timing
-from healthd_gates.schema.gate import GateDocument
+from healthd_gates.schema.gate import GateDocument, GatesDocument
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 SILENT = "a series of the candidate is missing"
@@ -217,6 +217,12 @@ def test_a_journal_that_is_away_is_told_as_long_as_it_is(capsys: pytest.CaptureF
         console.print(picture(away, NOW, 200))
     assert "The journal is away since 12:00:00 UTC" in captured.get()
     assert GateDocument.of(decided(Verdict.PASS), journal_away_since=NOW).waits_for is None
+
+
+def test_a_list_of_gates_tells_of_the_journal_as_one_of_them_does() -> None:
+    """`healthd gate show --last SERVICE` reads it: the numbers of a gate stood still, and nothing said why."""
+    listed = GatesDocument.of(Page((gate(), decided(Verdict.PASS)), None), journal_away_since=NOW)
+    assert [each.journal_away_since for each in listed.gates] == [NOW, None]
 
 
 def test_a_rollback_that_a_person_called_for_is_no_verdict_of_the_numbers(capsys: pytest.CaptureFixture[str]) -> None:
