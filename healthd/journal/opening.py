@@ -29,6 +29,7 @@ class Opening:
 
     def __init__(self, place: Place, branches: Sequence[Branch], transaction: Transaction) -> None:
         self._place, self._branches, self._transaction = place, branches, transaction
+        self._schema: str | None = None
 
     async def open(self, *, again: bool) -> Engines:
         """Return open engines. Opened `again`, it must be the journal that was open before. Raises whatever is wrong
@@ -51,10 +52,12 @@ class Opening:
         return opened
 
     async def look_at_tables(self, opened: Engines) -> None:
-        """Read and write no row of each table; where someone has dropped all of them, begin anew. Raises JournalError
-        for one that is not as it must be."""
+        """Read and write no row of each table; where someone has dropped all of them, begin anew, in the schema where
+        they were: in one that is closed to healthd they only cannot be seen. Raises JournalError for one that is not as
+        it must be."""
         async with self._transaction(opened) as connection:
-            if not isinstance(self._place, SQLiteFiles) and await connection.run_sync(migrate.is_empty, self._branches):
+            is_there = self._schema is not None and await self._current_schema(connection) == self._schema
+            if is_there and await connection.run_sync(migrate.is_empty, self._branches):
                 await asyncio.to_thread(migrate.prepare)
                 for branch in self._branches:
                     await connection.run_sync(migrate.upgrade, branch)
@@ -87,6 +90,14 @@ class Opening:
                 await asyncio.to_thread(migrate.prepare)
             for branch in behind:
                 await connection.run_sync(migrate.upgrade, branch)
+            self._schema = await self._current_schema(connection)
+
+    async def _current_schema(self, connection: AsyncConnection) -> str | None:
+        """Return the schema of PostgreSQL in which tables are made, None where there is none."""
+        if isinstance(self._place, SQLiteFiles):
+            return None
+        found: str | None = (await connection.exec_driver_sql("SELECT current_schema()")).scalar_one()
+        return found
 
     async def _require_the_same(self, connection: AsyncConnection) -> None:
         """Raise JournalError for a file that is not the journal that was open, or is broken."""

@@ -1,7 +1,7 @@
 """Tables of a running journal on a real PostgreSQL, dropped or closed to the daemon one by one, or all at once."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import urlsplit
 
 import pytest
@@ -86,3 +86,43 @@ async def test_begins_anew_when_all_tables_are_dropped(
     )
     await until(lambda: database.outage is None, "an empty journal")
     await audit(database)
+
+
+async def test_tables_that_are_out_of_sight_are_not_made_anew(
+    postgresql_server: PostgreSQL, postgresql_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A schema that is closed to healthd leaves it the next one of its path, where a second journal would begin."""
+    monkeypatch.setattr("healthd.journal.journal._RETRY_SECONDS", 0.05)
+    name = urlsplit(postgresql_dsn).path.strip("/")
+    await postgresql_server.execute(f"CREATE SCHEMA {name}", name)
+    await postgresql_server.execute(f"GRANT ALL ON SCHEMA {name}, public TO {name}", name)
+    database = Database(postgresql_dsn, CLOCK, (tables.BRANCH, gate_tables.BRANCH))
+    await database.open()
+    await audit(database)
+    running = asyncio.create_task(Journal(database, CLOCK, lambda: 86400).run())
+    await postgresql_server.execute(f"REVOKE ALL ON SCHEMA {name} FROM {name}", name)
+    with pytest.raises(JournalError):
+        await audit(database)
+    looked = asyncio.Event()
+    monkeypatch.setattr(database, "look_at_tables", noting(database.look_at_tables, looked))
+    await looked.wait()
+    assert database.outage is not None
+    await postgresql_server.execute(f"GRANT ALL ON SCHEMA {name} TO {name}", name)
+    await until(lambda: database.outage is None, "the end of the outage")
+    async with database.read() as connection:
+        assert len((await connection.execute(tables.audit.select())).all()) == 1
+    running.cancel()
+    await asyncio.wait({running})
+    await database.close()
+
+
+def noting(look: Callable[[], Awaitable[None]], looked: asyncio.Event) -> Callable[[], Awaitable[None]]:
+    """The same, telling that one has come to its end."""
+
+    async def looks() -> None:
+        try:
+            await look()
+        finally:
+            looked.set()
+
+    return looks
