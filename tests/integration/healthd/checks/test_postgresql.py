@@ -236,7 +236,7 @@ async def test_standby_whose_receiver_died(small_server: postgresql.PostgreSQL, 
 async def test_canary(postgresql_server: postgresql.PostgreSQL, postgresql_dsn: str) -> None:
     """A row is written at each probe, one in all; without its table, or where it cannot be committed, it is red."""
     database = urlsplit(postgresql_dsn).path[1:]
-    async with watched("postgresql", uri=postgresql_dsn, canary="public.canary", timeout="1s") as check:
+    async with watched("postgresql", uri=postgresql_dsn, canary="public.canary", timeout="10s") as check:
         result = await check.look()
         assert (result.status, '"public.canary" does not exist' in result.message) == (Status.UNHEALTHY, True)
         await postgresql_server.execute("CREATE TABLE canary (id text PRIMARY KEY, at timestamptz)", database)
