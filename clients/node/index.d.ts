@@ -79,7 +79,9 @@ export declare class GateClient {
   couldStart(request: VerifyRequest): Promise<Record<string, unknown>>;
   gate(id: string, options?: {wait?: number}): Promise<Gate>;
   verdict(id: string): Promise<Gate>;
-  gates(query?: {service?: string; state?: string; limit?: number; before?: string}): Promise<{gates: Gate[]}>;
+  gates(query?: {
+    service?: string; state?: string; policy?: string; deployment?: string; limit?: number; before?: string;
+  }): Promise<{gates: Gate[]}>;
   cancel(id: string, reason: string): Promise<Gate>;
   approve(id: string, reason: string): Promise<Gate>;
   reject(id: string, reason: string): Promise<Gate>;

@@ -73,10 +73,10 @@ class EarlierGates:
     async def not_followed(self, policy: str) -> None:
         """Raise CouldNotAsk where another deploy's gate of the policy came after one of this deploy: its verdict says
         nothing of what is there now."""
-        page = await asked(self._client.gates(service=self._service, limit=_RECENT))
-        gates = [gate for gate in page.gates if gate.policy == policy]
-        own = next((gate for gate in gates if self.is_own(gate)), None)
-        if own is not None and not self.is_own(newest := gates[0]):
+        newest = await self._newest(policy=policy)
+        if newest is None or self.is_own(newest):
+            return
+        if (own := await self._newest(policy=policy, deployment=self._key)) is not None:
             raise CouldNotAsk(
                 f"gate {newest.id} of {newest.candidate.version} came after gate {own.id} of the deploy {self._key}: "
                 "a new deploy needs a new key"
@@ -85,13 +85,15 @@ class EarlierGates:
     async def of_no_other_version(self, version: str) -> None:
         """Raise CouldNotAsk where the key named the deploy of another version before: healthd would refuse its
         gates."""
-        page = await asked(self._client.gates(service=self._service, limit=_RECENT))
-        for gate in page.gates:
-            if self.is_own(gate) and gate.candidate.version != version:
-                raise CouldNotAsk(
-                    f"the key {self._key} is that of {gate.candidate.version} (gate {gate.id}): a new deploy needs a "
-                    "new key"
-                )
+        own = await self._newest(deployment=self._key)
+        if own is not None and own.candidate.version != version:
+            raise CouldNotAsk(
+                f"the key {self._key} is that of {own.candidate.version} (gate {own.id}): a new deploy needs a new key"
+            )
+
+    async def _newest(self, **of: str) -> GateDocument | None:
+        page = await asked(self._client.gates(service=self._service, limit=1, **of))
+        return next(iter(page.gates), None)
 
     async def before_ramp(self, policies: Collection[str | None]) -> str | None:
         """Return the target that had all of the traffic before a ramp divided it, by the newest gate of some policies;

@@ -134,7 +134,12 @@ class GateCalls:
     async def _list(self, call: Call[Nothing, ListQuery]) -> web.Response:
         asked = call.query
         page = await self._gate_service.list(
-            service=asked.service, states=asked.states, limit=asked.limit, before=asked.before
+            service=asked.service,
+            states=asked.states,
+            limit=asked.limit,
+            before=asked.before,
+            policy=asked.policy,
+            deployment=asked.deployment,
         )
         return answer(GatesDocument.of(page, journal_away_since=self._away_since))
 

@@ -107,7 +107,8 @@ class WaitQuery(Model):
 
 
 class ListQuery(Model):
-    """Filters of the list of gates; `active` are all that are not over."""
+    """Filters of the list of gates; `active` are all that are not over. `deployment` is the `deployment.id` of their
+    requests."""
 
     service: Name | None = None
     state: (
@@ -127,6 +128,8 @@ class ListQuery(Model):
     ) = None
     limit: int = Field(50, ge=1, le=200)
     before: Cursor | None = None
+    policy: Name | None = None
+    deployment: Text | None = None
 
     @property
     def states(self) -> tuple[GateState, ...]:

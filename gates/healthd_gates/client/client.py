@@ -103,7 +103,7 @@ class GateClient:
             await asyncio.wait({listener})
 
     async def gates(self, **query: Any) -> GatesDocument:
-        """Return a page of gates, newest first; `service`, `state`, `limit`, `before`."""
+        """Return a page of gates, newest first; `service`, `state`, `policy`, `deployment`, `limit`, `before`."""
         given = {name: str(value) for name, value in query.items() if value is not None}
         return await self._ask(GatesDocument, "GET", "/gates", query=given)
 

@@ -182,10 +182,12 @@ class GateService:
         states: Sequence[GateState] = (),
         limit: int = 50,
         before: str | None = None,
+        policy: str | None = None,
+        deployment: str | None = None,
     ) -> Page:
         """Return a page of gates, newest first; no `states` means all."""
         with journal_refusals():
-            return await self._gate_store.page(service, states, limit, before)
+            return await self._gate_store.page(service, states, limit, before, policy=policy, deployment=deployment)
 
     async def wait(self, gate_id: str, seconds: float) -> Gate:
         """Return the gate once it is answered, or as it is after `seconds`; whichever replica runs it."""

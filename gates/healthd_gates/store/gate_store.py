@@ -23,6 +23,7 @@ from healthd_gates.store.group_commit import Writer
 from healthd_gates.store.leases import Owned
 from healthd_gates.store.serialization import (
     UnreadableGate,
+    has_deployment,
     read_course,
     read_event,
     read_evidence,
@@ -102,8 +103,17 @@ class GateStore:
             body: str | None = (await connection.execute(query)).scalar_one_or_none()
         return body
 
-    async def page(self, service: str | None, states: Sequence[GateState], limit: int, before: str | None) -> Page:
-        """Return a page of gates, newest first: their ids ascend with time."""
+    async def page(
+        self,
+        service: str | None,
+        states: Sequence[GateState],
+        limit: int,
+        before: str | None,
+        *,
+        policy: str | None = None,
+        deployment: str | None = None,
+    ) -> Page:
+        """Return a page of gates, newest first: their ids ascend with time. `deployment` is its id."""
         table = tables.gates
         query = sa.select(table).order_by(table.c.id.desc()).limit(limit + 1)
         if service is not None:
@@ -112,6 +122,10 @@ class GateStore:
             query = query.where(table.c.state.in_([state.value for state in states]))
         if before is not None:
             query = query.where(table.c.id < before)
+        if policy is not None:
+            query = query.where(table.c.policy == policy)
+        if deployment is not None:
+            query = query.where(has_deployment(table.c.request, deployment))
         async with self.database.read() as connection:
             rows = (await connection.execute(query)).mappings().all()
         gates, unreadable = [], []

@@ -18,7 +18,7 @@ from healthd_gates.domain.action_order import ActionRun, Occasion, OrderState
 from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.gate import Decision, EventKind, Gate, GateEvent, GateState, Rollback
 from healthd_gates.domain.ramp import Course, Ramp
-from healthd_gates.domain.request import VerifyRequest
+from healthd_gates.domain.request import Deployment, VerifyRequest
 from healthd_gates.domain.standing import Standing
 
 _TIMES = ("created_at", "decides_by", "watch_until", "finished_at")
@@ -50,6 +50,14 @@ class _Ramp(_Document):
 
 class _At(_Document):
     at: datetime
+
+
+def has_deployment(request: sa.ColumnElement[str], deployment: str) -> sa.ColumnElement[bool]:
+    """Return the condition that a stored request names this deployment's id. The id comes first in its object, and a
+    quotation mark within a text is escaped, so that no other field has this; unlike LIKE, REPLACE minds case in SQLite
+    too."""
+    named = '"deployment":' + Deployment(id=deployment).model_dump_json(include={"id"}).removesuffix("}")
+    return sa.func.replace(request, named, "") != request
 
 
 def standing_document(standing: Standing) -> dict[str, Any]:

@@ -28,6 +28,19 @@ async def test_gates_are_listed_by_state(api: Gating) -> None:
     assert await listed("finished") == [done]
 
 
+async def test_gates_are_listed_by_policy_and_deployment(api: Gating) -> None:
+    """As a deploy tool looks for those of its key."""
+    service = api.service()
+    first = await api.verify(service, "green", deployment={"id": "run 1/ä"}, wait="20s")
+    await api.verify(service, "endless", deployment={"id": "run 2"})
+
+    async def listed(of: str) -> list[str]:
+        return [gate["id"] for gate in (await api.call("GET", f"/gates?service={service}&{of}")).body["gates"]]
+
+    assert await listed("deployment=run%201/%C3%A4") == await listed("policy=green") == [first.body["id"]]
+    assert await listed("deployment=run") == await listed("policy=green&deployment=run%202") == []
+
+
 async def test_a_gate_that_is_not_there(api: Gating) -> None:
     """404, whatever is asked of it."""
     for method, path, body in [

@@ -19,7 +19,7 @@ from healthd_gates.domain.action_order import Occasion, OrderState
 from healthd_gates.domain.errors import Locked, ServiceBusy
 from healthd_gates.domain.evidence import Counts, Evidence, Histogram
 from healthd_gates.domain.gate import EventKind, Gate, GateEvent, GateState, QuarantinedVersion
-from healthd_gates.domain.request import PushedCounts, PushedEvidence
+from healthd_gates.domain.request import Deployment, PushedCounts, PushedEvidence
 from healthd_gates.engine.validation import validate
 from healthd_gates.store import tables as gate_tables
 from healthd_gates.store.admission import Admission
@@ -406,3 +406,18 @@ async def test_a_gate_of_a_living_replica_is_not_about_to_go_on_elsewhere(sides:
     assert await right.leases.under_way() == set()
     await left.leases.let_go()
     assert await right.leases.under_way() == {"api", "web"}, "it has none any more"
+
+
+async def test_gates_are_found_by_their_deployment_to_the_letter(sides: tuple[Side, Side]) -> None:
+    """Also one whose other texts are made to look like it."""
+    left, _ = sides
+    names = ["run-1", "Run-1", "run-10", 'a"b\\', "run_1", '"deployment":{"id":"run-1"', "größe%"]
+    for number, name in enumerate(names):
+        asked = request(f"s{number}", deployment=Deployment(id=name, actor='x","deployment":{"id":"run-1"'))
+        known = config(services={asked.service: config().services["api"]})
+        started = validate(asked, known, caller="ci", key=None, replica="left", moment=CLOCK.now())[0]
+        await left.gate_store.start(started)
+    for name in names:
+        found = (await left.gate_store.page(None, (), 10, None, deployment=name)).gates
+        assert [gate.deployment.id for gate in found] == [name]
+    assert (await left.gate_store.page(None, (), 10, None, policy="other", deployment="run-1")).gates == ()

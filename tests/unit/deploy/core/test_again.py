@@ -156,9 +156,13 @@ ANOTHER = Version(version="1.9", target="blue")
     ],
     ids=["another deploy followed", "another version"],
 )
-async def test_a_key_that_its_gates_would_refuse_releases_nothing(gates: list[Gate], why: str, dry_run: bool) -> None:
+@pytest.mark.parametrize("others", [0, 60], ids=["lately", "many gates ago"])
+async def test_a_key_that_its_gates_would_refuse_releases_nothing(
+    gates: list[Gate], why: str, dry_run: bool, others: int
+) -> None:
     """The idle target is the way back of the version that is live: it must not be lost to a deploy that cannot end."""
-    platform, daemon = Targets("0.9"), Daemon(Verdict.PASS, *gates)
+    elsewhere = [replace(of(PASSED, f"run-{n}"), id=f"later-{n}", policy="canary") for n in range(100, 100 + others)]
+    platform, daemon = Targets("0.9"), Daemon(Verdict.PASS, *elsewhere, *gates)
     code, session = await run(daemon, platform, dry_run=dry_run)
     assert (code, session.report.reason) == (3, why)
     assert (platform.traffic, platform.changed, daemon.asked) == ("green", [], [])

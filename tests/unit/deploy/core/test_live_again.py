@@ -46,8 +46,13 @@ class Daemon:
         self.switches: list[str] = []  # to be switched to
         self.kept: list[QuarantinedDocument] = []
 
-    async def gates(self, **_query: Any) -> GatesDocument:
-        return GatesDocument(gates=list(map(GateDocument.of, self._gates)), next=None)
+    async def gates(
+        self, *, limit: int, policy: str | None = None, deployment: str | None = None, **_query: object
+    ) -> GatesDocument:
+        found = [
+            gate for gate in self._gates if policy in (None, gate.policy) and deployment in (None, gate.deployment.id)
+        ]
+        return GatesDocument(gates=list(map(GateDocument.of, found[:limit])), next=None)
 
     async def verify(self, request: Mapping[str, Any], *, key: str) -> GateDocument:
         self.asked.append({**request, "key": key})
