@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Tests without a server, a database or a tool of others; gates in virtual time, and proofs by many examples or by a schema
 # of everything (marked so), are left to `make unit`.
 QUICK = $(addprefix tests/unit/, gates/judge gates/sources gates/config gates/domain gates/commands \
-	healthd/addresses healthd/checks healthd/monitoring healthd/notify deploy)
+	healthd/addresses healthd/checks healthd/monitoring healthd/notify deploy docs/test_docstrings.py)
 
 # Judge files that cover nothing which shorter ones do not.
 SLOW_PROOFS = $(addprefix --ignore=tests/unit/gates/judge/test_, false_rollback.py properties.py validity.py)

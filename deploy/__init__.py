@@ -1,1 +1,1 @@
-"""What healthd is deployed with, and what builds a release of it."""
+"""Tools that healthd is deployed with, and that build a release of it."""

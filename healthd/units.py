@@ -134,7 +134,7 @@ HttpAddress = Annotated[
 ]
 """Address whose user, keys and secret parts of the path are shown as `***`."""
 LinkForPeople = Annotated[str | None, BeforeValidator(_none_if_empty)]
-"""Where people find something: mostly the address of a page. None where it is empty."""
+"""The place where people find something: mostly the address of a page. None where it is empty."""
 Size = Annotated[
     int,
     BeforeValidator(parse_size),

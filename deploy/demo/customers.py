@@ -41,7 +41,7 @@ class Customers:
             self._counting = None
 
     async def come(self) -> None:
-        """Until cancelled."""
+        """Come until cancelled."""
         limit = aiohttp.ClientTimeout(total=5)
         async with aiohttp.ClientSession(timeout=limit) as session, asyncio.TaskGroup() as under_way:
             due = monotonic()

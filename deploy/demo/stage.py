@@ -1,4 +1,4 @@
-"""What the demo runs on loopback: a shop in two colours behind a switch, healthd, Prometheus where there is one."""
+"""Processes of the demo: a shop in two colours behind a switch, healthd, Prometheus where there is one."""
 
 from __future__ import annotations
 

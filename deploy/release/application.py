@@ -28,8 +28,8 @@ _PROGRAM = "healthd_program"  # the module that the zipapp starts
 
 @dataclass(frozen=True)
 class Target:
-    """What a zipapp is for: a version of Python as "3.13", a platform, the suffix of its compiled packages, and the
-    oldest version of glibc that they run with."""
+    """The environment of a zipapp: a version of Python as "3.13", a platform, the suffix of its compiled packages, and
+    the oldest version of glibc that they run with."""
 
     python: str
     platform: str
@@ -42,7 +42,7 @@ class Target:
 
 
 def released(root: Path) -> list[Target]:
-    """What a release has zipapps for; of their glibc nothing is known before they are built."""
+    """Return the environments that a release has zipapps for; of their glibc nothing is known before they are built."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = [re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", each) for each in project["classifiers"]]
     return [
@@ -93,7 +93,7 @@ def pack(packages: Path, out: Path, commit: Commit, target: Target, others: list
 
 
 def _target(packages: Path) -> Target:
-    """What packages are for that this interpreter has installed."""
+    """Return the environment of packages that this interpreter has installed."""
     platform = re.sub(r"[^a-z0-9]", "_", sysconfig.get_platform())
     return Target(f"{sys.version_info[0]}.{sys.version_info[1]}", platform, EXTENSION_SUFFIXES[0], _glibc(packages))
 

@@ -1,4 +1,4 @@
-"""What pages say before the first release and after it, and the address of the repository.
+"""Words of pages before the first release and after it, and the address of the repository.
 
 A passage that holds until then stands between two comments, and the second has what is said from then on:
 

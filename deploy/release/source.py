@@ -22,7 +22,7 @@ class Commit:
 
     @property
     def ref(self) -> str:
-        """What names it in an address of the repository."""
+        """Its name in an address of the repository."""
         return self.tag or self.hash
 
     def why_no_release(self) -> str | None:

@@ -1,4 +1,4 @@
-"""What reloads took away: a file that lost its end is valid, and nobody is told anything any more."""
+"""Parts that reloads took away: a file that lost its end is valid, and nobody is told anything any more."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WORDS = {"routes_to": "routes to", "public_pages": "public pages"}
 
 
 class Removals:
-    """What the reloads of this process took away, until a later one brings it back, or it is told no more."""
+    """All that the reloads of this process took away, until a later one brings it back, or it is told no more."""
 
     def __init__(self) -> None:
         self._past: list[tuple[datetime, dict[str, list[str]]]] = []

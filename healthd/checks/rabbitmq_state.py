@@ -91,7 +91,7 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """What one probe read. `alarms` as `memory on rabbit@a`; `findings` are of what could not be read."""
+    """Findings of one probe. `alarms` as `memory on rabbit@a`; `findings` are of what could not be read."""
 
     alarms: Sequence[str] = ()
     queue: Queue | None = None

@@ -142,7 +142,7 @@ def _replica(it: dict[str, Any]) -> str:
 
 
 def _streak(check: dict[str, Any]) -> str:
-    """How many results in a row contradict the status, of how many that change it."""
+    """Say how many results in a row contradict the status, of how many that change it."""
     it = check.get("streak")
     return Streak(Status(it["status"]), it.get("seen"), it["needed"]).words if isinstance(it, dict) else ""
 
@@ -182,7 +182,7 @@ def _configuration(it: dict[str, Any]) -> str:
 
 
 def _taken_away(it: dict[str, Any]) -> str:
-    """What a reload took away: it may be meant so, or a file that lost its end."""
+    """Say what a reload took away: it may be meant so, or a file that lost its end."""
     gone = f": {'; '.join(map(str, it['gone']))}" if it.get("gone") else " some of the configuration"
     return plain(f"▲ RELOAD at {it.get('at')} TOOK AWAY{gone}")
 

@@ -1,4 +1,4 @@
-"""What the author of a file probably meant where a value or a key is wrong: an end for the message about it."""
+"""Guesses at what the author of a file meant where a value or a key is wrong: an end for the message about it."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class NotInForce:
 
 @dataclass(frozen=True, slots=True)
 class TakenAway:
-    """What one reload took away and no later one brought back, in words, such as `notifiers chat, mail`."""
+    """All that one reload took away and no later one brought back, in words, such as `notifiers chat, mail`."""
 
     at: datetime
     gone: tuple[str, ...]

@@ -24,7 +24,7 @@ _ADDRESSES = ("endpoint", "host", "hosts", "uri", "url")
 _LARGEST = 1024**2  # bytes of a file that a value is in
 _NOT_SET = "not set: "
 MOUNTED = "mount it, or let the daemon read it"
-"""What to do about a file that is missing."""
+"""The cure for a file that is missing."""
 _MAY_LACK = ("checks", "notifiers", "actions")
 TEMPLATED = ("checks", "services", "policies")
 """Sections whose entries have a name to fill in, and may have a template and values."""

@@ -20,9 +20,9 @@ class NoPlaceError(JournalError):
 
 
 class Places:
-    """So many places. Whoever waits does so for as long as the queue moves: it fails once nobody got anything done for
-    `seconds`. A place that is given back after a JournalError goes to the next, who may find the journal back, and does
-    not count: else each would wait for as long as all before it take to fail."""
+    """A number of places. Whoever waits does so for as long as the queue moves: it fails once nobody got anything done
+    for `seconds`. A place that is given back after a JournalError goes to the next, who may find the journal back, and
+    does not count: else each would wait for as long as all before it take to fail."""
 
     def __init__(self, count: int, seconds: float) -> None:
         self._free, self._seconds = count, seconds

@@ -1,4 +1,4 @@
-"""What the checks were before this process: a status that outlived a restart has its beginning from the journal."""
+"""States of checks before this process: a status that outlived a restart has its beginning from the journal."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class CheckState:
 
     @property
     def streak(self) -> Streak | None:
-        """What the last result says where rise or fall keeps the status as it was."""
+        """The status that the last results speak for, where rise or fall keeps the status as it was."""
         if self.probe is None or self.status is Status.UNKNOWN or self.status.is_up == self.probe.result.status.is_up:
             return None
         seen = self.probe.result.status

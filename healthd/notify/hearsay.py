@@ -1,4 +1,4 @@
-"""What other replicas have found since it was last asked, of checks that stand otherwise here."""
+"""Findings of other replicas since they were last asked for, of checks that stand otherwise here."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class Lookups:
 
     @property
     def remark(self) -> str:
-        """What is to be said of a lookup that took long, to be put after what came of the work; empty if none did."""
+        """A remark on a lookup that took long, to be put after what came of the work; empty if none did."""
         host, seconds = self._slowest
         return f"; the name {host} was only resolved after {round(seconds, 2):g} s" if host else ""
 

@@ -73,7 +73,7 @@ class HealthEndpoints:
         self.outage: Callable[[], Outage | None] = lambda: None
         """Returns the journal's outage. Neither blocks nor fails."""
         self.not_in_force: NotInForce | None = None
-        """What was read of the configuration and is not in force."""
+        """The part of the configuration that was read and is not in force."""
         self.taken_away: Callable[[], tuple[TakenAway, ...]] = tuple
         """Returns what reloads took away, the newest first. Neither blocks nor fails."""
 

@@ -35,7 +35,7 @@ class CoverAnswer(Answered):
 
 
 class StreakAnswer(Answered):
-    """What the last results of a check say where they are too few to change its status, by its `rise` and `fall`."""
+    """The last results of a check where they are too few to change its status, by its `rise` and `fall`."""
 
     status: Status
     """Status of the last result."""
@@ -170,8 +170,8 @@ class ConfigurationAnswer(Answered):
 
 
 class TakenAwayAnswer(Answered):
-    """What one reload of the last 12 hours took away and none brought back. It may be meant so, or a file that lost its
-    end."""
+    """All that one reload of the last 12 hours took away and none brought back. It may be meant so, or a file
+    that lost its end."""
 
     at: Moment
     gone: list[str] | None = None

@@ -152,7 +152,7 @@ async def _located(tool: Tool[ModelT], file: Path, model: type[ModelT], deploy: 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What the command line asks of a deploy beside its version and its file. `wait` in seconds."""
+    """The wishes of a command line for a deploy, beside its version and its file. `wait` in seconds."""
 
     key: str
     wait: float

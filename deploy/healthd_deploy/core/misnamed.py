@@ -30,6 +30,6 @@ class Misnamed(NothingSwitched):
 
 
 class _Located(NothingSwitched):
-    """What the configuration misnames, with its place in the file."""
+    """The configuration misnames something, told with its place in the file."""
 
     code = COULD_NOT_ASK

@@ -84,7 +84,7 @@ class Strayed:
     """Traffic that a target has no more, though it was given all of it, or another part than its ramp ordered."""
 
     what: str
-    """What the proxy does, for people."""
+    """A sentence on what the proxy does, for people."""
     in_part: bool
     """True if the target still has some of it, or may have."""
     share: float = 0.0

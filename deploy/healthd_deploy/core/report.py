@@ -35,15 +35,15 @@ class Report:
     exposed_at: float | None = None
     back_at: float | None = None
     left: Sequence[str] = ()
-    """What could not be undone, each with why."""
+    """Parts that could not be undone, each with why."""
     remark: str | None = None
-    """What is not known of the traffic of a promoted version, or not done yet."""
+    """A note on what is not known of the traffic of a promoted version, or not done yet."""
     strayed: str | None = None
-    """What the proxy does, where it was seen to have given the traffic to another target by itself."""
+    """A sentence on what the proxy does, where it was seen to have given the traffic to another target by itself."""
     cure: str = ""
     """The command at the end of that, which gives it the traffic again."""
     strayed_at: float | None = None
-    """When it was first seen to have none of it, as far as it has none still."""
+    """The time when it was first seen to have none of it, as far as it has none still."""
     widest: float = 0.0
     """Largest share of the traffic, 0 to 1, that a proxy was seen to give it against the ramp's order."""
 

@@ -1,4 +1,4 @@
-"""What healthd is told of a deploy that is undone."""
+"""Report to healthd of a deploy that is undone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether HAProxy keeps its weights over a reload: by the files that the running process was started with.
+"""Test whether HAProxy keeps its weights over a reload: by the files that the running process was started with.
 
 The Runtime API does not tell it. Source: docs.haproxy.org/2.8/configuration.html, "server-state-file" and
 "load-server-state-from-file", and docs.haproxy.org/2.8/management.html, 3 "Starting HAProxy".
@@ -72,7 +72,7 @@ def _why(state: _State, socket: str, backend: str) -> str | None:
 
 
 def _is_known(file: Path) -> bool:
-    """Whether a name tells which file it is: a relative one is of the folder in which HAProxy was started, which a
+    """True if a name tells which file it is: a relative one is of the folder in which HAProxy was started, which a
     process with a `chroot` has left, and one with a variable is of HAProxy's own environment."""
     return file.is_absolute() and "$" not in str(file)
 
@@ -111,7 +111,7 @@ def _files(words: Sequence[str], folder: Path) -> Iterator[Path]:
 
 @dataclass(slots=True)
 class _State:
-    """What the configuration says of the state of a backend's servers."""
+    """The configuration's word on the state of a backend's servers."""
 
     is_loaded: bool = False
     is_local: bool = False

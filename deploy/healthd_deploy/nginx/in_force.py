@@ -1,4 +1,4 @@
-"""Whether a file that is switched would be in force: the NGINX that runs reads it, and uses the upstream."""
+"""Test whether a file that is switched would be in force: the NGINX that runs reads it, and uses the upstream."""
 
 from __future__ import annotations
 

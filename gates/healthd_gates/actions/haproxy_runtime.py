@@ -62,7 +62,7 @@ class _CutOff(Unanswered):
 
     @property
     def is_of_haproxy(self) -> bool:
-        """Whether it begins as HAProxy answers `show servers state`, as far as it goes."""
+        """True if it begins as HAProxy answers `show servers state`, as far as it goes."""
         return any(self.said.startswith(own[: len(self.said)]) for own in (*_BEGINS, *_OWN))
 
 
@@ -71,7 +71,7 @@ class Refused(Exception):  # noqa: N818 - a reason, for people
 
 
 class NotRuntime(Refused):
-    """What listens there does not speak the Runtime API."""
+    """The listener does not speak the Runtime API."""
 
     def __init__(self, socket: str, said: str) -> None:
         first = said.strip().partition("\n")[0].strip()[:_SHOWN]
@@ -152,7 +152,7 @@ async def _number(socket: str, name: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What `show stat` tells of a server: whether it is a `backup`, which gets traffic only where no other one is up,
+    """Facts of `show stat` on a server: whether it is a `backup`, which gets traffic only where no other one is up,
     whether it has an `agent-check`, and its `cookie`."""
 
     is_reserve: bool

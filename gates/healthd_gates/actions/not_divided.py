@@ -1,4 +1,4 @@
-"""Why traffic is not divided as it should be: what an action and the deploy tool of the same proxy tell of it."""
+"""Reasons of traffic that is not divided as ordered, told alike by an action and the deploy tool of a proxy."""
 
 from __future__ import annotations
 

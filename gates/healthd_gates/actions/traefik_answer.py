@@ -37,12 +37,12 @@ class Service(BaseModel):
 
     @property
     def errors(self) -> Sequence[str]:
-        """What Traefik finds wrong with it."""
+        """The faults that Traefik finds in it."""
         return self.error
 
     @property
     def statuses(self) -> Collection[str]:
-        """What it sees of each of its servers; none where it does not check them."""
+        """The status of each of its servers; none where it does not check them."""
         return self.server_status.values()
 
 

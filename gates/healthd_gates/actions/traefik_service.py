@@ -81,7 +81,7 @@ class WeightedService(Model):
 
 
 class NoApi(NotDivided):
-    """What is there is not Traefik's API, or does not let in who asks; an attempt may succeed once a starting Traefik
+    """The listener is not Traefik's API, or does not let in who asks; an attempt may succeed once a starting Traefik
     has it."""
 
 

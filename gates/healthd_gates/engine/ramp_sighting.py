@@ -1,4 +1,4 @@
-"""What the evidence says of a ramp: how wide it allows the release to be, and whether the traffic follows."""
+"""Findings of the evidence on a ramp: how wide it allows the release to be, and whether the traffic follows."""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ _RIGHT = "right"
 
 
 class SeenRight:
-    """When each place of each action was last seen to be as ordered: of one gate, from look to look. It is kept with
-    the position of the gate's sources, as seconds before that, so that a replica that takes the gate over knows it: the
-    weights that a person has set since then would be taken for forgotten ones."""
+    """The times when each place of each action was last seen to be as ordered: of one gate, from look to look. They are
+    kept with the position of the gate's sources, as seconds before that, so that a replica that takes the gate over
+    knows it: the weights that a person has set since then would be taken for forgotten ones."""
 
     def __init__(self, clock: Clock, cursor: Cursor | None) -> None:
         """Set up what the `cursor` of a gate has. A time from a steady clock is of one process alone."""

@@ -172,7 +172,7 @@ class ErrorRate(Weighed):
 
     @property
     def _unproven(self) -> str | None:
-        """Why the total is no proof of harm, if it is beyond the limit: a past of bursts asks for more of it."""
+        """Say why the total is no proof of harm, if it is beyond the limit: a past of bursts asks for more of it."""
         if not self._is_beyond_limit:
             return None
         worst = self._worst_before

@@ -48,7 +48,7 @@ class Past:
     own: Sequence[Stretch] = ()
     watches: bool = False
     ends: Sequence[datetime] = ()
-    """When each stretch before the switch ended, by the source's own past or else by earlier gates."""
+    """The end of each stretch before the switch, by the source's own past or else by earlier gates."""
 
     @classmethod
     def of(

@@ -15,7 +15,7 @@ _NOT_HTTP = frozenset({"proxy_protocol", "quic"})
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """Where this host reaches a site.
+    """The address at which this host reaches a site.
 
     Requests to `path` and below are passed on, but for those of the locations `apart`, such as `/static/` or
     `= /health`; the service sees them below `uri`, or as they are where that is empty.

@@ -69,7 +69,7 @@ class Plan:
     pm2: Mapping[str, Pm2Tried] = field(default_factory=dict)
     """Checks of what PM2 runs, by its name there."""
     through: Through | None = None
-    """What the proxy in front of several targets answers."""
+    """The answer of the proxy in front of several targets."""
     hashes: Mapping[str, str] = field(default_factory=dict)
     """Hashes of the tokens, by their names."""
 

@@ -1,4 +1,4 @@
-"""What every kind of hook has: the deploys that the tool may start a gate for, and how the tool behaves."""
+"""Options of every kind of hook: the deploys that the tool may start a gate for, and how the tool behaves."""
 
 from __future__ import annotations
 
