@@ -135,11 +135,11 @@ class Testable(Protocol):
 
 
 @runtime_checkable
-class NeedsRights(Protocol):
-    """An action that can see whether it has the rights that it needs."""
+class SeesHindrance(Protocol):
+    """An action that can see beforehand what only a person takes out of its way."""
 
-    async def missing_rights(self) -> str | None:
-        """Return the rights that the other side says are missing, for people; None where there are none. Changes
+    async def hindrance(self, order: ActionRequest) -> str | None:
+        """Return what would stop this order, such as a missing right, for people; None where nothing is seen. Changes
         nothing. It may raise where that cannot be seen."""
         ...
 

@@ -27,7 +27,7 @@ from healthd_gates.actions.contract import (
     Departed,
     Ending,
     LooksAgain,
-    NeedsRights,
+    SeesHindrance,
     Testable,
     Unable,
 )
@@ -36,7 +36,7 @@ from healthd_gates.actions.misconfigured import Misconfigured, MisconfiguredActi
 _log = structlog.get_logger(__name__)
 _CLOSING = 1.0
 _LOOKING = 1.0  # seconds: a look of a gate waits for it
-_ASKING = 5.0  # seconds that the start of a gate waits for what an action may do
+_ASKING = 5.0  # seconds that the start of a gate waits for what would stop an action
 _LONGEST_DETAIL = 2000
 
 
@@ -94,20 +94,20 @@ class Attempts:
             outcome = ActionResult(Ending.RETRY, describe_error(error))
         return replace(outcome, detail=self._clean(outcome.detail))
 
-    async def missing_rights(self, config: ActionConfig, name: str) -> str | None:
-        """Return the rights that an action has not, for people; None where it has them, or where that cannot be
-        seen now."""
+    async def hindrance(self, config: ActionConfig, order: ActionRequest) -> str | None:
+        """Return what would stop an order until somebody mends it, for people; None where nothing would, or where that
+        cannot be seen now."""
         try:
-            async with self._opened(config, name) as action:
-                if not isinstance(action, NeedsRights):
+            async with self._opened(config, order.action) as action:
+                if not isinstance(action, SeesHindrance):
                     return None
-                missing = await with_deadline(_ASKING, action.missing_rights(), name=f"rights:{name}")
+                found = await with_deadline(_ASKING, action.hindrance(order), name=f"hindrance:{order.action}")
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            _log.debug("rights of an action not known", action=name, error=describe_error(error))
+            _log.debug("hindrance not known", action=order.action, error=describe_error(error))
             return None
-        return None if missing is None else self._clean(missing)
+        return None if found is None else self._clean(found)
 
     async def departed(
         self, config: ActionConfig, order: ActionRequest, ago: float, right: MutableMapping[str, float]

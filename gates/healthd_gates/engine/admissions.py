@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from healthd.runtime.clock import Clock
+from healthd_gates.actions.contract import ActionRequest
 from healthd_gates.actions.executor import Attempts
 from healthd_gates.config.freeze_window import FreezesServices
 from healthd_gates.config.observed import arms_of, criteria_of
@@ -17,7 +18,7 @@ from healthd_gates.domain.gate import Gate
 from healthd_gates.domain.request import VerifyRequest
 from healthd_gates.engine.observer_factory import Pushes, source_context
 from healthd_gates.engine.source_check import check_before_start
-from healthd_gates.engine.spec import GateSpec
+from healthd_gates.engine.spec import GateSpec, action_arms
 from healthd_gates.engine.supervisor import Supervisor
 from healthd_gates.engine.validation import validate
 from healthd_gates.sources.endpoint import all_of
@@ -96,15 +97,24 @@ class Admissions:
         notes = tuple(note for each in found.values() for note in each)
         return replace(admission, gate=replace(gate, notes=(*gate.notes, *notes))) if notes else admission
 
-    async def refuse_without_rights(self, admission: Admission, spec: GateSpec, attempts: Attempts) -> None:
-        """Raise InvalidRequest for a gate whose actions the other side would refuse, while somebody is there to give
-        them the rights. One that does not answer may do so before it is needed."""
+    async def refuse_hindered(
+        self, admission: Admission, spec: GateSpec, attempts: Attempts, quarantined: frozenset[str]
+    ) -> None:
+        """Raise InvalidRequest for a gate whose actions the other side would refuse, or for nothing, while somebody is
+        there to mend that. One that does not answer may do so before it is needed."""
+        gate = admission.gate
         names = [*(spec.ramp_actions if spec.policy.ramp is not None else ())]
-        if admission.gate.rollback_mode == "auto":
+        if gate.rollback_mode == "auto":
             names += [*spec.actions(Occasion.FAIL), *spec.actions(Occasion.INCONCLUSIVE), *spec.actions_on_loss()]
         actions = {name: self._supervisor.config.actions[name] for name in names}
-        found = await asyncio.gather(*(attempts.missing_rights(action, name) for name, action in actions.items()))
-        for name, missing in zip(actions, found, strict=True):
-            if missing is not None:
-                problem = f"action {name}: {missing}; until then only a gate with rollback off can start"
+        arms = action_arms(gate.service, spec.service, gate.candidate, gate.baseline)
+        found = await asyncio.gather(
+            *(
+                attempts.hindrance(action, ActionRequest(gate.id, name, Occasion.FAIL, gate, arms, quarantined))
+                for name, action in actions.items()
+            )
+        )
+        for name, hindrance in zip(actions, found, strict=True):
+            if hindrance is not None:
+                problem = f"action {name}: {hindrance}; until then only a gate with rollback off can start"
                 raise InvalidRequest(field="service", problem=problem)

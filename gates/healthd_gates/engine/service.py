@@ -118,7 +118,8 @@ class GateService:
             if guards_live:
                 admission = await self._admissions.spared_if_live(admission, spec)
             admission = await self._admissions.with_checked_source(admission, spec)
-            await self._admissions.refuse_without_rights(admission, spec, self._attempts)
+            quarantined = await self._lock_store.quarantined_of(request.service)
+            await self._admissions.refuse_hindered(admission, spec, self._attempts, quarantined)
             # Shielded: a caller that disconnects must not leave a gate behind that is stored but runs nowhere.
             return await asyncio.shield(asyncio.create_task(self._store_and_run(admission, spec)))
 
@@ -136,7 +137,8 @@ class GateService:
                 raise await self._busy.told(refusal) from None
             admission = await self._admissions.spared_if_live(admission, spec)
             admission = await self._admissions.with_checked_source(admission, spec)
-            await self._admissions.refuse_without_rights(admission, spec, self._attempts)
+            quarantined = await self._lock_store.quarantined_of(request.service)
+            await self._admissions.refuse_hindered(admission, spec, self._attempts, quarantined)
             return admission.gate
 
     async def _store_and_run(self, admission: Admission, spec: GateSpec) -> Gate:

@@ -28,6 +28,7 @@ from healthd_gates.actions.kubernetes.outcome import outcome_of
 from healthd_gates.actions.kubernetes.revisions import (
     DEPLOYMENT_REVISION,
     History,
+    hindrance,
     look_at_deployment,
     replica_set_history,
 )
@@ -95,9 +96,14 @@ class Kubernetes:
 
         return await self._asking(look)
 
-    async def missing_rights(self) -> str | None:
-        missing = await self._missing()
-        return None if missing is None else f"{self._config.object_name}: {missing}"
+    async def hindrance(self, order: ActionRequest) -> str | None:
+        found = await self._missing()
+        if found is None and not self._config.moves_traffic:
+            try:
+                found = hindrance(*await self._look_at_workload(order))
+            except AmbiguousError as error:
+                found = str(error)
+        return None if found is None else f"{self._config.object_name}: {found}"
 
     async def _missing(self) -> str | None:
         missing = [right for right in self._rights() if not await self._cluster.may(right, self._config.namespace)]
@@ -155,14 +161,18 @@ class Kubernetes:
             return await self._look_at_service(order.arms)
         if self._config.sets_weight:
             return await self._look_at_weights(order)
+        owner, _, found = await self._look_at_workload(order)
+        self._has_no_pods = owner["spec"].get("replicas") == 0
+        return found
+
+    async def _look_at_workload(self, order: ActionRequest) -> tuple[Object, Versions, ActionResult | Move | Waiting]:
         key, _ = self._config.named
         owner = await self._cluster.get(self._object_path)
-        self._has_no_pods = owner["spec"].get("replicas") == 0
         labels = (owner["spec"].get("selector") or {}).get("matchLabels") or {}
         matching = await self._cluster.list(self._path("apis/apps/v1", PLACES[key].lists.resource), labels)
-        history, look = _HISTORIES[key](owner, matching), _LOOKS[key]
+        history = _HISTORIES[key](owner, matching)
         versions = self._versions(order).settled(_templates(owner, history))
-        return look(owner, self._object_path, history, versions, order.key)
+        return owner, versions, _LOOKS[key](owner, self._object_path, history, versions, order.key)
 
     async def _look_at_service(self, arms: Arms) -> ActionResult | Move:
         wanted = labels_of(self._config.selector, arms.baseline, "baseline")

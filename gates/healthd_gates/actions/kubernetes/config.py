@@ -109,6 +109,11 @@ class KubernetesConfig(ActionConfig):
         return self.route is not None or self.ingress is not None
 
     @property
+    def moves_traffic(self) -> bool:
+        """True for an object that has no pods of its own, and says which get the requests."""
+        return self.sets_weight or self.service is not None
+
+    @property
     def named_targets(self) -> Collection[str]:
         return self.backends
 

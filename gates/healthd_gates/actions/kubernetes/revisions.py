@@ -72,9 +72,28 @@ def look_at_deployment(
     template = owner["spec"]["template"]
     if not versions.runs_candidate(template):
         return _came_back(owner, versions) if is_back(owner, versions, key) else not_the_candidate(template, versions)
-    if owner["spec"].get("paused"):
-        return ActionResult(Ending.RETRY, "it is paused: a change would have no effect until it is resumed")
+    if (paused := _paused(owner)) is not None:
+        return ActionResult(Ending.RETRY, paused)
     return undo(owner, path, history, versions, key)
+
+
+def hindrance(owner: Object, versions: Versions, found: ActionResult | Move | Waiting) -> str | None:
+    """Return why a workload that runs the candidate could not go back, by what was `found` of it, until somebody mends
+    it; None where it could, and for one that does not run the candidate yet."""
+    template = owner["spec"].get("template")
+    if not isinstance(found, ActionResult) or template is None or not versions.runs_candidate(template):
+        return None
+    if found.ending is Ending.NO_BASELINE and owner["spec"].get("revisionHistoryLimit") == 0:
+        return f"{found.detail}: its revisionHistoryLimit of 0 keeps none, set it to 1 or more"
+    return found.detail if found.ending in (Ending.NO_BASELINE, Ending.RETRY) else None
+
+
+def _paused(deployment: Object) -> str | None:
+    if not deployment["spec"].get("paused"):
+        return None
+    name, namespace = deployment["metadata"]["name"], deployment["metadata"]["namespace"]
+    resume = f"kubectl rollout resume deployment/{name} --namespace {namespace}"
+    return f"it is paused: a change would have no effect until it is resumed ({resume})"
 
 
 def is_back(owner: Object, versions: Versions, key: str) -> bool:

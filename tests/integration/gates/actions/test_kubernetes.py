@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from pydantic import ValidationError
 
 from healthd_gates import sources
@@ -13,6 +15,7 @@ from healthd_gates.actions.contract import ActionConfig, Ending
 from healthd_gates.domain.errors import InvalidRequest
 from healthd_gates.domain.request import Version
 from healthd_gates.sources.contract import ArmError
+from healthd_gates.store import tables
 from tests.fakes.gates import config, replica, request
 from tests.integration.gates.actions.ordering import Hurried, configured, described, examined, order, tried
 from tests.servers import kubernetes, kubernetes_controllers, peers
@@ -474,6 +477,56 @@ async def test_no_gate_starts_whose_rollback_lacks_a_right(
         await running.keeper.could_start(request(rollback="off"), caller="ci")
         api.token = "another"  # so that it says 401
         await running.keeper.could_start(request(), caller="ci")
+
+
+@pytest.mark.parametrize(
+    ("versions", "spec", "why"),
+    [
+        (("1.0", "2.0"), {}, None),
+        (("1.0",), {"paused": True}, None),  # the candidate is to come
+        (
+            ("1.0", "2.0"),
+            {"paused": True},
+            "it is paused: a change would have no effect until it is resumed (kubectl rollout resume deployment/api "
+            "--namespace shop)",
+        ),
+        (("2.0",), {}, "there is no earlier revision without the candidate"),
+        (
+            ("2.0",),
+            {"revisionHistoryLimit": 0},
+            "there is no earlier revision without the candidate: its revisionHistoryLimit of 0 keeps none, set it to "
+            "1 or more",
+        ),
+        (("1.9", "2.0"), {}, "every earlier revision failed a gate and is in quarantine: 1.9"),
+    ],
+    ids=["could go back", "not deployed yet", "paused", "the first", "no history", "quarantine"],
+)
+async def test_no_gate_starts_whose_workload_could_not_go_back(
+    api: Api,
+    kubeconfig: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    versions: tuple[str, ...],
+    spec: dict[str, Any],
+    why: str | None,
+) -> None:
+    """It would be learnt at the bad version, with that live."""
+    monkeypatch.setitem(sources.KINDS, "scripted", "tests.fakes.gates:Scripted")
+    undo = {"kind": "kubernetes", "namespace": "shop", "deployment": "api", "kubeconfig": str(kubeconfig)}
+    put_revisions(api, *versions, **spec)
+    async with replica(tmp_path / "journal.db", config(actions={"back": undo})) as running:
+        bad = {"service": "api", "version": "1.9", "gate_id": "x", "since": datetime.now(UTC), "reason": "it failed"}
+        async with running.database.write() as connection:
+            await connection.execute(sa.insert(tables.quarantine).values(bad))
+        await running.keeper.could_start(request(rollback="off"), caller="ci")
+        if why is None:
+            await running.keeper.could_start(request(), caller="ci")
+            return
+        for asking in (running.keeper.could_start, running.keeper.start):
+            with pytest.raises(InvalidRequest) as refused:
+                await asking(request(), caller="ci")
+            assert f"action back: Deployment shop/api: {why}; until then only a gate with" in str(refused.value)
+    assert not api.patches
 
 
 async def test_what_is_missing_on_the_host_is_told_before_it_is_needed(tmp_path: Path) -> None:
