@@ -71,6 +71,7 @@ class GateAdmission:
             await self._earlier.not_followed(request["policy"])
         found = await asked(self._client.could_start(request))
         refuse_mismatch(found.policy, ramps=ramps, wanted=found.ramps)
-        self._steps.say(f"would ask the gate {found.policy} about {request['candidate']['version']}", "○")
+        asks = f"would ask the gate {found.policy} about {request['candidate']['version']}"
+        self._steps.say(": ".join(filter(None, (asks, found.told))), "○")
         for note in found.notes:
             self._steps.say(f"gate {found.policy}: {note}")

@@ -100,8 +100,7 @@ class Verify:
     async def _dry_run(self, call: Call[VerifyBody, Nothing]) -> web.Response:
         _may_override(call)
         gate = await self._gate_service.could_start(call.body.request(), caller=call.caller.name)
-        ramps = gate.ramp is not None
-        return answer(DryRunDocument(service=gate.service, policy=gate.policy, notes=list(gate.notes), ramps=ramps))
+        return answer(DryRunDocument.of(gate, call.base))
 
     async def _verify(self, call: Call[VerifyBody, WaitQuery]) -> web.Response:
         body = call.body

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from healthd.units import show_duration
-from healthd_gates.commands.gate_words import decides, overruled, rollback_words, verdict_words, waits
+from healthd_gates.commands.gate_words import decides, overruled, rollback_words, time_left, verdict_words, waits
 from healthd_gates.commands.gauge import gauge, number
 from healthd_gates.domain.gate import RollbackState
 from healthd_gates.domain.standing import Finding
@@ -108,10 +108,9 @@ def _title(gate: GateDocument) -> Text:
 
 def _progress(gate: GateDocument, now: datetime) -> Text:
     passed = max(0.0, (now - gate.created_at).total_seconds())
-    left = (gate.decides_by - now).total_seconds()
     text = f"  {gate.state}, begun {show_duration(round(passed) or 1)} ago"
-    if gate.verdict == "running" and left > 0:
-        text += f", a verdict within {show_duration(round(left) or 1)}"
+    if left := time_left(gate, now):
+        text += f", {left}"
     if gate.state == "watching" and gate.watch_until is not None:
         text += f", watched until {gate.watch_until:%H:%M:%S} UTC"
     return Text(text, style="dim")

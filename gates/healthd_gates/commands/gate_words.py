@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import click
 
 from healthd.commands.terminal import plain
-from healthd_gates.domain import rollback_wording
+from healthd_gates.domain import ramp_wording, rollback_wording
 from healthd_gates.domain.rollback_wording import WORDS
 from healthd_gates.schema.gate import GateDocument, RollbackDocument
 
@@ -22,6 +24,16 @@ def line(gate: GateDocument) -> str:
     if gate.ramp is not None and gate.decision is None:
         text += f" {gate.ramp.told}"
     return plain(f"{text} {decides(gate)}" if waits(gate) else text)
+
+
+def time_left(gate: GateDocument, now: datetime) -> str:
+    """Return how long a running gate can still take, and its ramp until all of the traffic; empty where no time is
+    left, or a person decides."""
+    left = (gate.decides_by - now).total_seconds()
+    if gate.is_answered or gate.state == "held" or left <= 0:
+        return ""
+    widening = (gate.ramp.until - now).total_seconds() if gate.ramp is not None and gate.ramp.full_at is None else 0.0
+    return ramp_wording.longest(left, widening if widening > 0 else None)
 
 
 def waits(gate: GateDocument) -> bool:

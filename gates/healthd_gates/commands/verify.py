@@ -12,6 +12,7 @@ import click
 
 from healthd.commands.daemon import fail
 from healthd.commands.options import json_option
+from healthd.commands.terminal import plain
 from healthd.commands.values import Choice, ShownText
 from healthd.wording import json_fault
 from healthd_gates.client.client import GateClient
@@ -113,6 +114,8 @@ def _tell_dry_run(found: DryRunDocument, *, as_json: bool) -> None:
         click.echo(found.model_dump_json(indent=2))
         return
     click.echo(f"a gate of {found.service} under {found.policy} could start now; none was started")
+    if found.told:
+        click.echo(plain(f"  {found.told}"))
     for note in found.notes:
         click.echo(f"  {note}")
 

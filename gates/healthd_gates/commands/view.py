@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 
 from healthd_gates.commands.gate_picture import picture
-from healthd_gates.commands.gate_words import line
+from healthd_gates.commands.gate_words import line, time_left
 from healthd_gates.domain import ramp_wording
 from healthd_gates.schema.gate import GateDocument
 
@@ -36,7 +36,8 @@ def showing(*, quiet: bool, until_verdict: bool = False) -> Iterator[Show]:
 
 
 class _Lines:
-    """Prints changes to a log, and once a minute that the gate still goes on."""
+    """Prints to a log how long a gate can take and where its page is, then changes, and once a minute that it still
+    goes on."""
 
     def __init__(self, *, until_verdict: bool) -> None:
         self._until_verdict = until_verdict
@@ -47,6 +48,8 @@ class _Lines:
         if self._until_verdict and gate.is_answered:
             return
         now = datetime.now(UTC)
+        if self._state is None and (told := ", ".join(filter(None, (time_left(gate, now), gate.page)))):
+            click.echo(f"gate {gate.id} of {gate.service} {gate.candidate.version}: {told}", err=True)
         silent = self._told is None or (now - self._told).total_seconds() >= _STILL_HERE
         ramp = gate.ramp
         paused = ramp.pause.number if ramp is not None and ramp.pause is not None else 0

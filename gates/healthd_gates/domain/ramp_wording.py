@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from healthd.units import show_duration
+
 _NOT_DONE = " is not done yet: "
 
 
@@ -39,6 +41,16 @@ def sentence(ramp: _Ramp) -> str:
     seen = f", {percent(ramp.share)} of the requests seen" if ramp.share is not None else ""
     budget = f", {ramp.spent:,.0f} of {ramp.budget:,.0f} requests of the harm budget spent" if ramp.budget else ""
     return f"Weight {percent(ramp.weight)}{seen}{budget}{f'; {ramp.held}' if ramp.held else ''}."
+
+
+def longest(decides: float, widens: float | None) -> str:
+    """Return within how many seconds a gate decides, and its ramp, if there is one, gives all of the traffic."""
+    verdict = f"a verdict within {_rounded(decides)}"
+    return verdict if widens is None else f"all of the traffic within {_rounded(widens)}, {verdict}"
+
+
+def _rounded(seconds: float) -> str:
+    return show_duration(round(seconds) or 1)
 
 
 def percent(share: float) -> str:

@@ -216,12 +216,35 @@ class GateDocument(Shown):
 
 class DryRunDocument(Shown):
     """A gate that could start now; `notes` say what is doubtful about it, and `ramps` whether it would move the traffic
-    itself."""
+    itself. `decides_within` is the longest that its verdict can take, `full_within` that its ramp takes to all of the
+    traffic, in seconds; `page` is the address of the page that would show it."""
 
     service: str
     policy: str
     notes: list[str]
     ramps: bool = False
+    decides_within: float | None = None
+    full_within: float | None = None
+    page: str | None = None
+
+    @property
+    def told(self) -> str:
+        """Say how long it can take, and where it would be shown; empty where an older daemon tells neither."""
+        takes = ramp_wording.longest(self.decides_within, self.full_within) if self.decides_within is not None else ""
+        return ", ".join(filter(None, (takes, f"shown on {self.page}" if self.page else "")))
+
+    @classmethod
+    def of(cls, gate: Gate, base: str) -> Self:
+        """Build the document of a gate that could start; `base` is the prefix of a path for the caller."""
+        return cls(
+            service=gate.service,
+            policy=gate.policy,
+            notes=list(gate.notes),
+            ramps=gate.ramp is not None,
+            decides_within=(gate.decides_by - gate.created_at).total_seconds(),
+            full_within=None if gate.ramp is None else (gate.ramp.until - gate.created_at).total_seconds(),
+            page=f"{base}/",
+        )
 
 
 class GatesDocument(Shown):

@@ -287,12 +287,13 @@ async def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
         outcome = await stage.deploy("blue-green", "1.1", "--dry-run")
         assert outcome.code == 0, outcome.err
         said = [line.partition("○ would ")[2] for line in outcome.err.splitlines() if "○" in line]
-        assert said == [
+        asked = [re.sub(r": a verdict within [0-9hms]+, (shown)", r": \1", line) for line in said]
+        assert asked == [
             "take the deploy lock of api",
-            "ask the gate preflight about 1.1",
+            f"ask the gate preflight about 1.1: shown on {stage.daemon.url}/",
             "release 1.1 to green",
-            "ask the gate smoke about 1.1",
-            "ask the gate post-switch about 1.1",
+            f"ask the gate smoke about 1.1: shown on {stage.daemon.url}/",
+            f"ask the gate post-switch about 1.1: shown on {stage.daemon.url}/",
             "switch the traffic from blue to green",
         ]
         assert (stage.upstream, stage.fleet.released) == (before, released)

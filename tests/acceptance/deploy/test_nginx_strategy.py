@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 from collections import Counter
 from pathlib import Path
@@ -27,8 +28,12 @@ async def test_good_gets_everything_and_bad_is_back_at_nothing(tmp_path: Path) -
     async with staged(tmp_path, {"2.0": 0.1}, change=lambda settings: ramps(tmp_path, settings)) as stage:
         _with_ramp(stage)
         async with Load(stage.balancer.url).running() as load:
+            dry = await stage.deploy("blue-green", "1.1", "--strategy", "ramp", "--dry-run")
+            takes = "all of the traffic within [0-9hms]+, a verdict within [0-9hms]+, "
+            assert re.search(f"would ask the gate gradual about 1.1: {takes}shown on {stage.daemon.url}/\n", dry.err)
             good = await stage.deploy("blue-green", "1.1", "--strategy", "ramp")
             assert good.code == 0, good.err
+            assert re.search(f" of api 1.1: {takes}{stage.daemon.url}/gates/[0-9a-f]+/page\n", good.err), good.err
             assert "let healthd move the traffic from blue to green" in good.err
             assert stage.live() == "green"
             assert [each for each in load.seen if each[1] != 200] == []

@@ -201,6 +201,27 @@ def test_a_weight_action_that_fails_is_told_at_once(capsys: pytest.CaptureFixtur
     assert "shift is not done yet: lb says no: 403." in told[1]
 
 
+def test_a_log_says_first_how_long_it_can_take_and_where_it_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """A pipeline's log has no live view; of a ramp also until when it has all of the traffic, as long as it has not."""
+    now = datetime.now(UTC)
+    began = replace(gate(), created_at=now, decides_by=now + timedelta(minutes=10, seconds=0.4))
+    ramps = replace(began, state=GateState.RAMPING, ramp=Ramp(until=now + timedelta(minutes=4, seconds=0.4)))
+    assert ramps.ramp is not None
+    full = replace(ramps, ramp=replace(ramps.ramp, weight=1.0, full_at=now))
+    for shown, takes in (
+        (began, "a verdict within 10m"),
+        (ramps, "all of the traffic within 4m, a verdict within 10m"),
+        (full, "a verdict within 10m"),
+        (replace(began, state=GateState.HELD), ""),
+    ):
+        with showing(quiet=False) as show:
+            show(GateDocument.of(shown, "https://healthd.example.com"))
+            show(GateDocument.of(shown, "https://healthd.example.com"))
+        first, _ = capsys.readouterr().err.splitlines()
+        told = ", ".join(filter(None, (takes, "https://healthd.example.com/gates/g1/page")))
+        assert first == f"gate g1 of api 1.4.2: {told}"
+
+
 def test_a_journal_that_is_away_is_told_as_long_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     """Once when it begins, and how the gate stands once it is over."""
     away = GateDocument.of(gate(), journal_away_since=NOW)
