@@ -9,12 +9,11 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import aiohttp
 import structlog
 from prometheus_client import CollectorRegistry
 
 from healthd.config.in_force import Current
-from healthd.http.session import connector
+from healthd.http.session import shared_session
 from healthd.journal.database import Database
 from healthd.monitoring.board import Board
 from healthd.runtime.clock import Clock
@@ -77,7 +76,7 @@ class Gates:
         self.metrics = GateMetrics(registry)
         self.span_sink: SpanSink = NoSpans()
         self.spans = SpanWorker(self.gate_store, lambda: self.span_sink)
-        self._session = aiohttp.ClientSession(connector=connector(), cookie_jar=aiohttp.DummyCookieJar())
+        self._session = shared_session()
         observer_context = ObserverContext(
             self.gate_store, clock, board, self._session, redact, Receiver(clock, settled=False)
         )

@@ -15,6 +15,7 @@ from healthd.app.reloading import Reloading
 from healthd.app.reporting import Reporting
 from healthd.app.signals import Signals
 from healthd.checks.contract import CheckConfig
+from healthd.http.outgoing import Way, put_in_force
 from healthd.model import Probe, Transition
 from healthd.monitoring.monitor import Listener
 from healthd.runtime import descriptors
@@ -59,6 +60,8 @@ class Daemon:
         descriptors.raise_limit()
         suite, parts = self.health.suite, self.parts
         async with AsyncExitStack() as stack:
+            stack.callback(put_in_force, Way())
+            put_in_force(self.settings.outgoing.way)
             stack.push_async_callback(self._reporting.stop)
             stack.push_async_callback(close_part, "journal", parts.close_journal)
             stack.push_async_callback(close_part, "checks", suite.close)

@@ -21,6 +21,7 @@ from healthd.config.in_force import NotInForce
 from healthd.config.places import Problem
 from healthd.config.rereading import changed, read_again
 from healthd.config.written_files import WrittenFiles
+from healthd.http.outgoing import put_in_force
 from healthd.runtime.events import set_within
 from healthd_gates.config.settings import Config
 
@@ -88,6 +89,7 @@ class Reloading:
         for each in waiting:
             _log.warning(each)
         settings = health.settings
+        put_in_force(settings.outgoing.way)
         self._reporting.arrange()
         self._parts.arrange()
         await health.suite.arrange(settings)

@@ -8,13 +8,17 @@ import aiohttp
 
 from healthd.checks.connect import Endpoint, explain
 from healthd.checks.failures import classify
+from healthd.checks.proxy_failures import explain_proxy
 from healthd.checks.trust import explain_distrust
+from healthd.http.through_proxy import ProxyError
 from healthd.model import FailureKind
 
 
 def explain_aiohttp(error: BaseException, endpoint: Endpoint) -> tuple[FailureKind, str]:
     """Return failure kind and message of an error of aiohttp."""
     match error:
+        case ProxyError():
+            return explain_proxy(error.proxy, endpoint, error.os_error, error.status)
         case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLCertVerificationError() as cause):
             return explain_distrust(cause, endpoint.host)
         case aiohttp.ClientConnectorSSLError(os_error=cause):

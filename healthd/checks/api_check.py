@@ -12,6 +12,7 @@ from yarl import URL
 
 from healthd.checks.contract import CheckConfig
 from healthd.checks.http_client import Answer, HttpClient, Request
+from healthd.checks.proxy_option import ProxyOption, own_proxy
 from healthd.checks.retry_after import asked_pause
 from healthd.model import FailureKind, Observed, Result
 from healthd.runtime.credential import APIKey
@@ -52,10 +53,12 @@ class ThirdPartyConfig(CheckConfig):
     """Path of the request."""
     ca_file: Path | None = None
     """CA file to trust instead of the system's authorities."""
+    proxy: ProxyOption | None = None
+    """Proxy to go through instead of that of `outgoing`, such as `http://proxy.internal:3128`, or `none`."""
 
     @property
     def client(self) -> HttpClient:
-        return HttpClient(self.patience, ca_file=self.ca_file)
+        return HttpClient(self.patience, ca_file=self.ca_file, proxy=own_proxy(self.proxy))
 
     def request(self, headers: dict[str, str] | None = None) -> Request:
         key = self.key.get_secret_value()

@@ -12,6 +12,7 @@ from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.expectations import AnswerExpectation
 from healthd.checks.http_address import HeaderName, HeaderValue, HttpURL, require_one_authorization, split_login
 from healthd.checks.http_client import Answer, HttpClient, Request
+from healthd.checks.proxy_option import ProxyOption, own_proxy
 from healthd.checks.retry_after import asked_pause
 from healthd.model import FailureKind, JSONScalar, Result
 from healthd.units import Size, show_duration
@@ -39,6 +40,9 @@ class RequestConfig(CheckConfig, ClientTLS):
     """Maximum size of the body that is read."""
     follow_redirects: int = Field(0, ge=0, le=20)
     """Maximum number of redirects that are followed; to another host neither headers nor body are sent."""
+
+    proxy: ProxyOption | None = None
+    """Proxy to go through instead of that of `outgoing`, such as `http://proxy.internal:3128`, or `none`."""
 
     @model_validator(mode="after")
     def _one_authorization(self) -> Self:
@@ -77,6 +81,7 @@ class Http:
             client=config.client,
             body_limit=config.body_limit,
             follow_redirects=config.follow_redirects,
+            proxy=own_proxy(config.proxy),
         )
 
     async def probe(self) -> Result:

@@ -14,14 +14,17 @@ from yarl import URL
 from healthd.checks.certificates import Expiry
 from healthd.checks.charset import decoded
 from healthd.checks.connect import Endpoint, explain
-from healthd.checks.http_connection import Connection, HandshakeError, open_connection
+from healthd.checks.http_connection import Connection, HandshakeError, ProxyFailedError, open_connection
 from healthd.checks.http_failures import explain_exchange, explain_handshake
 from healthd.checks.http_redirects import RedirectError, is_same_host, next_request
 from healthd.checks.http_request import Request as Request
 from healthd.checks.http_response import BrokenOffError, ExchangeError, HungUpError, Response
+from healthd.checks.proxy_failures import explain_proxy
 from healthd.checks.trust import CAFileError, ClientCertificate, trust
+from healthd.http.outgoing import Proxy, proxy_to
 from healthd.model import FailureKind, Result
 
+_LOGIN_REQUIRED = 407
 _REPEATABLE = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE")
 
 
@@ -57,24 +60,29 @@ class HttpClient:
         client: ClientCertificate | None = None,
         body_limit: int = 2**20,
         follow_redirects: int = 0,
+        proxy: str | None = None,
     ) -> None:
         """Create a client. `patience` is in seconds, for the whole exchange; `body_limit` in bytes, after
-        decompression; `follow_redirects` is the maximum number of redirects."""
+        decompression; `follow_redirects` is the maximum number of redirects; `proxy` an address, or `none`, instead of
+        the way in force."""
         self._patience, self._keep_alive, self._body_limit = patience, keep_alive, body_limit
         self._ca_file, self._server_name, self._redirects = ca_file, server_name, follow_redirects
-        self._client = client
+        self._client, self._proxy = client, proxy
         self._kept: tuple[Place, Connection] | None = None
         self._is_connected = False
         self._expiry: Expiry | None = None
-        self._written: tuple[Request, bytes] | None = None
+        self._written: tuple[Request, Proxy | None, bytes] | None = None
 
     async def ask(self, request: Request) -> Answer | Result:
         asked, start = request, time.perf_counter()
         try:
             async with asyncio.timeout(self._patience):
                 for _ in range(self._redirects + 1):
-                    response = await self._exchange(asked, self._place(asked.url, request.url))
+                    place = self._place(asked.url, request.url)
+                    response = await self._exchange(asked, place)
                     status, headers = response.message.code, response.message.headers
+                    if status == _LOGIN_REQUIRED and place.relay is not None:
+                        raise ProxyFailedError(place.relay, status)
                     following = next_request(asked, status, headers.get("Location")) if self._redirects else None
                     if following is None:
                         latency = time.perf_counter() - start
@@ -91,7 +99,11 @@ class HttpClient:
             if error.errno is not None:  # TCP itself has timed out
                 return Result.unhealthy(*explain(error, asked.endpoint))
             late = "did not answer" if self._is_connected else "accepted no connection"
-            return Result.unhealthy(FailureKind.TIMEOUT, f"{asked.endpoint} {late} within {self._patience:g} s")
+            by = f" through the proxy {proxy}" if (proxy := proxy_to(asked.url, self._proxy)) is not None else ""
+            return Result.unhealthy(FailureKind.TIMEOUT, f"{asked.endpoint} {late} within {self._patience:g} s{by}")
+        except ProxyFailedError as error:
+            cause = error.__cause__ if isinstance(error.__cause__, OSError) else None
+            return Result.unhealthy(*explain_proxy(error.proxy, asked.endpoint, cause, error.status))
         except HandshakeError as error:
             return Result.unhealthy(*explain_handshake(error, asked.endpoint, self._server_name))
         except OSError as error:
@@ -109,7 +121,11 @@ class HttpClient:
         is_own = is_same_host(configured, url)
         endpoint = Endpoint(url.host or "", url.port or 0)
         return Place(
-            endpoint, url.scheme == "https", self._server_name if is_own else None, self._client if is_own else None
+            endpoint,
+            url.scheme == "https",
+            self._server_name if is_own else None,
+            self._client if is_own else None,
+            proxy_to(url, self._proxy),
         )
 
     async def _exchange(self, request: Request, place: Place) -> Response:
@@ -123,14 +139,16 @@ class HttpClient:
                     raise
         self._is_connected = False
         tls = trust(self._ca_file, place.client) if place.is_tls or self._ca_file is not None else None
-        connection = await open_connection(place.endpoint, tls if place.is_tls else None, place.server_name)
+        connection = await open_connection(
+            place.endpoint, tls if place.is_tls else None, place.server_name, place.proxy
+        )
         return await self._over(connection, request, place)
 
     async def _over(self, connection: Connection, request: Request, place: Place) -> Response:
         self._is_connected, self._expiry = True, connection.expiry
         response, is_kept = Response(request.method, self._body_limit, asyncio.get_running_loop()), False
         try:
-            is_sent = await exchange(connection, self._bytes_of(request), response)
+            is_sent = await exchange(connection, self._bytes_of(request, place.relay), response)
             is_kept = self._keep_alive and is_sent and response.keeps_alive
         finally:
             if is_kept:
@@ -148,10 +166,10 @@ class HttpClient:
         connection.close()
         return None
 
-    def _bytes_of(self, request: Request) -> bytes:
-        if self._written is None or self._written[0] is not request:
-            self._written = request, request.to_bytes(keep_alive=self._keep_alive)
-        return self._written[1]
+    def _bytes_of(self, request: Request, relay: Proxy | None) -> bytes:
+        if self._written is None or self._written[0] is not request or self._written[1] != relay:
+            self._written = request, relay, request.to_bytes(keep_alive=self._keep_alive, relay=relay)
+        return self._written[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +180,12 @@ class Place:
     is_tls: bool
     server_name: str | None
     client: ClientCertificate | None = None
+    proxy: Proxy | None = None
+
+    @property
+    def relay(self) -> Proxy | None:
+        """Proxy that passes the request on itself, rather than a connection with TLS."""
+        return None if self.is_tls else self.proxy
 
 
 async def exchange(connection: Connection, request: bytes, response: Response) -> bool:

@@ -7,21 +7,34 @@ at a time.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 from datetime import UTC, datetime
 
 from healthd.checks.certificates import Expiry, expiries
 from healthd.checks.connect import Endpoint, connect
-from healthd.runtime.hosts import tls_name
+from healthd.http.outgoing import Proxy
+from healthd.runtime.hosts import ascii_name, tls_name
 
 _PIECE = 64 * 1024  # bytes that are read at once
+_LONGEST_HEAD = 64 * 1024  # bytes of a proxy's answer to CONNECT
+_STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?= |\r\n)")
 _READ_FIRST = (BlockingIOError, ssl.SSLWantReadError)
 _WRITE_FIRST = (BlockingIOError, ssl.SSLWantWriteError)
 
 
 class HandshakeError(Exception):
     """TCP was connected and the TLS handshake failed; its cause says why."""
+
+
+class ProxyFailedError(Exception):
+    """The proxy did not lead to the target: it was not reached, which its cause explains, or answered with the
+    `status`, or with no HTTP."""
+
+    def __init__(self, proxy: Proxy, status: int | None = None) -> None:
+        super().__init__(f"the proxy {proxy} failed")
+        self.proxy, self.status = proxy, status
 
 
 class Connection:
@@ -80,9 +93,12 @@ class Connection:
             return None
 
 
-async def open_connection(endpoint: Endpoint, tls: ssl.SSLContext | None, server_name: str | None) -> Connection:
-    """Open a connection. Raises OSError, which `connect.explain` puts into words, and HandshakeError."""
-    sock = await connect(endpoint)
+async def open_connection(
+    endpoint: Endpoint, tls: ssl.SSLContext | None, server_name: str | None, proxy: Proxy | None = None
+) -> Connection:
+    """Open a connection; with a `proxy` to the proxy, and with TLS through it. Raises OSError, which `connect.explain`
+    puts into words, HandshakeError and ProxyFailedError."""
+    sock = await (connect(endpoint) if proxy is None else _connect_to_proxy(proxy, endpoint, is_tunnel=tls is not None))
     if tls is None:
         return Connection(sock, None)
     try:
@@ -104,6 +120,42 @@ async def open_connection(endpoint: Endpoint, tls: ssl.SSLContext | None, server
     except BaseException:
         secure.close()
         raise
+
+
+async def _connect_to_proxy(proxy: Proxy, target: Endpoint, *, is_tunnel: bool) -> socket.socket:
+    try:
+        sock = await connect(Endpoint(proxy.host, proxy.port))
+    except OSError as error:
+        raise ProxyFailedError(proxy) from error
+    if is_tunnel:
+        try:
+            await _tunnel(sock, proxy, target)
+        except BaseException:
+            sock.close()
+            raise
+    return sock
+
+
+async def _tunnel(sock: socket.socket, proxy: Proxy, target: Endpoint) -> None:
+    """Have the proxy connect to the target (RFC 9110, 9.3.6). Raises ProxyFailedError."""
+    place = str(Endpoint(ascii_name(target.host), target.port))
+    lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}"]
+    lines += [f"{name}: {value}" for name, value in proxy.headers.items()]
+    connection, head = Connection(sock, None), b""
+    try:
+        await connection.send("\r\n".join((*lines, "", "")).encode())
+        while b"\r\n\r\n" not in head:
+            piece = await connection.receive()
+            head += piece
+            if not piece or len(head) > _LONGEST_HEAD:
+                break
+    except OSError as error:
+        raise ProxyFailedError(proxy) from error
+    found = _STATUS.match(head)
+    status = int(found[1]) if found is not None else None
+    # Whatever follows the head of the answer cannot be the target's: with TLS the client speaks first.
+    if status is None or not 200 <= status < 300 or not head.endswith(b"\r\n\r\n"):
+        raise ProxyFailedError(proxy, status)
 
 
 async def _shake_hands(secure: ssl.SSLSocket) -> None:

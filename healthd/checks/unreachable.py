@@ -9,8 +9,10 @@ from yarl import URL
 
 from healthd.checks.connect import Endpoint, explain
 from healthd.checks.failures import describe, explain_late
+from healthd.checks.proxy_failures import explain_proxy
 from healthd.checks.tls_failures import is_no_tls
 from healthd.checks.trust import explain_distrust
+from healthd.http.through_proxy import ProxyError
 from healthd.runtime.deadline import DeadlineExceededError
 
 _CONNECTION = (aiohttp.ClientConnectionError, OSError)
@@ -19,6 +21,8 @@ _CONNECTION = (aiohttp.ClientConnectionError, OSError)
 def why_unreached(error: Exception, endpoint: Endpoint) -> str:
     """Return the reason without the full address, which aiohttp tends to quote."""
     match error:
+        case ProxyError():
+            return explain_proxy(error.proxy, endpoint, error.os_error, error.status)[1]
         case aiohttp.ClientConnectorCertificateError(certificate_error=cause):
             return _no_handshake(cause, endpoint)
         case aiohttp.ClientConnectorError(os_error=cause):

@@ -82,10 +82,9 @@ async def _send_all(settings: Config, names: tuple[str, ...], severity: Severity
 
 async def _send(settings: Config, name: str, severity: Severity) -> str | None:
     """Return why the message was not delivered; None if it was."""
-    import aiohttp
 
     from healthd.checks.failures import describe
-    from healthd.http.session import connector
+    from healthd.http.session import shared_session
     from healthd.notifiers import NOTIFIERS
     from healthd.notifiers.contract import DeliveryError, MisconfiguredNotifier, NotifierContext
     from healthd.runtime.clock import SystemClock
@@ -95,7 +94,7 @@ async def _send(settings: Config, name: str, severity: Severity) -> str | None:
     config, clock = settings.notifiers[name], SystemClock()
     if isinstance(config, MisconfiguredNotifier):
         return f"not set: {', '.join(config.missing)}"
-    async with aiohttp.ClientSession(connector=connector(), cookie_jar=aiohttp.DummyCookieJar()) as session:
+    async with shared_session() as session:
         context = NotifierContext(session, clock, settings.environment, socket.gethostname())
         notifier = NOTIFIERS.find(config.kind)(config, context)
         begin = _message(severity, clock.now())

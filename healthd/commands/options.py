@@ -42,16 +42,19 @@ def settings_or_exit(
     """The settings of a file; when it is refused, every problem on stderr, what is `also` to be said, and exit code
     2."""
     from healthd.config.file import ConfigError, load
+    from healthd.http.outgoing import put_in_force
     from healthd_gates.config.settings import (
         Config,  # not needed by the commands that ask a daemon; its import would delay them
     )
 
     try:
-        return load(file, Config, os.environ)
+        settings = load(file, Config, os.environ)
     except ConfigError as error:
         for problem in (*error.problems, *(also(file, error.problems) if file is not None else ())):
             click.echo(str(problem), err=True)
         sys.exit(REFUSED)
+    put_in_force(settings.outgoing.way)
+    return settings
 
 
 def reason(error: OSError) -> str:

@@ -17,6 +17,7 @@ from healthd.config.journal_address import JournalAddress
 from healthd.config.model import Model, Name
 from healthd.config.notes import notes_on
 from healthd.config.otlp import Otlp
+from healthd.config.outgoing import Outgoing
 from healthd.config.public_page import PublicPage
 from healthd.config.references import OWN_GROUPS, names_checks, names_groups, shows_checks
 from healthd.config.sections import Defaults, Group, Http, Log, Sentry, Templates
@@ -73,6 +74,8 @@ class Settings(Model):
     """Error reports."""
     otlp: Otlp | None = None
     """Receiver of OpenTelemetry for metrics and the spans of gates; nothing is sent without one."""
+    outgoing: Outgoing = Outgoing()
+    """Way to other hosts."""
     journal: JournalAddress | None = None
     """Address of the journal: `sqlite:///path` or `postgresql://…`; by default in `./var` in development,
     `/var/lib/healthd` elsewhere."""

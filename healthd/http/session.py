@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 from aiohttp.abc import ResolveResult
 
+from healthd.http.through_proxy import ThroughProxy
 from healthd.runtime.lookups import waiting_for
 
 
@@ -36,10 +37,12 @@ def new_session(
     connections: int = 100,
     unpack: bool = True,
     traces: Sequence[aiohttp.TraceConfig] = (),
+    proxy: str | None = None,
 ) -> aiohttp.ClientSession:
     """Create a session without cookies or timeout: the caller sets one for the whole attempt. Names are looked up in
     the event loop's own threads, which a hung resolver of the C library cannot exhaust. Without `unpack` a body stays
-    compressed: a small one could expand to gigabytes. `traces` hear of every step of a call."""
+    compressed: a small one could expand to gigabytes. `traces` hear of every step of a call. `proxy` is an address, or
+    `none`; by default the way in force leads to each address."""
     return aiohttp.ClientSession(
         connector=connector(ssl=context, limit=connections),
         headers=headers,
@@ -47,4 +50,12 @@ def new_session(
         timeout=aiohttp.ClientTimeout(total=None),
         auto_decompress=unpack,
         trace_configs=list(traces),
+        middlewares=[ThroughProxy(proxy)],
+    )
+
+
+def shared_session() -> aiohttp.ClientSession:
+    """Create a session without cookies for callers of several kinds, on the way in force."""
+    return aiohttp.ClientSession(
+        connector=connector(), cookie_jar=aiohttp.DummyCookieJar(), middlewares=[ThroughProxy()]
     )

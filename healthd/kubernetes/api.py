@@ -15,10 +15,11 @@ import aiohttp
 from multidict import CIMultiDict
 
 from healthd import __version__
+from healthd.http.no_proxy import proxy_for
+from healthd.http.outgoing import DIRECT
 from healthd.http.session import new_session
 from healthd.kubernetes.failures import ApiRefusal, CredentialsError
 from healthd.kubernetes.kubeconfig import Access, find
-from healthd.kubernetes.proxies import proxy_for
 
 Object = Mapping[str, Any]
 _LARGEST_REFUSAL = 1024**2
@@ -141,5 +142,5 @@ class Cluster:
         headers["User-Agent"] = f"{MANAGER}/{__version__}"
         if access.authorization is not None:
             headers["Authorization"] = access.authorization
-        self._session = new_session(await asyncio.to_thread(access.tls), headers=headers)
+        self._session = new_session(await asyncio.to_thread(access.tls), headers=headers, proxy=DIRECT)
         return self._session, access

@@ -16,11 +16,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-import aiohttp
 import structlog
 
 from healthd.config.settings import Settings
-from healthd.http.session import connector
+from healthd.http.session import shared_session
 from healthd.journal.database import JournalError
 from healthd.metrics import Metrics
 from healthd.monitoring.board import Board
@@ -64,7 +63,7 @@ class Notifications:
     ) -> None:
         """`read_windows` makes the board know every window that is in the journal. It raises JournalError."""
         self._board, self._clock, self._redact, self._metrics = board, clock, redact, metrics
-        self._session = aiohttp.ClientSession(connector=connector(), cookie_jar=aiohttp.DummyCookieJar())
+        self._session = shared_session()
         self._queues: dict[str, DeliveryQueue] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._routes: dict[str, list[Route]] = {}

@@ -61,6 +61,7 @@ def configuration(n: int, folder: Path) -> Config:
             },
             "log": {"level": ["info", "warning"][n], "format": ["json", "console"][n]},
             "sentry": {"dsn": f"http://key-{n}@127.0.0.1:1/1"},
+            "outgoing": {"proxy": f"http://proxy-{n}:3128", "no_proxy": [f".zone-{n}"]},
             "journal": f"sqlite:///{folder}/{n}.db",
             "retention": f"{n + 40}d",
             "defaults": {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from healthd.kubernetes.proxies import proxy_for
+from healthd.http.no_proxy import proxy_for
 
 PROXY = "http://proxy.example.com:3128"
 IN_CLUSTER = "10.0.0.0/8,.svc,.cluster.local"

@@ -1,4 +1,4 @@
-"""Chooses the proxy to a cluster by the variables, and by the rules, that kubectl uses.
+"""Chooses a proxy by the variables, and by the rules, that kubectl and other Go programs use.
 
 Go programs accept networks in NO_PROXY, and the usual value inside a cluster has some; aiohttp and urllib accept none.
 Rules: golang.org/x/net/http/httpproxy.
@@ -17,12 +17,13 @@ def proxy_for(url: str, environ: Mapping[str, str]) -> str | None:
     target = URL(url)
     name = f"{target.scheme.upper()}_PROXY"
     proxy = environ.get(name) or environ.get(name.lower()) or ""
-    if not proxy or _is_direct(target, environ.get("NO_PROXY") or environ.get("no_proxy") or ""):
+    if not proxy or is_direct(target, environ.get("NO_PROXY") or environ.get("no_proxy") or ""):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-def _is_direct(target: URL, no_proxy: str) -> bool:
+def is_direct(target: URL, no_proxy: str) -> bool:
+    """True of an address on this host, and of one that an entry of `no_proxy` covers; commas separate the entries."""
     host = (target.host or "").rstrip(".").lower()
     address = _address(host)
     if host == "localhost" or (address is not None and address.is_loopback):

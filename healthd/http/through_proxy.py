@@ -1,0 +1,51 @@
+"""Requests of an aiohttp session through the proxy of the way in force, and the failures that are the proxy's own."""
+
+from __future__ import annotations
+
+import aiohttp
+
+from healthd.http.outgoing import Proxy, proxy_to
+
+_LOGIN_REQUIRED = 407
+
+
+class ProxyError(aiohttp.ClientConnectorError):
+    """The proxy did not lead to the target, which has heard nothing: `os_error` where it was not reached itself, else
+    the `status` of its answer."""
+
+    def __init__(self, request: aiohttp.ClientRequest, proxy: Proxy, cause: OSError, status: int | None = None) -> None:
+        super().__init__(request.connection_key, cause)
+        self.proxy, self.status = proxy, status
+
+    def __str__(self) -> str:
+        said = self.os_error.strerror or type(self.os_error).__name__ if self.status is None else str(self.status)
+        return f"the proxy {self.proxy}: {said}"
+
+
+class ThroughProxy:
+    """Middleware of a session: a request without a proxy gets the one for its address."""
+
+    def __init__(self, own: str | None = None) -> None:
+        """`own` is an option `proxy` of the part that asks."""
+        self._own = own
+
+    async def __call__(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        proxy = proxy_to(request.url, self._own) if request.proxy is None else None
+        if proxy is None:
+            return await handler(request)
+        login = aiohttp.BasicAuth(proxy.user, proxy.password, "utf-8") if proxy.user is not None else None
+        request.update_proxy(proxy.url, login, None)
+        try:
+            response = await handler(request)
+        except aiohttp.ClientHttpProxyError as error:
+            raise ProxyError(request, proxy, ConnectionRefusedError(), error.status) from None
+        except aiohttp.ClientProxyConnectionError as error:
+            raise ProxyError(request, proxy, error.os_error) from error
+        except aiohttp.ClientConnectorDNSError as error:  # the target's name is looked up by the proxy
+            raise ProxyError(request, proxy, error.os_error) from error
+        if response.status == _LOGIN_REQUIRED and not request.is_ssl():
+            response.close()
+            raise ProxyError(request, proxy, ConnectionRefusedError(), _LOGIN_REQUIRED)
+        return response
