@@ -102,9 +102,10 @@ class Http:
             observed |= answer.expiry.observed(now)
         failures = self._expect.failures(answer)
         if failures:
+            by = f", through the proxy {answer.relay}" if answer.relay is not None else ""
             return Result.unhealthy(
                 failures[0][0],
-                "; ".join(message for _, message in failures),
+                "; ".join(message for _, message in failures) + by,
                 latency=answer.latency,
                 observed=observed,
                 retry_after=asked_pause(answer, now) if answer.status == 429 else None,

@@ -39,6 +39,8 @@ class Answer:
     whole: bool
     latency: float
     expiry: Expiry | None
+    relay: Proxy | None = None
+    """Proxy that passed the answer on, or gave it itself."""
 
     @property
     def text(self) -> str:
@@ -86,7 +88,8 @@ class HttpClient:
                     following = next_request(asked, status, headers.get("Location")) if self._redirects else None
                     if following is None:
                         latency = time.perf_counter() - start
-                        return Answer(status, headers, bytes(response.body), response.whole, latency, self._expiry)
+                        body, whole = bytes(response.body), response.whole
+                        return Answer(status, headers, body, whole, latency, self._expiry, place.relay)
                     asked = following
                 raise RedirectError(f"redirects more than {self._redirects} times")
         except CAFileError as error:

@@ -1,0 +1,52 @@
+"""Actions and sources through a proxy, the only one that knows the names."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from healthd.config.outgoing import Outgoing
+from healthd.http.outgoing import Way, put_in_force
+from healthd_gates.actions.contract import Ending
+from healthd_gates.sources.contract import SourceUnavailable
+from healthd_gates.sources.endpoint import Endpoint, HttpConfig
+from tests.integration.gates.actions.ordering import configured, order, tried
+from tests.servers import peers, proxy, tls
+from tests.servers.peers import Answer
+
+
+@pytest.fixture(autouse=True)
+def no_way_stays() -> Iterator[None]:
+    yield
+    put_in_force(Way())
+
+
+async def test_an_action(authority: tls.Authority, tmp_path: Path) -> None:
+    context = authority.good().context(tmp_path)
+    async with peers.peer(context) as shop, proxy.running({"shop.test": shop.port}) as way:
+        shop.answer("POST", "/back", Answer(204))
+        put_in_force(Outgoing.model_validate({"proxy": way.url}).way)
+        tls_options = {"ca": authority.trust, "server_name": "localhost"}
+        action = configured(kind="webhook", url="https://shop.test/back", tls=tls_options)
+        assert (await tried(action, order())).ending is Ending.DONE
+        way.refuses = 502
+        outcome = await tried(action, order())
+        assert outcome.ending is Ending.RETRY
+        assert outcome.detail == f"the proxy 127.0.0.1:{way.port} does not reach shop.test:443 (502)"
+        assert not way.malformed
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [("http://shop.test/x", "asks for a login (407)"), ("https://shop.test/x", "asks for a login (407)")],
+)
+async def test_a_source(url: str, words: str) -> None:
+    async with proxy.running({}, "a:b") as way:
+        put_in_force(Outgoing.model_validate({"proxy": way.url}).way)
+        endpoint = Endpoint(HttpConfig(kind="x"), lambda text: text)
+        try:
+            with pytest.raises(SourceUnavailable) as caught:
+                await endpoint.get(url)
+        finally:
+            await endpoint.close()
+        assert f"the proxy 127.0.0.1:{way.port} asks for a login (407)" in str(caught.value)
