@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, SecretStr, StringConstraints, model_validator
@@ -12,6 +14,7 @@ from healthd.checks.contract import CheckConfig, CheckContext
 from healthd.checks.expectations import AnswerExpectation
 from healthd.checks.http_address import HeaderName, HeaderValue, HttpURL, require_one_authorization, split_login
 from healthd.checks.http_client import Answer, HttpClient, Request
+from healthd.checks.oauth2 import OAuth2, TokenError, Tokens
 from healthd.checks.proxy_option import ProxyOption, own_proxy
 from healthd.checks.retry_after import asked_pause
 from healthd.model import FailureKind, JSONScalar, Result
@@ -44,9 +47,12 @@ class RequestConfig(CheckConfig, ClientTLS):
     proxy: ProxyOption | None = None
     """Proxy to go through instead of that of `outgoing`, such as `http://proxy.internal:3128`, or `none`."""
 
+    oauth2: OAuth2 | None = None
+    """Client credentials of OAuth 2.0, whose token is sent as Authorization."""
+
     @model_validator(mode="after")
     def _one_authorization(self) -> Self:
-        require_one_authorization(self.url, self.headers)
+        require_one_authorization(self.url, self.headers, has_token=self.oauth2 is not None)
         return self
 
     @property
@@ -84,8 +90,13 @@ class Http:
             proxy=own_proxy(config.proxy),
         )
 
+        self._tokens = Tokens.of(config.oauth2, config.patience, own_proxy(config.proxy))
+
     async def probe(self) -> Result:
-        answer = await self._client.ask(self._request)
+        try:
+            answer = await self._ask()
+        except TokenError as error:
+            return Result.unhealthy(error.kind, str(error))
         if not isinstance(answer, Answer):
             return answer
         if self._expect.has_patterns:  # a search lets threads run, but not the loop that waits for it
@@ -94,6 +105,19 @@ class Http:
 
     async def close(self) -> None:
         await self._client.close()
+        if self._tokens is not None:
+            await self._tokens.close()
+
+    async def _ask(self) -> Answer | Result:
+        """Return the answer, or why there is none. Raises TokenError."""
+        if self._tokens is None:
+            return await self._client.ask(self._request)
+
+        def ask(authorization: str) -> Awaitable[Answer | Result]:
+            headers = {**(self._request.headers or {}), "Authorization": authorization}
+            return self._client.ask(replace(self._request, headers=headers))
+
+        return await self._tokens.authorized(ask, lambda told: told.status if isinstance(told, Answer) else None)
 
     def _judge(self, answer: Answer) -> Result:
         now = self._clock.now()

@@ -56,10 +56,13 @@ HeaderName = Annotated[
 HeaderValue = Annotated[SecretStr, AfterValidator(_one_line)]
 
 
-def require_one_authorization(address: SecretStr, names: Iterable[str]) -> None:
-    """Raise ValueError for an address with a user beside headers with Authorization."""
+def require_one_authorization(address: SecretStr, names: Iterable[str], *, has_token: bool = False) -> None:
+    """Raise ValueError for two of an address with a user, headers with Authorization, and a token of oauth2."""
     url = URL(address.get_secret_value())
-    if (url.user or url.password) and any(name.lower() == "authorization" for name in names):
+    has_header = any(name.lower() == "authorization" for name in names)
+    if has_token and (url.user or url.password or has_header):
+        raise ValueError("oauth2 sends Authorization: leave the user of the url, and that header, out")
+    if (url.user or url.password) and has_header:
         raise ValueError("the url has a user and headers have Authorization: leave one of them out")
 
 

@@ -7,14 +7,17 @@ import hashlib
 import hmac
 import json
 import re
+from collections.abc import Awaitable
 from contextlib import suppress
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import aiohttp
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from yarl import URL
 
 from healthd.checks.connect import Endpoint
+from healthd.checks.oauth2 import OAuth2, TokenError, Tokens
+from healthd.checks.proxy_option import ProxyOption, own_proxy
 from healthd.checks.unreachable import why_unreached
 from healthd.http.retry_after import seconds_to_wait
 from healthd.http.session import new_session
@@ -55,6 +58,17 @@ class WebhookConfig(ActionConfig):
     tls: Tls = Tls()
     """Verification of an https address: `ca`, `certificate`, `key`, `server_name`, `verify`."""
 
+    oauth2: OAuth2 | None = None
+    """Client credentials of OAuth 2.0, whose token is sent as Authorization."""
+    proxy: ProxyOption | None = None
+    """Proxy to go through instead of that of `outgoing`, such as `http://proxy.internal:3128`, or `none`."""
+
+    @model_validator(mode="after")
+    def _one_authorization(self) -> Self:
+        if self.oauth2 is not None and any(name.lower() == "authorization" for name in self.headers):
+            raise ValueError("oauth2 sends Authorization: leave that header out")
+        return self
+
     @property
     def sets_weight(self) -> bool:
         """True: the receiver is told the `weight`."""
@@ -72,23 +86,38 @@ class Webhook:
     def __init__(self, config: WebhookConfig, context: ActionContext) -> None:
         self._config, self._clock, self._redact = config, context.clock, context.redact
         self._session: aiohttp.ClientSession | None = None
+        proxy = own_proxy(config.proxy)
+        self._tokens = Tokens.of(config.oauth2, config.timeout / 2, proxy)
 
     async def execute(self, order: ActionRequest) -> ActionResult:
         body = json.dumps(payload(order), separators=(",", ":"), ensure_ascii=False).encode()
+        headers = self._headers(order, body)
         try:
-            session = self._session or await self._open()
-            async with session.post(
-                self._config.url.get_secret_value(),
-                data=body,
-                headers=self._headers(order, body),
-                allow_redirects=False,
-                server_hostname=self._config.tls.server_name,
-            ) as response:
-                if 200 <= response.status < 300:
-                    return ActionResult(Ending.DONE, f"{self._place} answered {response.status}")
-                return self._outcome(response, await self._said(response))
+            if self._tokens is None:
+                return (await self._post(body, headers))[1]
+
+            def post(authorization: str) -> Awaitable[tuple[int, ActionResult]]:
+                return self._post(body, headers | {"Authorization": authorization})
+
+            return (await self._tokens.authorized(post, lambda answered: answered[0]))[1]
+        except TokenError as error:
+            return ActionResult(Ending.RETRY, str(error))
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return ActionResult(Ending.RETRY, why_unreached(error, self._endpoint))
+
+    async def _post(self, body: bytes, headers: dict[str, str]) -> tuple[int, ActionResult]:
+        """Return the status of the answer, and what it means."""
+        session = self._session or await self._open()
+        async with session.post(
+            self._config.url.get_secret_value(),
+            data=body,
+            headers=headers,
+            allow_redirects=False,
+            server_hostname=self._config.tls.server_name,
+        ) as response:
+            if 200 <= response.status < 300:
+                return response.status, ActionResult(Ending.DONE, f"{self._place} answered {response.status}")
+            return response.status, self._outcome(response, await self._said(response))
 
     async def describe(self, order: ActionRequest) -> str:
         signed = "signed" if self._config.secret else "not signed"
@@ -97,6 +126,8 @@ class Webhook:
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
+        if self._tokens is not None:
+            await self._tokens.close()
 
     def _headers(self, order: ActionRequest, body: bytes) -> dict[str, str]:
         headers = {name: value.get_secret_value() for name, value in self._config.headers.items()}
@@ -113,7 +144,8 @@ class Webhook:
         with suppress(TimeoutError, aiohttp.ClientError):
             async with asyncio.timeout(_SAYING):
                 said = await response.content.read(_LONGEST_ANSWER)
-        text = excerpt(self._redact(said.decode("utf-8", "replace")), _SHOWN)
+        plain = said.decode("utf-8", "replace")
+        text = excerpt(self._redact(self._tokens.mask(plain) if self._tokens is not None else plain), _SHOWN)
         return f": {text}" if text else ""
 
     def _outcome(self, response: aiohttp.ClientResponse, said: str) -> ActionResult:
@@ -141,7 +173,7 @@ class Webhook:
     async def _open(self) -> aiohttp.ClientSession:
         context = await asyncio.to_thread(self._config.tls.context)
         if self._session is None:  # nor has another call opened one meanwhile
-            self._session = new_session(context, unpack=False)
+            self._session = new_session(context, unpack=False, proxy=own_proxy(self._config.proxy))
         return self._session
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,6 +20,8 @@ from yarl import URL
 
 from healthd.checks.failures import classify, explain_late
 from healthd.checks.http_address import HeaderName, HeaderValue
+from healthd.checks.oauth2 import OAuth2, TokenError, Tokens
+from healthd.checks.proxy_option import ProxyOption, own_proxy
 from healthd.checks.unreachable import brief
 from healthd.config.model import Model
 from healthd.http.session import new_session
@@ -89,8 +91,8 @@ class Basic(Model):
     """The password."""
 
 
-class HttpConfig(SourceConfig):
-    """The options of a source that uses HTTP."""
+class DirectHttpConfig(SourceConfig):
+    """The options of a source that sends HTTP to the targets themselves."""
 
     bearer: APIKey | None = None
     """A bearer token."""
@@ -120,6 +122,21 @@ class HttpConfig(SourceConfig):
         return headers
 
 
+class HttpConfig(DirectHttpConfig):
+    """The options of a source that asks a server by HTTP."""
+
+    oauth2: OAuth2 | None = None
+    """Client credentials of OAuth 2.0, whose token is sent as Authorization."""
+    proxy: ProxyOption | None = None
+    """Proxy to go through instead of that of `outgoing`, such as `http://proxy.internal:3128`, or `none`."""
+
+    @model_validator(mode="after")
+    def _token_or_login(self) -> Self:
+        if self.oauth2 is not None and any(name.lower() == "authorization" for name in self.sent_headers()):
+            raise ValueError("oauth2 sends Authorization: leave bearer, basic, and that header, out")
+        return self
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A response as received, decompressed."""
@@ -141,6 +158,8 @@ class Endpoint:
     def __init__(self, config: HttpConfig, redact: Callable[[str], str]) -> None:
         self._config, self._redact = config, redact
         self._session: aiohttp.ClientSession | None = None
+        proxy = own_proxy(config.proxy)
+        self._tokens = Tokens.of(config.oauth2, config.timeout / 2, proxy)
         self._cut_off: str | None = None  # what the latest look was waiting for when its time was over
 
     async def get(self, url: str, params: Params = None, accept: str = "*/*", body: Any = None) -> Answer:
@@ -149,7 +168,9 @@ class Endpoint:
         began = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(self._config.timeout):
-                return await self._get(url, params, accept, body)
+                return await self._authorized(url, params, accept, body)
+        except TokenError as error:
+            raise self.unavailable(error.kind, str(error)) from error
         except asyncio.CancelledError:
             waited = asyncio.get_running_loop().time() - began
             _, self._cut_off = explain_late(f"{place_of(url)} did not answer within {waited:.2g} s")
@@ -176,9 +197,13 @@ class Endpoint:
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
+        if self._tokens is not None:
+            await self._tokens.close()
 
     def unavailable(self, kind: FailureKind, message: str) -> SourceUnavailable:
-        return SourceUnavailable(kind, self._redact(message))
+        return SourceUnavailable(
+            kind, self._redact(self._tokens.mask(message) if self._tokens is not None else message)
+        )
 
     def refuse_status(self, url: str, answer: Answer) -> None:
         """Check the status. Raises SourceUnavailable for anything but a 2xx."""
@@ -190,7 +215,16 @@ class Endpoint:
             raise self.unavailable(FailureKind.MISCONFIGURED, text)
         raise self.unavailable(STATUS_KINDS.get(answer.status, FailureKind.UNEXPECTED_RESPONSE), text)
 
-    async def _get(self, url: str, params: Params, accept: str, sent: Any) -> Answer:
+    async def _authorized(self, url: str, params: Params, accept: str, sent: Any) -> Answer:
+        if self._tokens is None:
+            return await self._get(url, params, {"Accept": accept}, sent)
+
+        def get(authorization: str) -> Awaitable[Answer]:
+            return self._get(url, params, {"Accept": accept, "Authorization": authorization}, sent)
+
+        return await self._tokens.authorized(get, lambda answer: answer.status)
+
+    async def _get(self, url: str, params: Params, headers: Mapping[str, str], sent: Any) -> Answer:
         session = self._session or await self._open()
         tls = self._config.tls
         async with session.request(
@@ -198,7 +232,7 @@ class Endpoint:
             url,
             params=params,
             json=sent,
-            headers={"Accept": accept},
+            headers=headers,
             allow_redirects=False,
             server_hostname=tls.server_name,
         ) as response:
@@ -215,7 +249,9 @@ class Endpoint:
     async def _open(self) -> aiohttp.ClientSession:
         context = await asyncio.to_thread(self._config.tls.context)
         if self._session is None:  # another request may have been faster
-            self._session = new_session(context, headers=self._config.sent_headers(), connections=20)
+            self._session = new_session(
+                context, headers=self._config.sent_headers(), connections=20, proxy=own_proxy(self._config.proxy)
+            )
         return self._session
 
 

@@ -20,7 +20,7 @@ from healthd_gates.sources.arm_look import ArmLook, Standpoint, combined
 from healthd_gates.sources.contract import ArmError, Arms, Cursor, Look, SourceConfig, SourceContext, SourceUnavailable
 from healthd_gates.sources.counter_resets import follow
 from healthd_gates.sources.counters import Snapshot
-from healthd_gates.sources.endpoint import HttpConfig
+from healthd_gates.sources.endpoint import DirectHttpConfig
 from healthd_gates.sources.increase import Increase
 from healthd_gates.sources.volley import Orders, Outcome, Volley
 
@@ -30,7 +30,7 @@ _ROOT = SmokeRequest(method="get", path="/")
 _EDGES = tuple(0.001 * 1.25**step for step in range(51))  # 1 ms to 70 s, finer than any ratio that is judged
 
 
-class ProbeConfig(HttpConfig):
+class ProbeConfig(DirectHttpConfig):
     """Synthetic requests that healthd sends to the targets itself."""
 
     kind: Literal["probe"]

@@ -12,7 +12,8 @@ from healthd_gates.sources.contract import SourceUnavailable
 from healthd_gates.sources.endpoint import Endpoint, HttpConfig
 from tests.integration.gates.actions.ordering import configured, order, tried
 from tests.servers import peers, proxy, tls
-from tests.servers.peers import Answer
+from tests.servers.oauth2 import TokenServer
+from tests.servers.peers import Answer, Received
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +51,35 @@ async def test_a_source(url: str, words: str) -> None:
         finally:
             await endpoint.close()
         assert f"the proxy 127.0.0.1:{way.port} asks for a login (407)" in str(caught.value)
+
+
+async def test_client_credentials_of_an_action_and_a_source() -> None:
+    """The token is sent; one that is refused is asked for once more; an echo of it is masked."""
+    async with peers.peer() as shop:
+        server = TokenServer("shop", "s3cr3t-MARK")
+        server.serve(shop)
+
+        def judged(asked: Received) -> Answer:
+            sent = asked.headers.get("Authorization", "")
+            return Answer(200) if sent == f"Bearer {server.given[-1]}" else Answer(401, body=f"not {sent}")
+
+        shop.answer("POST", "/back", judged)
+        shop.answer("GET", "/metrics", judged)
+        oauth2 = {"token_url": f"{shop.url}/token", "client_id": "shop", "client_secret": "s3cr3t-MARK"}
+        action = configured(kind="webhook", url=f"{shop.url}/back", oauth2=oauth2)
+        assert (await tried(action, order())).ending is Ending.DONE
+        endpoint = Endpoint(HttpConfig.model_validate({"kind": "x", "oauth2": oauth2}), lambda text: text)
+        try:
+            assert (await endpoint.get(f"{shop.url}/metrics")).status == 200
+            server.given.append("of somebody else")
+            assert (await endpoint.get(f"{shop.url}/metrics")).status == 200
+            assert len(server.given) == 4
+        finally:
+            await endpoint.close()
+        shop.answer("POST", "/back", lambda asked: Answer(401, body=f"not {asked.headers['Authorization']}"))
+        outcome = await tried(action, order())
+        assert (outcome.ending, outcome.detail) == (Ending.REFUSED, f"{shop.url} answered 401: not Bearer ***")
+        shop.answer("POST", "/token", Answer(503))
+        outcome = await tried(action, order())
+        assert outcome.ending is Ending.RETRY
+        assert outcome.detail == f"the token server {shop.host}:{shop.port} answered 503"

@@ -1,0 +1,191 @@
+"""Access tokens by OAuth 2.0 client credentials (RFC 6749, 4.4): asked for, kept until shortly before their end, and
+asked for once more when one that was kept is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import quote_plus, urlencode
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from yarl import URL
+
+from healthd.checks.http_client import Answer, HttpClient
+from healthd.checks.http_request import Request
+from healthd.model import FailureKind
+from healthd.runtime.credential import Password
+from healthd.units import HttpAddress
+from healthd.wording import shape
+
+T = TypeVar("T")
+_LARGEST_ANSWER = 65_536
+_SPARE = 60.0  # seconds before its end from which a token is not used any more; of a short one the last tenth
+_ERRORS = (  # RFC 6749, 5.2; nothing else of a refusal is shown
+    *("invalid_request", "invalid_client", "invalid_grant"),
+    *("unauthorized_client", "unsupported_grant_type", "invalid_scope"),
+)
+
+
+def _without_login(address: str) -> str:
+    url = URL(address)
+    if url.raw_user is not None or url.raw_password is not None:
+        raise ValueError("holds a user or a password: write them as client_id and client_secret")
+    if url.raw_fragment:
+        raise ValueError("has a #, and the address of a token server has none")
+    return address
+
+
+Scope = Annotated[
+    str,
+    StringConstraints(
+        pattern=shape(r"^[\x21\x23-\x5b\x5d-\x7e]+$", "a scope without space, quotation mark or backslash")
+    ),
+]
+
+
+class OAuth2(BaseModel):
+    """Client credentials, and where they are worth a token."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    token_url: Annotated[HttpAddress, AfterValidator(_without_login)]
+    """Address of the token server, such as `https://auth.example.com/oauth2/token`."""
+    client_id: str = Field(min_length=1)
+    """Identifier of the client."""
+    client_secret: Password
+    """Secret of the client."""
+    scopes: tuple[Scope, ...] = ()
+    """Scopes to ask for."""
+    audience: str | None = Field(None, min_length=1)
+    """Audience to ask for, where the token server wants one."""
+    authentication: Literal["basic", "post"] = "basic"
+    """Place of the client's secret: `basic` authentication, or the body of a `post`."""
+    ca_file: Path | None = None
+    """CA file to trust for the token server instead of the system's authorities."""
+
+
+class TokenError(Exception):
+    """The token server gave no token; the message names it, in words that no redaction takes for a secret."""
+
+    def __init__(self, kind: FailureKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    value: str = field(repr=False)
+    until: float  # on the steady clock
+
+
+class Tokens:
+    """Token of one client, for one caller or several at once."""
+
+    def __init__(self, config: OAuth2, patience: float, proxy: str | None = None) -> None:
+        """`patience` is in seconds, for one request; `proxy` an address, or `none`, instead of the way in force."""
+        self._config, self._request = config, _request(config)
+        self._client = HttpClient(patience, ca_file=config.ca_file, body_limit=_LARGEST_ANSWER, proxy=proxy)
+        self._kept: _Token | None = None
+        self._asking = asyncio.Lock()
+
+    @classmethod
+    def of(cls, config: OAuth2 | None, patience: float, proxy: str | None = None) -> Tokens | None:
+        """Return the tokens of an option; None without one."""
+        return cls(config, patience, proxy) if config is not None else None
+
+    async def authorized(self, send: Callable[[str], Awaitable[T]], status_of: Callable[[T], int | None]) -> T:
+        """Return what `send` gives for a value of the header Authorization: for a new one if one that was kept is
+        answered 401. Raises TokenError."""
+        token, is_kept = await self._token()
+        answer = await send(f"Bearer {token.value}")
+        if not is_kept or status_of(answer) != 401:
+            return answer
+        if self._kept is token:  # nor has another caller replaced it
+            self._kept = None
+        token, _ = await self._token()
+        return await send(f"Bearer {token.value}")
+
+    def mask(self, text: str) -> str:
+        """Return a foreign text without the token that was sent, which it may quote."""
+        return text.replace(self._kept.value, "***") if self._kept is not None else text
+
+    async def _token(self) -> tuple[_Token, bool]:
+        """Return a token, and whether it was kept."""
+        async with self._asking:
+            if self._kept is not None and time.monotonic() < self._kept.until:
+                return self._kept, True
+            self._kept = None
+            self._kept = await self._ask()
+            return self._kept, False
+
+    async def _ask(self) -> _Token:
+        began = time.monotonic()
+        answer = await self._client.ask(self._request)
+        if not isinstance(answer, Answer):
+            raise TokenError(
+                answer.kind or FailureKind.UNEXPECTED_RESPONSE, f"the token server gives no answer: {answer.message}"
+            )
+        document = _object(answer)
+        place = self._request.endpoint
+        if answer.status != 200:
+            said = document.get("error")
+            reason = f": {said}" if said in _ERRORS else ""
+            raise TokenError(_kind(answer.status), f"the token server {place} answered {answer.status}{reason}")
+        value, lasts = document.get("access_token"), document.get("expires_in")
+        is_bearer = str(document.get("token_type")).lower() == "bearer"  # RFC 6749, 7.1: no other may be used
+        if not is_bearer or not isinstance(value, str) or not value.isascii() or not value.isprintable() or not value:
+            text = f"the token server {place} answered with none of type Bearer"
+            raise TokenError(FailureKind.UNEXPECTED_RESPONSE, text)
+        seconds = _seconds(lasts)
+        return _Token(value, began + max(seconds - _SPARE, seconds * 0.9))
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+def _request(config: OAuth2) -> Request:
+    form = {"grant_type": "client_credentials"}
+    headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
+    secret = config.client_secret.get_secret_value()
+    if config.scopes:
+        form["scope"] = " ".join(config.scopes)
+    if config.audience is not None:
+        form["audience"] = config.audience
+    if config.authentication == "post":
+        form |= {"client_id": config.client_id, "client_secret": secret}
+    else:  # RFC 6749, 2.3.1: both are encoded as in a form first
+        pair = f"{quote_plus(config.client_id)}:{quote_plus(secret)}"
+        headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    return Request(URL(config.token_url), "POST", headers, urlencode(form).encode())
+
+
+def _object(answer: Answer) -> dict[str, Any]:
+    try:
+        document = json.loads(answer.body) if answer.whole else None
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _seconds(lasts: object) -> float:
+    """Return how long a token is used; one without an end until it is refused."""
+    if isinstance(lasts, str) and lasts.isascii() and lasts.isdigit():  # some servers send a text
+        lasts = int(lasts[:12])
+    if isinstance(lasts, int | float) and not isinstance(lasts, bool) and lasts > 0:
+        return float(lasts)
+    return float("inf") if lasts is None else 0.0
+
+
+def _kind(status: int) -> FailureKind:
+    match status:
+        case 400 | 401 | 403:
+            return FailureKind.AUTH
+        case 429:
+            return FailureKind.RATE_LIMITED
+    return FailureKind.UNEXPECTED_RESPONSE
