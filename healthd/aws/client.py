@@ -5,6 +5,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from yarl import URL
+
+from healthd.http.outgoing import in_force
+
 
 def new_client(
     service: str,
@@ -32,9 +36,21 @@ def new_client(
         # Reading the SDK's description of a service takes long enough to block the event loop: this does it in a
         # thread.
         warm_up_loader_caches=True,
+        proxies=proxies_to(service, region, endpoint),
     )
     made: Any = session or new_session()
     return made.create_client(service, region_name=region, endpoint_url=endpoint, config=limits, **more)
+
+
+def proxies_to(service: str, region: str | None, endpoint: str | None) -> dict[str, str] | None:
+    """Return the SDK's option `proxies` for a service by the way in force. With None, where that leads through no proxy
+    at all, the SDK goes by the environment."""
+    way = in_force()
+    if not way.has_proxies:
+        return None
+    name = ".".join(filter(None, (service, region, "amazonaws.com")))
+    proxy = way.to(URL(endpoint or f"https://{name}"))
+    return {} if proxy is None else dict.fromkeys(("http", "https"), proxy.address)
 
 
 def new_session() -> Any:

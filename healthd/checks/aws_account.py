@@ -12,6 +12,7 @@ from typing import Any
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
+from healthd.aws.client import proxies_to
 from healthd.checks.aws_failures import AWSError, explain_aws
 from healthd.checks.aws_options import AWSOptions
 from healthd.checks.finding import Finding, of_third_party, sum_up
@@ -36,6 +37,7 @@ class Account:
         self._options = options
         self._session = AioSession()
         self._clients: dict[str, Any] = {}
+        self._proxies: dict[str, str] | None = None
         self._open = AsyncExitStack()
         self._asking = ""
         self._latency: float | None = None
@@ -70,9 +72,13 @@ class Account:
         return answer
 
     async def client(self, service: str) -> Any:
-        """Return the client of a service such as `elbv2`."""
+        """Return the client of a service such as `elbv2`, on the way that is in force now."""
+        options = self._options
+        proxies = proxies_to(service, options.region, options.endpoint_url)
+        if proxies != self._proxies:  # after a reload
+            self._proxies = proxies
+            await self.close()
         if service not in self._clients:
-            options = self._options
             self._clients[service] = await self._open.enter_async_context(
                 self._session.create_client(
                     service,
@@ -83,6 +89,7 @@ class Account:
                         read_timeout=options.patience,
                         retries={"total_max_attempts": 1},  # the next probe is the retry
                         connector_args={"use_dns_cache": False, "resolver": Resolver()},
+                        proxies=proxies,
                         warm_up_loader_caches=True,  # reads the service's model in a thread, not in the event loop
                         # A store of one's own has no name for each bucket.
                         s3={"addressing_style": "path"} if options.endpoint_url else None,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import aiohttp
 from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
 from yarl import URL
 
 from healthd.checks.aiohttp_failures import explain_aiohttp
 from healthd.checks.connect import Endpoint
+from healthd.checks.proxy_failures import explain_proxy
+from healthd.http.outgoing import Proxy
 from healthd.model import FailureKind
 
 # KeyError and IndexError: an answer that can be parsed but lacks what the API promises.
@@ -44,6 +47,8 @@ def explain_aws(error: BaseException, call: str) -> tuple[FailureKind, str]:
             return FailureKind.MISCONFIGURED, f"{call} cannot be asked: {type(error).__name__}"
         case sdk.ConnectTimeoutError() | sdk.ReadTimeoutError():
             return FailureKind.TIMEOUT, f"{call} was not answered in time"
+        case sdk.ProxyConnectionError():
+            return _by_proxy(error)
         case sdk.HTTPClientError() | sdk.ConnectionError():
             return _unconnected(error)
     return FailureKind.UNEXPECTED_RESPONSE, f"{call} was not answered as documented: {type(error).__name__}"
@@ -57,6 +62,13 @@ def _refused(code: str, call: str) -> tuple[FailureKind, str]:
     if code in _RATE_LIMITED:
         return FailureKind.RATE_LIMITED, f"too many calls of {call} ({code})"
     return FailureKind.UNEXPECTED_RESPONSE, f"{call} failed ({code or 'no reason given'})"
+
+
+def _by_proxy(error: sdk.ProxyConnectionError) -> tuple[FailureKind, str]:
+    cause = error.kwargs.get("error")
+    status = cause.status if isinstance(cause, aiohttp.ClientHttpProxyError) else None
+    reason = cause.os_error if isinstance(cause, aiohttp.ClientConnectorError) else None
+    return explain_proxy(Proxy.at(str(error.kwargs.get("proxy_url"))), Endpoint("AWS", 443), reason, status)
 
 
 def _unconnected(error: sdk.HTTPClientError | sdk.ConnectionError) -> tuple[FailureKind, str]:

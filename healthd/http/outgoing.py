@@ -44,6 +44,12 @@ class Proxy:
         return URL.build(scheme="http", host=self.host, port=self.port)
 
     @property
+    def address(self) -> str:
+        """Address with its login, a secret, for an SDK that makes connections itself."""
+        login = self.url.with_user(self.user).with_password(self.password) if self.user is not None else self.url
+        return str(login)
+
+    @property
     def headers(self) -> dict[str, str]:
         """Header of a request that logs in at the proxy (RFC 9110, 11.7.2), if it has a login."""
         if self.user is None:
@@ -60,6 +66,11 @@ class Way:
     proxy: Proxy | None = None
     no_proxy: str = ""
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def has_proxies(self) -> bool:
+        """True if it may lead through a proxy."""
+        return self.proxy is not None or bool(self.environ)
 
     def to(self, url: URL) -> Proxy | None:
         """Return the proxy for an address, None where there is none between."""
@@ -79,6 +90,10 @@ def put_in_force(way: Way) -> None:
     """Lead every request from now on this way, unless it has one of its own."""
     global _in_force  # of the process, as the environment is
     _in_force = way
+
+
+def in_force() -> Way:
+    return _in_force
 
 
 def proxy_to(url: URL, own: str | None = None) -> Proxy | None:
