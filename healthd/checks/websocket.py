@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 import aiohttp
 from pydantic import ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from yarl import URL
 
 from healthd.checks.certificates import expiries
 from healthd.checks.client_tls import ClientTLS
@@ -23,6 +24,7 @@ from healthd.checks.http_address import (
     require_one_authorization,
     split_login,
 )
+from healthd.checks.proxy_option import ProxyOption, own_proxy
 from healthd.checks.retry_after import LONGEST
 from healthd.checks.trust import CAFileError, trust
 from healthd.checks.unreachable import why_unreached
@@ -57,11 +59,16 @@ class WebSocketConfig(CheckConfig, ClientTLS):
     expect: MessageExpectation | None = None
     """Expectations of a message, the answer to `send` or the server's own; messages before it are passed over."""
 
+    proxy: ProxyOption | None = None
+    """Proxy of a `wss://` instead of that of `outgoing`, such as `http://proxy.internal:3128`, or `none`."""
+
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         require_one_authorization(self.url, self.headers)
         if self.send is not None and self.expect is None:
             raise ValueError("send without expect: say what the answer must contain")
+        if self.proxy is not None and URL(self.url.get_secret_value()).scheme == "ws":
+            raise ValueError("proxy is for wss://: ws:// is reached directly")
         if given := [name for name in self.headers if name.lower().startswith("sec-websocket-")]:
             raise ValueError(f"{given[0]} is a header of the protocol's own; subprotocols are an option")
         return self
@@ -113,7 +120,9 @@ class WebSocket:
     async def _look(self) -> Result:
         config = self._config
         start = time.perf_counter()
-        session = self._session = new_session(trust(config.ca_file, config.client), traces=[_NO_REDIRECTS])
+        session = self._session = new_session(
+            trust(config.ca_file, config.client), traces=[_NO_REDIRECTS], proxy=own_proxy(config.proxy)
+        )
         name = tls_name(config.server_name) if config.server_name else None
         socket = await session.ws_connect(
             self._url,

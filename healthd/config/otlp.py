@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from yarl import URL
 
 from healthd.checks.http_address import HeaderName, HeaderValue
+from healthd.checks.proxy_option import ProxyOption
 from healthd.config.model import Model
 from healthd.extras import how_to_get
 from healthd.units import Duration, HttpAddress
@@ -37,6 +38,8 @@ class Otlp(Model):
     """Compression of the requests."""
     ca_file: Path | None = None
     """Authorities to trust, as PEM; those of the system by default."""
+    proxy: ProxyOption | None = None
+    """Proxy to go through instead of that of `outgoing`, such as `http://proxy.internal:3128`, or `none`."""
     resource: dict[Annotated[str, StringConstraints(min_length=1, max_length=128)], str] = Field({}, max_length=50)
     """Resource attributes beside, or instead of, healthd's own: `service.name`, `service.version`,
     `service.instance.id`, `host.name`, `deployment.environment.name`."""

@@ -32,7 +32,9 @@ class ThroughProxy:
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        proxy = proxy_to(request.url, self._own) if request.proxy is None else None
+        # For ws:// a tunnel would be needed too (RFC 6455, 4.1), which aiohttp makes for wss:// alone.
+        is_free = request.proxy is None and request.url.scheme != "ws"
+        proxy = proxy_to(request.url, self._own) if is_free else None
         if proxy is None:
             return await handler(request)
         login = aiohttp.BasicAuth(proxy.user, proxy.password, "utf-8") if proxy.user is not None else None

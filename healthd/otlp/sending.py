@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from healthd.checks.proxy_option import own_proxy
 from healthd.checks.trust import CAFileError, trust
 from healthd.checks.unreachable import brief
 from healthd.config.otlp import Otlp, Signal
@@ -81,4 +82,4 @@ async def receiver_of(config: Otlp) -> Receiver:
     except CAFileError as error:
         raise ExportError(str(error)) from None
     headers = {name: value.get_secret_value() for name, value in config.headers.items()}
-    return Receiver(config, new_session(context, headers=headers, connections=2))
+    return Receiver(config, new_session(context, headers=headers, connections=2, proxy=own_proxy(config.proxy)))

@@ -28,6 +28,7 @@ async def test_checks_and_notifiers_and_a_reload(tmp_path: Path) -> None:
             },
             "notifiers": {"team": {"kind": "webhook", "url": "http://shop.test/told"}},
             "routes": [{"to": ["team"]}],
+            "otlp": {"endpoint": "http://shop.test:4318", "interval": "1s"},
         }
         async with daemon.running(configuration) as healthd, aiohttp.ClientSession() as session:
 
@@ -42,17 +43,17 @@ async def test_checks_and_notifiers_and_a_reload(tmp_path: Path) -> None:
             healthd.configure(configuration | {"outgoing": {"proxy": way.url.replace("//", "//a:s3cr3t-MARK@")}})
             os.kill(healthd.pid, signal.SIGHUP)
             await finds(f"answered 502, not 2xx, through the proxy 127.0.0.1:{way.port}")
-            await until_told(shop)
+            await until_asked(way, "http://shop.test/told")
+            await until_asked(way, "http://shop.test:4318/v1/metrics")
             healthd.configure(configuration | {"outgoing": {"proxy": way.url}})
             os.kill(healthd.pid, signal.SIGHUP)
             await finds("asks for a login (407)")
             assert "MARK" not in healthd.log()
-        assert ("POST", "http://shop.test/told") in way.asked
         assert not way.malformed
 
 
-async def until_told(shop: peers.Peer) -> None:
-    async def told() -> bool:
-        return any(received.path == "/told" for received in shop.received)
+async def until_asked(way: proxy.Proxy, target: str) -> None:
+    async def asked() -> bool:
+        return ("POST", target) in way.asked
 
-    await until(told, "told")
+    await until(asked, target)

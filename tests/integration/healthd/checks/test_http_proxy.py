@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from healthd.checks.http import HttpConfig
+from healthd.checks.websocket import WebSocketConfig
 from healthd.config.outgoing import Outgoing
 from healthd.http.outgoing import Way, put_in_force
 from healthd.model import FailureKind, Status
@@ -17,6 +18,7 @@ from tests.servers.peers import Answer
 from tests.servers.ports import free_port
 
 LOGIN = "shop:p@ss/w0rd-MARK"
+NOBODY = "192.0.2.1"  # an address of no host (RFC 5737), for which no name is looked up
 ENCODED = "shop:p%40ss%2Fw0rd-MARK@"
 
 
@@ -124,8 +126,8 @@ async def test_a_way_of_its_own_and_hosts_without_a_proxy() -> None:
             await check.finds(Status.HEALTHY)
         assert len(way.asked) == 1
         lead(proxy=way.url)
-        async with watched("http", url="http://shop.test/", proxy="none") as check:
-            await check.finds(Status.UNHEALTHY, FailureKind.DNS)
+        async with watched("http", url=f"http://{NOBODY}/", proxy="none", timeout="300ms") as check:
+            assert (await check.look()).status is Status.UNHEALTHY
         assert len(way.asked) == 1
 
 
@@ -143,7 +145,23 @@ async def test_a_reload_reaches_a_kept_connection() -> None:
         assert (len(first.asked), len(second.asked)) == (1, 1)
 
 
+async def test_websocket_in_the_clear_is_reached_directly() -> None:
+    """No proxy that passes requests on takes `ws://`."""
+    async with proxy.running({}) as way:
+        lead(proxy=way.url)
+        for url, own in ((f"ws://{NOBODY}/", None), (f"wss://{NOBODY}/", "none")):
+            async with watched("websocket", url=url, proxy=own, timeout="300ms") as check:
+                assert (await check.look()).status is Status.UNHEALTHY
+        assert not way.asked
+        assert not way.malformed
+
+
 @pytest.mark.parametrize("value", ["proxy.test:3128", "https://proxy.test:3128", "http://proxy.test", "http://p:1/x"])
 def test_an_address_that_is_none(value: str) -> None:
     with pytest.raises(ValidationError, match="write http://host:port or none"):
         HttpConfig.model_validate({"url": "http://shop.test/", "proxy": value})
+
+
+def test_a_proxy_for_websocket_in_the_clear() -> None:
+    with pytest.raises(ValidationError, match="proxy is for wss://"):
+        WebSocketConfig.model_validate({"url": "ws://shop.test/", "proxy": "http://proxy.test:3128"})

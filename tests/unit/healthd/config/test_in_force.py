@@ -108,6 +108,7 @@ def configuration(n: int, folder: Path) -> Config:
                 "compression": ("gzip", "none")[n],
                 "ca_file": f"/etc/ca-{n}.pem",
                 "resource": {"team": f"team-{n}"},
+                "proxy": f"http://proxy-{n}:8888",
             },
             "gates": {
                 "enabled": not n,
