@@ -18,7 +18,7 @@ from tests.servers.peers import Answer
 from tests.servers.ports import free_port
 
 LOGIN = "shop:p@ss/w0rd-MARK"
-NOBODY = "192.0.2.1"  # an address of no host (RFC 5737), for which no name is looked up
+NOBODY = "198.51.100.1"  # an address of no host (RFC 5737), for which no name is looked up
 ENCODED = "shop:p%40ss%2Fw0rd-MARK@"
 
 
