@@ -7,8 +7,11 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
+from yarl import URL
+
 from healthd import __version__
 from healthd.config.settings import Settings
+from healthd.http.outgoing import Way
 from healthd.model import Transition
 from healthd.runtime.redaction import Redactor
 
@@ -23,7 +26,7 @@ _OWN = ("sentry_sdk", "urllib3")  # loggers of the reporting itself
 class Reports:
     """Reports to Sentry. Nothing is sent unredacted: neither events nor breadcrumbs, and no local variables."""
 
-    def __init__(self, dsn: str, environment: str, redact: Redactor) -> None:
+    def __init__(self, dsn: str, environment: str, redact: Redactor, way: Way | None = None) -> None:
         self.environment = environment
         """Environment in every event; a reload may change it."""
         import sentry_sdk
@@ -51,6 +54,7 @@ class Reports:
             integrations=[DedupeIntegration()],
             before_send=clean_event,
             before_breadcrumb=clean_breadcrumb,
+            **_proxy_options(dsn, way or Way()),
         )
         self._handler = _Handler(self)
         logging.getLogger().addHandler(self._handler)
@@ -112,8 +116,18 @@ def _error_of(given: Any) -> BaseException | None:
     return None
 
 
+def _proxy_options(dsn: str, way: Way) -> dict[str, Any]:
+    """Return the SDK's options for the way to a DSN. Without proxies it goes by the environment."""
+    if not way.has_proxies:
+        return {}
+    proxy = way.to(URL(dsn))
+    if proxy is None:
+        return {"http_proxy": "", "https_proxy": ""}
+    return {"http_proxy": str(proxy.url), "https_proxy": str(proxy.url), "proxy_headers": proxy.headers}
+
+
 def start(settings: Settings, redact: Redactor) -> Reports | None:
     """Return reports to the configured DSN; None without one."""
     if settings.sentry.dsn is None or not (dsn := settings.sentry.dsn.get_secret_value()):
         return None
-    return Reports(dsn, settings.environment, redact)
+    return Reports(dsn, settings.environment, redact, settings.outgoing.way)

@@ -10,11 +10,12 @@ import pytest
 import structlog
 
 from healthd import logs, sentry
+from healthd.config.outgoing import Outgoing
 from healthd.config.settings import Settings
 from healthd.model import FailureKind, Probe, Result, Status, Transition
 from healthd.runtime.redaction import Redactor, secrets_of
 from tests.fakes.monitoring import MIDNIGHT
-from tests.servers import peers
+from tests.servers import peers, proxy
 from tests.servers.peers import Answer, Peer
 
 SECRET = "hunter22-correct-horse"
@@ -100,6 +101,18 @@ async def test_a_dead_sentry_does_not_hold_up_the_end() -> None:
         reports.report("boom", None, {})
         async with asyncio.timeout(20):
             await asyncio.to_thread(reports.close)
+
+
+async def test_through_the_proxy_of_outgoing() -> None:
+    async with peers.peer() as there, proxy.running({"sentry.test": there.port}, "shop:w0rd") as way:
+        there.answer("POST", "/api/42/envelope/", Answer(json={"id": "1"}))
+        led = Outgoing.model_validate({"proxy": way.url.replace("//", "//shop:w0rd@")}).way
+        reports = sentry.Reports("http://key@sentry.test/42", "test", Redactor(), led)
+        reports.report("boom", None, {})
+        await there.received_at_least(1)
+        await asyncio.to_thread(reports.close)
+        assert ("POST", "http://sentry.test/api/42/envelope/") in way.asked
+        assert not way.malformed
 
 
 def test_without_a_dsn_nothing_starts() -> None:
