@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import aiohttp
 
@@ -31,6 +31,10 @@ def uri(scheme: str, port: int, place: str, rest: str = "") -> str:
     return f"{scheme}://app:{quote(mark(place), safe='')}@127.0.0.1:{port}/{rest}"
 
 
+def client(token_url: str) -> dict[str, Any]:
+    return {"token_url": token_url, "client_id": "shop", "client_secret": mark("client")}
+
+
 def checks(way: str, port: int) -> dict[str, dict[str, Any]]:
     """Every kind that holds a secret, asking the same port."""
     base = f"http://127.0.0.1:{port}"
@@ -46,6 +50,9 @@ def checks(way: str, port: int) -> dict[str, dict[str, Any]]:
         "headers": {"kind": "headers", "url": base, "headers": bearer},
         "stripe": {"kind": "stripe", "key": f"sk_live_{mark('stripe')}", "base_url": base},
         "sendgrid": {"kind": "sendgrid", "key": f"SG.{mark('sendgrid')}", "base_url": base},
+        "proxy": {"kind": "http", "url": "http://shop.test/", "proxy": uri("http", port, "proxy")},
+        "tunnel": {"kind": "http", "url": "https://shop.test/", "proxy": uri("http", port, "proxy")},
+        "client": {"kind": "http", "url": base, "oauth2": client(f"{base}/token")},
     }
     paced = {"interval": "900ms", "timeout": "700ms"}
     return {f"{name}-{way}": {**check, **paced} for name, check in kinds.items()}
@@ -140,7 +147,9 @@ async def printed(*words: str, env: dict[str, str]) -> str:
 def leaks(text: str) -> list[str]:
     """Where a mark shows in any form; the awkward tail alone would do for a thief too."""
     forms = {AWKWARD, quote(AWKWARD, safe=""), quote(AWKWARD), json.dumps(AWKWARD)[1:-1], "MARK-"}
-    forms |= {base64.b64encode(mark(place).encode()).decode()[:-4] for place in ("stripe", "sendgrid", "header", "key")}
+    encoded = [mark(place) for place in ("stripe", "sendgrid", "header", "key", "given")]
+    encoded += [f"shop:{quote_plus(mark('client'))}", f"app:{mark('proxy')}", f"app:{mark('outgoing')}"]
+    forms |= {base64.b64encode(each.encode()).decode()[:-4] for each in encoded}
     return [text[max(0, at - 80) : at + 40] for form in forms if (at := text.find(form)) >= 0]
 
 
@@ -151,6 +160,7 @@ async def test_no_secret_in_any_output(tmp_path: Path) -> None:
         hole.black_hole()
         for path in ("/", "/v1/balance", "/v3/scopes"):
             page.answer("GET", path, reflect)
+        page.answer("POST", "/token", Answer(json={"access_token": mark("given"), "token_type": "Bearer"}))
         ingestion.answer("POST", "/api/42/envelope/", Answer(json={"id": "1"}))
         ways = {"closed": free_port(), "silent": hole.port, "echo": echoing, "page": page.port}
         settings: dict[str, Any] = {
@@ -158,6 +168,7 @@ async def test_no_secret_in_any_output(tmp_path: Path) -> None:
             | careless_checks(),
             "http": {"details": "always", "drain": "100ms"},
             "log": {"level": "debug"},
+            "outgoing": {"proxy": uri("http", free_port(), "outgoing")},  # this host is reached directly
             "sentry": {"dsn": f"http://{'MARK-dsn'}@127.0.0.1:{ingestion.port}/42"},
             "auth": {"tokens": [{"name": "ci", "hash": hashed, "scopes": ["admin"]}]},
             "journal": f"sqlite:///{tmp_path}/journal.db",

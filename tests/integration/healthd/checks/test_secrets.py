@@ -32,6 +32,15 @@ def checks_of(url: str) -> dict[str, dict[str, Any]]:
     return {
         "http": request | {"expect": body | {"headers": [{"name": "X-Echo", "equals": "never"}]}},
         "headers": request | {"expect": {"headers": [{"name": "X-Echo", "max_age": "1d"}]}},
+        "http of a proxy": {
+            "url": "http://shop.test/",
+            "proxy": f"http://user-{MARK}:pass-{MARK}@{address}",
+            "expect": body,
+        },
+        "http of a token server": {
+            "url": url,
+            "oauth2": {"token_url": url, "client_id": "shop", "client_secret": f"secret-{MARK}"},
+        },
         "stripe": {"key": f"sk_test_{MARK}", "base_url": url},
         "sendgrid": {"key": f"SG.{MARK}", "base_url": url},
         "tcp": {"host": host, "port": int(port), "send": f"AUTH {MARK}\r\n\r\n", "expect": "never there"},
@@ -89,7 +98,7 @@ async def echoing(status: int, tls_files: Path | None = None) -> AsyncIterator[s
 async def look(url: str, told: list[str]) -> None:
     """One probe of every kind; what each says is added to `told`."""
     for kind, options in checks_of(url).items():
-        async with watched(kind, timeout="400ms", **options) as check:
+        async with watched(kind.split()[0], timeout="400ms", **options) as check:
             result = await check.tells_nothing()
             assert not result.status.is_up or result.kind, f"{kind} calls this healthy"
             told.append(f"{kind}: {result!r}")
@@ -107,6 +116,6 @@ async def test_no_failure_tells_a_secret(tmp_path: Path, debug_logs: pytest.Capt
         await look(f"http://127.0.0.1:{listener.port}", told)
     await look(f"http://127.0.0.1:{ports.free_port()}", told)
     await look(f"http://nowhere-{MARK.lower()[:4]}.invalid:80", told)
-    assert len(told) == 10 * 8
+    assert len(told) == 10 * 10
     assert not [line for line in told if MARK in line]
     assert MARK not in "".join(debug_logs.readouterr())
