@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from healthd.http.outgoing import Way, put_in_force
 from tests.fakes import names
 
 _HERE = Path(__file__).parent
@@ -68,6 +69,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         paths = [path for path in files if path.is_relative_to(_HERE / kind)]
         places |= {path: index / len(paths) * part for index, path in enumerate(paths)}
     items.sort(key=lambda item: places.get(item.path, 0.0))
+
+
+@pytest.fixture(autouse=True)
+def direct_way() -> Iterator[None]:
+    """What a test puts in force, or a command that it runs in the process, leads no other test through a proxy."""
+    yield
+    put_in_force(Way())
 
 
 @pytest.fixture

@@ -90,13 +90,13 @@ class Http:
             proxy=own_proxy(config.proxy),
         )
 
-        self._tokens = Tokens.of(config.oauth2, config.patience, own_proxy(config.proxy))
+        self._tokens = Tokens.of(config.oauth2, config.patience)
 
     async def probe(self) -> Result:
         try:
             answer = await self._ask()
         except TokenError as error:
-            return Result.unhealthy(error.kind, str(error))
+            return Result.unhealthy(error.kind, str(error), retry_after=error.pause)
         if not isinstance(answer, Answer):
             return answer
         if self._expect.has_patterns:  # a search lets threads run, but not the loop that waits for it

@@ -7,8 +7,10 @@ import asyncio
 import base64
 import json
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import quote_plus, urlencode
@@ -18,6 +20,8 @@ from yarl import URL
 
 from healthd.checks.http_client import Answer, HttpClient
 from healthd.checks.http_request import Request
+from healthd.checks.proxy_option import ProxyOption, own_proxy
+from healthd.checks.retry_after import asked_pause
 from healthd.model import FailureKind
 from healthd.runtime.credential import Password
 from healthd.units import HttpAddress
@@ -25,6 +29,7 @@ from healthd.wording import shape
 
 T = TypeVar("T")
 _LARGEST_ANSWER = 65_536
+_BUSY = (429, 503)  # answers whose Retry-After is heeded
 _SPARE = 60.0  # seconds before its end from which a token is not used any more; of a short one the last tenth
 _ERRORS = (  # RFC 6749, 5.2; nothing else of a refusal is shown
     *("invalid_request", "invalid_client", "invalid_grant"),
@@ -68,36 +73,57 @@ class OAuth2(BaseModel):
     """Place of the client's secret: `basic` authentication, or the body of a `post`."""
     ca_file: Path | None = None
     """CA file to trust for the token server instead of the system's authorities."""
+    proxy: ProxyOption | None = None
+    """Proxy to the token server instead of that of `outgoing`, such as `http://proxy.internal:3128`, or `none`."""
 
 
 class TokenError(Exception):
-    """The token server gave no token; the message names it, in words that no redaction takes for a secret."""
+    """The token server gave no token; the message names it, in words that no redaction takes for a secret. `pause` is
+    the time in seconds that it asked to be left alone for."""
 
-    def __init__(self, kind: FailureKind, message: str) -> None:
+    def __init__(self, kind: FailureKind, message: str, pause: float | None = None) -> None:
         super().__init__(message)
-        self.kind = kind
+        self.kind, self.pause = kind, pause
 
 
 @dataclass(frozen=True, slots=True)
 class _Token:
     value: str = field(repr=False)
-    until: float  # on the steady clock
+    until: float  # on the steady clock, as every time here
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Reason why there is no token: told at a time, also to all who waited for it, and to all who ask before its
+    end."""
+
+    kind: FailureKind
+    message: str
+    told: float
+    until: float
+
+    def error(self, now: float) -> TokenError:
+        return TokenError(self.kind, self.message, self.until - now if self.until > now else None)
 
 
 class Tokens:
-    """Token of one client, for one caller or several at once."""
+    """Token of one client, for one caller or several at once, who ask for it once together."""
 
-    def __init__(self, config: OAuth2, patience: float, proxy: str | None = None) -> None:
-        """`patience` is in seconds, for one request; `proxy` an address, or `none`, instead of the way in force."""
+    def __init__(self, config: OAuth2, patience: float) -> None:
+        """`patience` is in seconds, for one request."""
         self._config, self._request = config, _request(config)
-        self._client = HttpClient(patience, ca_file=config.ca_file, body_limit=_LARGEST_ANSWER, proxy=proxy)
+        self._client = HttpClient(
+            patience, ca_file=config.ca_file, body_limit=_LARGEST_ANSWER, proxy=own_proxy(config.proxy)
+        )
         self._kept: _Token | None = None
+        self._refusal: _Refusal | None = None
+        self._sent: deque[str] = deque(maxlen=4)
         self._asking = asyncio.Lock()
 
     @classmethod
-    def of(cls, config: OAuth2 | None, patience: float, proxy: str | None = None) -> Tokens | None:
+    def of(cls, config: OAuth2 | None, patience: float) -> Tokens | None:
         """Return the tokens of an option; None without one."""
-        return cls(config, patience, proxy) if config is not None else None
+        return cls(config, patience) if config is not None else None
 
     async def authorized(self, send: Callable[[str], Awaitable[T]], status_of: Callable[[T], int | None]) -> T:
         """Return what `send` gives for a value of the header Authorization: for a new one if one that was kept is
@@ -112,16 +138,31 @@ class Tokens:
         return await send(f"Bearer {token.value}")
 
     def mask(self, text: str) -> str:
-        """Return a foreign text without the token that was sent, which it may quote."""
-        return text.replace(self._kept.value, "***") if self._kept is not None else text
+        """Return a foreign text without the tokens that were sent, which it may quote."""
+        for value in self._sent:
+            text = text.replace(value, "***")
+        return text
+
+    async def close(self) -> None:
+        await self._client.close()
 
     async def _token(self) -> tuple[_Token, bool]:
         """Return a token, and whether it was kept."""
+        arrived = time.monotonic()
         async with self._asking:
-            if self._kept is not None and time.monotonic() < self._kept.until:
+            now = time.monotonic()
+            if self._kept is not None and now < self._kept.until:
                 return self._kept, True
+            if self._refusal is not None and (arrived < self._refusal.told or now < self._refusal.until):
+                raise self._refusal.error(now)
             self._kept = None
-            self._kept = await self._ask()
+            try:
+                self._kept = await self._ask()
+            except TokenError as error:
+                told = time.monotonic()
+                self._refusal = _Refusal(error.kind, str(error), told, told + (error.pause or 0.0))
+                raise
+            self._sent.append(self._kept.value)
             return self._kept, False
 
     async def _ask(self) -> _Token:
@@ -136,7 +177,9 @@ class Tokens:
         if answer.status != 200:
             said = document.get("error")
             reason = f": {said}" if said in _ERRORS else ""
-            raise TokenError(_kind(answer.status), f"the token server {place} answered {answer.status}{reason}")
+            text = f"the token server {place} answered {answer.status}{reason}"
+            pause = asked_pause(answer, datetime.now(UTC)) if answer.status in _BUSY else None
+            raise TokenError(_kind(answer.status), text, pause)
         value, lasts = document.get("access_token"), document.get("expires_in")
         is_bearer = str(document.get("token_type")).lower() == "bearer"  # RFC 6749, 7.1: no other may be used
         if not is_bearer or not isinstance(value, str) or not value.isascii() or not value.isprintable() or not value:
@@ -144,9 +187,6 @@ class Tokens:
             raise TokenError(FailureKind.UNEXPECTED_RESPONSE, text)
         seconds = _seconds(lasts)
         return _Token(value, began + max(seconds - _SPARE, seconds * 0.9))
-
-    async def close(self) -> None:
-        await self._client.close()
 
 
 def _request(config: OAuth2) -> Request:

@@ -96,6 +96,12 @@ def in_force() -> Way:
     return _in_force
 
 
+def relayed(url: URL, own: str | None = None) -> str:
+    """Return what to say after an answer to `http://` that a proxy passed on, or gave itself; nothing of a tunnel."""
+    proxy = proxy_to(url, own) if url.scheme == "http" else None
+    return f", through the proxy {proxy}" if proxy is not None else ""
+
+
 def proxy_to(url: URL, own: str | None = None) -> Proxy | None:
     """Return the proxy for an address now: that of an option of its `own`, an address or `none`, or by the way in
     force."""

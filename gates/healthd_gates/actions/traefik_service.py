@@ -28,7 +28,7 @@ from healthd_gates.actions import traefik_answer
 from healthd_gates.actions.not_divided import Impossible, Misnamed, NoneUp, NotDivided
 from healthd_gates.actions.traefik_answer import Service
 from healthd_gates.actions.traefik_file import NotOurs, Weights, WeightsFile
-from healthd_gates.sources.endpoint import Basic, Tls
+from healthd_gates.sources.http_options import Basic, Tls
 
 ALL = 10_000  # of a weight: a ramp's are multiples of a hundredth of a percent
 _TAKEN_UP_WITHIN = 10.0  # seconds; Traefik's providersThrottleDuration is 2 s by default

@@ -19,13 +19,15 @@ from healthd.checks.connect import Endpoint
 from healthd.checks.oauth2 import OAuth2, TokenError, Tokens
 from healthd.checks.proxy_option import ProxyOption, own_proxy
 from healthd.checks.unreachable import why_unreached
+from healthd.http.outgoing import relayed
 from healthd.http.retry_after import seconds_to_wait
 from healthd.http.session import new_session
+from healthd.model import FailureKind
 from healthd.runtime.web_address import SecretHttpUrl
 from healthd.units import stamp
 from healthd.wording import excerpt
 from healthd_gates.actions.contract import ActionConfig, ActionContext, ActionRequest, ActionResult, Ending
-from healthd_gates.sources.endpoint import Tls
+from healthd_gates.sources.http_options import Tls
 
 _LONGEST_ANSWER = 16_384  # bytes of the answer that are read
 _SHOWN = 200
@@ -86,8 +88,7 @@ class Webhook:
     def __init__(self, config: WebhookConfig, context: ActionContext) -> None:
         self._config, self._clock, self._redact = config, context.clock, context.redact
         self._session: aiohttp.ClientSession | None = None
-        proxy = own_proxy(config.proxy)
-        self._tokens = Tokens.of(config.oauth2, config.timeout / 2, proxy)
+        self._tokens = Tokens.of(config.oauth2, config.timeout / 2)
 
     async def execute(self, order: ActionRequest) -> ActionResult:
         body = json.dumps(payload(order), separators=(",", ":"), ensure_ascii=False).encode()
@@ -101,7 +102,8 @@ class Webhook:
 
             return (await self._tokens.authorized(post, lambda answered: answered[0]))[1]
         except TokenError as error:
-            return ActionResult(Ending.RETRY, str(error))
+            ending = Ending.REFUSED if error.kind is FailureKind.AUTH else Ending.RETRY
+            return ActionResult(ending, str(error), error.pause or 0.0)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return ActionResult(Ending.RETRY, why_unreached(error, self._endpoint))
 
@@ -150,7 +152,8 @@ class Webhook:
 
     def _outcome(self, response: aiohttp.ClientResponse, said: str) -> ActionResult:
         status = response.status
-        detail = f"{self._place} answered {status}{said}"
+        relay = relayed(URL(self._config.url.get_secret_value()), own_proxy(self._config.proxy))
+        detail = f"{self._place} answered {status}{relay}{said}"
         if 300 <= status < 400:
             return ActionResult(Ending.REFUSED, f"{detail}: redirects are not followed, configure where it leads to")
         if status == 410:

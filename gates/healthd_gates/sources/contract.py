@@ -238,9 +238,15 @@ class SourceUnavailable(Exception):  # noqa: N818 — nothing is wrong with the 
     the gap.
     """
 
-    def __init__(self, kind: FailureKind, message: str) -> None:
-        self.kind = kind
+    def __init__(self, kind: FailureKind, message: str, *, on_the_way: bool = False) -> None:
+        """`on_the_way` tells that a proxy or a token server failed: what was to be asked has heard nothing."""
+        self.kind, self._on_the_way = kind, on_the_way
         super().__init__(message)
+
+    @property
+    def is_down(self) -> bool:
+        """True if what was asked took no connection."""
+        return self.kind is FailureKind.CONNECT and not self._on_the_way
 
 
 class PushLog(Protocol):

@@ -35,6 +35,7 @@ class DatadogConfig(HttpWindowsConfig):
     service:shop,version:$version}.as_count()`.
     """
 
+    keys: ClassVar[tuple[str, ...]] = ("api_key", *HttpWindowsConfig.keys)
     resolution: ClassVar[int] = 10
 
     kind: Literal["datadog"]

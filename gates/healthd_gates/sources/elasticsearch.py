@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import quote
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr
 
 from healthd.model import FailureKind
 from healthd.runtime.credential import APIKey
@@ -33,6 +33,8 @@ class ElasticsearchConfig(HttpWindowsConfig):
 
     asks_between: ClassVar[bool] = True
 
+    keys: ClassVar[tuple[str, ...]] = ("api_key", *HttpWindowsConfig.keys)
+
     kind: Literal["elasticsearch"]
     url: Annotated[
         str,
@@ -50,12 +52,6 @@ class ElasticsearchConfig(HttpWindowsConfig):
     """An API key: the encoded one, or `id:key`."""
     delay: Duration = 30.0
     """Time after its end from which a window's numbers no longer change."""
-
-    @model_validator(mode="after")
-    def _one_way_to_log_in(self) -> Self:
-        if self.api_key is not None and (self.basic is not None or self.bearer is not None):
-            raise ValueError("api_key, basic and bearer are ways to say who asks: give one")
-        return self
 
     def check_text(self, text: str) -> None:
         if not text.strip():

@@ -1,34 +1,26 @@
-"""HTTP for sources: credentials and TLS from the configuration, bounded answers, and every failure as
-SourceUnavailable. Each source decides what to request and what the answer means.
-"""
+"""HTTP for sources: credentials and TLS from `http_options`, bounded answers, and every failure as SourceUnavailable.
+Each source decides what to request and what the answer means."""
 
 from __future__ import annotations
 
 import asyncio
-import ssl
-from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
-from pydantic import Field, SecretStr, model_validator
 from yarl import URL
 
 from healthd.checks.failures import classify, explain_late
-from healthd.checks.http_address import HeaderName, HeaderValue
-from healthd.checks.oauth2 import OAuth2, TokenError, Tokens
-from healthd.checks.proxy_option import ProxyOption, own_proxy
+from healthd.checks.oauth2 import TokenError, Tokens
 from healthd.checks.unreachable import brief
-from healthd.config.model import Model
+from healthd.http.outgoing import relayed
 from healthd.http.session import new_session
+from healthd.http.through_proxy import ProxyError
 from healthd.model import FailureKind
-from healthd.runtime.credential import APIKey
-from healthd.units import Size
-from healthd_gates.sources.contract import SourceConfig, SourceUnavailable
+from healthd_gates.sources.contract import SourceUnavailable
+from healthd_gates.sources.http_options import HttpConfig
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -41,100 +33,6 @@ STATUS_KINDS = {
     429: FailureKind.RATE_LIMITED,
     504: FailureKind.TIMEOUT,
 }
-
-
-class Tls(Model):
-    """Verification of an `https` address, and the client certificate."""
-
-    ca: Path | None = None
-    """The authorities to trust, instead of the system's: a PEM file."""
-    certificate: Path | None = None
-    """The certificate to show: a PEM file."""
-    key: Path | None = None
-    """The key of the certificate: a PEM file."""
-    server_name: str | None = None
-    """The name that the server's certificate must have, if not that of the address."""
-    verify: bool = True
-    """True if the server's certificate is verified."""
-
-    @model_validator(mode="after")
-    def _key_has_certificate(self) -> Self:
-        if self.key is not None and self.certificate is None:
-            raise ValueError("key needs the certificate that it belongs to")
-        return self
-
-    def context(self) -> ssl.SSLContext:
-        """Return one context for all that have the same options, as each takes 80 ms to make and holds a megabyte;
-        changed files are read again. Raises OSError or ssl.SSLError."""
-        changed = tuple(path.stat().st_mtime_ns for path in (self.ca, self.certificate, self.key) if path is not None)
-        return _context(self.ca, self.certificate, self.key, self.verify, changed)
-
-
-@lru_cache(maxsize=64)
-def _context(
-    ca: Path | None, certificate: Path | None, key: Path | None, verify: bool, _changed: tuple[int, ...]
-) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca)
-    if not verify:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    if certificate is not None:
-        context.load_cert_chain(certificate, key)
-    return context
-
-
-class Basic(Model):
-    """A name and a password."""
-
-    username: str
-    """The user's name."""
-    password: SecretStr
-    """The password."""
-
-
-class DirectHttpConfig(SourceConfig):
-    """The options of a source that sends HTTP to the targets themselves."""
-
-    bearer: APIKey | None = None
-    """A bearer token."""
-    basic: Basic | None = None
-    """A name and a password for basic authentication."""
-    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
-    """Headers to send with every request, such as a tenant's id."""
-    tls: Tls = Tls()
-    """Verification of an https address, and the client certificate."""
-    max_size: Size = 64 * 1024**2
-    """The longest answer that is read, after decompression."""
-
-    @model_validator(mode="after")
-    def _one_authorization(self) -> Self:
-        if self.bearer is not None and self.basic is not None:
-            raise ValueError("bearer and basic are two ways to say who asks: give one")
-        return self
-
-    def sent_headers(self) -> dict[str, str]:
-        """Return the headers, with the secrets in plain text."""
-        headers = {name: value.get_secret_value() for name, value in self.headers.items()}
-        if self.bearer is not None:
-            headers["Authorization"] = f"Bearer {self.bearer.get_secret_value()}"
-        if self.basic is not None:
-            login = f"{self.basic.username}:{self.basic.password.get_secret_value()}"
-            headers["Authorization"] = f"Basic {b64encode(login.encode()).decode()}"
-        return headers
-
-
-class HttpConfig(DirectHttpConfig):
-    """The options of a source that asks a server by HTTP."""
-
-    oauth2: OAuth2 | None = None
-    """Client credentials of OAuth 2.0, whose token is sent as Authorization."""
-    proxy: ProxyOption | None = None
-    """Proxy to go through instead of that of `outgoing`, such as `http://proxy.internal:3128`, or `none`."""
-
-    @model_validator(mode="after")
-    def _token_or_login(self) -> Self:
-        if self.oauth2 is not None and any(name.lower() == "authorization" for name in self.sent_headers()):
-            raise ValueError("oauth2 sends Authorization: leave bearer, basic, and that header, out")
-        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +56,7 @@ class Endpoint:
     def __init__(self, config: HttpConfig, redact: Callable[[str], str]) -> None:
         self._config, self._redact = config, redact
         self._session: aiohttp.ClientSession | None = None
-        proxy = own_proxy(config.proxy)
-        self._tokens = Tokens.of(config.oauth2, config.timeout / 2, proxy)
+        self._tokens = Tokens.of(config.oauth2, config.timeout / 2)
         self._cut_off: str | None = None  # what the latest look was waiting for when its time was over
 
     async def get(self, url: str, params: Params = None, accept: str = "*/*", body: Any = None) -> Answer:
@@ -170,7 +67,7 @@ class Endpoint:
             async with asyncio.timeout(self._config.timeout):
                 return await self._authorized(url, params, accept, body)
         except TokenError as error:
-            raise self.unavailable(error.kind, str(error)) from error
+            raise self.unavailable(error.kind, str(error), on_the_way=True) from error
         except asyncio.CancelledError:
             waited = asyncio.get_running_loop().time() - began
             _, self._cut_off = explain_late(f"{place_of(url)} did not answer within {waited:.2g} s")
@@ -179,7 +76,8 @@ class Endpoint:
             kind, self._cut_off = explain_late(f"{place_of(url)} did not answer within {self._config.timeout:g} s")
             raise self.unavailable(kind, self._cut_off) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise self.unavailable(_kind(error), f"{place_of(url)}: {brief(error, url)}") from error
+            text = f"{place_of(url)}: {brief(error, url)}"
+            raise self.unavailable(_kind(error), text, on_the_way=isinstance(error, ProxyError)) from error
 
     @asynccontextmanager
     async def one_look(self) -> AsyncIterator[None]:
@@ -200,16 +98,19 @@ class Endpoint:
         if self._tokens is not None:
             await self._tokens.close()
 
-    def unavailable(self, kind: FailureKind, message: str) -> SourceUnavailable:
-        return SourceUnavailable(
-            kind, self._redact(self._tokens.mask(message) if self._tokens is not None else message)
-        )
+    def unavailable(self, kind: FailureKind, message: str, *, on_the_way: bool = False) -> SourceUnavailable:
+        plain = self._tokens.mask(message) if self._tokens is not None else message
+        return SourceUnavailable(kind, self._redact(plain), on_the_way=on_the_way)
+
+    def answered(self, url: str, answer: Answer) -> str:
+        """Return who answered with which status, perhaps a proxy itself."""
+        return f"{place_of(url)} answered {answer.status}{relayed(URL(url), self._config.own_way)}"
 
     def refuse_status(self, url: str, answer: Answer) -> None:
         """Check the status. Raises SourceUnavailable for anything but a 2xx."""
         if 200 <= answer.status < 300:
             return
-        text = f"{place_of(url)} answered {answer.status}"
+        text = self.answered(url, answer)
         if 300 <= answer.status < 400:
             text += ": redirects are not followed, configure the address that it leads to"
             raise self.unavailable(FailureKind.MISCONFIGURED, text)
@@ -250,7 +151,7 @@ class Endpoint:
         context = await asyncio.to_thread(self._config.tls.context)
         if self._session is None:  # another request may have been faster
             self._session = new_session(
-                context, headers=self._config.sent_headers(), connections=20, proxy=own_proxy(self._config.proxy)
+                context, headers=self._config.sent_headers(), connections=20, proxy=self._config.own_way
             )
         return self._session
 

@@ -21,7 +21,8 @@ from healthd.runtime.web_address import ShownMasked
 from healthd.wording import shape
 from healthd_gates.sources.contract import Arm, ArmError, Arms, SourceConfig, SourceContext, SourceUnavailable
 from healthd_gates.sources.counters import Family
-from healthd_gates.sources.endpoint import Endpoint, HttpConfig, all_of, place_of
+from healthd_gates.sources.endpoint import Endpoint, all_of, place_of
+from healthd_gates.sources.http_options import HttpConfig
 from healthd_gates.sources.numbers import Answered, Answers, NumbersConfig, NumbersSource
 from healthd_gates.sources.selectors import filled
 
@@ -63,7 +64,6 @@ class HttpSourceConfig(NumbersConfig, HttpConfig):
 
     @property
     def is_of_targets(self) -> bool:
-        """True if each address of a target is asked."""
         return self.url.startswith("/")
 
     @property

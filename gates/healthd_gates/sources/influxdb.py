@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr
 
 from healthd.model import FailureKind
 from healthd.runtime.credential import APIKey
@@ -49,6 +49,7 @@ class InfluxDBConfig(HttpWindowsConfig):
         "is a measurement, field or tag misspelt, or a text in double quotes? Texts stand in single ones"
     )
 
+    keys: ClassVar[tuple[str, ...]] = ("token", *HttpWindowsConfig.keys)
     asks_between: ClassVar[bool] = True
 
     kind: Literal["influxdb"]
@@ -66,12 +67,6 @@ class InfluxDBConfig(HttpWindowsConfig):
     """A token of InfluxDB 2 or 3; InfluxDB 1 has a name and a password, `basic`."""
     delay: Duration = 30.0
     """Time after its end from which a window's numbers no longer change."""
-
-    @model_validator(mode="after")
-    def _one_way_to_log_in(self) -> Self:
-        if self.token is not None and (self.basic is not None or self.bearer is not None):
-            raise ValueError("token, basic and bearer are ways to say who asks: give one")
-        return self
 
     def check_text(self, text: str) -> None:
         self.check_value(text)

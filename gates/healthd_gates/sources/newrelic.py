@@ -45,6 +45,8 @@ class NewRelicConfig(HttpWindowsConfig):
     Transaction WHERE appName = 'shop' AND release = '$version'`.
     """
 
+    keys: ClassVar[tuple[str, ...]] = ("key", *HttpWindowsConfig.keys)
+
     kind: Literal["newrelic"]
     account: int = Field(ge=1)
     """The number of the account."""

@@ -167,7 +167,7 @@ class NumbersSource(ABC):
             states = {} if before is None else dict(before.arms.get(name, {}))
             counted = _count(answers, self._numbers.texts, states, at, is_first=before is None)
             silence = counted.silence
-            down = sum(isinstance(a, SourceUnavailable) and a.kind is FailureKind.CONNECT for a in answers.values())
+            down = sum(isinstance(a, SourceUnavailable) and a.is_down for a in answers.values())
             lives = Lives(counted.increase.restarts, counted.increase.repeated, down)
             counts = counted.increase.counts() if counted.told else None
             notes = (*(note for note in counted.problems if silence is None), *counted.increase.notes)

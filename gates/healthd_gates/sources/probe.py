@@ -20,7 +20,7 @@ from healthd_gates.sources.arm_look import ArmLook, Standpoint, combined
 from healthd_gates.sources.contract import ArmError, Arms, Cursor, Look, SourceConfig, SourceContext, SourceUnavailable
 from healthd_gates.sources.counter_resets import follow
 from healthd_gates.sources.counters import Snapshot
-from healthd_gates.sources.endpoint import DirectHttpConfig
+from healthd_gates.sources.http_options import DirectHttpConfig
 from healthd_gates.sources.increase import Increase
 from healthd_gates.sources.volley import Orders, Outcome, Volley
 

@@ -28,7 +28,8 @@ from healthd_gates.sources.contract import (
     SourceUnavailable,
 )
 from healthd_gates.sources.counters import Family
-from healthd_gates.sources.endpoint import Endpoint, HttpConfig, all_of
+from healthd_gates.sources.endpoint import Endpoint, all_of
+from healthd_gates.sources.http_options import HttpConfig
 from healthd_gates.sources.inspection import Inspection
 from healthd_gates.sources.own_series import SeriesReader, all_and, or_outage, with_streams
 from healthd_gates.sources.presets import PresetName, filled_in, without_required

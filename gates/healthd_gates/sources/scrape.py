@@ -29,8 +29,9 @@ from healthd_gates.sources.contract import (
     SourceUnavailable,
 )
 from healthd_gates.sources.counters import Family
-from healthd_gates.sources.endpoint import Endpoint, HttpConfig, all_of, place_of
+from healthd_gates.sources.endpoint import Endpoint, all_of, place_of
 from healthd_gates.sources.exposition import ACCEPT, OPENMETRICS, PLAIN, NotAPage, Page, read_page
+from healthd_gates.sources.http_options import HttpConfig
 from healthd_gates.sources.increase import Increase
 from healthd_gates.sources.inspection import Inspection, merely_without_errors
 from healthd_gates.sources.own_series import with_streams
@@ -94,6 +95,10 @@ class ScrapeConfig(HttpConfig):
     @property
     def measures_latency(self) -> bool:
         return self.latency is not None
+
+    @property
+    def is_of_targets(self) -> bool:
+        return True
 
     @property
     def counts_instances(self) -> bool:
@@ -194,7 +199,7 @@ class Scrape:
             gaps += is_new
             if last is not None:
                 after[key] = last
-        down = sum(failure.kind is FailureKind.CONNECT for failure in failures)
+        down = sum(failure.is_down for failure in failures)
         lives = Lives(increase.restarts, increase.repeated, down)
         if len(failures) == len(pages):
             return ArmLook(None, after, gaps, silence=failures[0], notes=tuple(map(str, failures[1:])), lives=lives)

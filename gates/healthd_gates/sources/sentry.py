@@ -34,6 +34,7 @@ class SentryConfig(HttpWindowsConfig):
     firstRelease:shop@$version`.
     """
 
+    keys: ClassVar[tuple[str, ...]] = ("token", *HttpWindowsConfig.keys)
     resolution: ClassVar[int] = 60
     has_values: ClassVar[bool] = False
 

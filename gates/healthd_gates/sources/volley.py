@@ -23,7 +23,7 @@ from healthd.checks.unreachable import brief
 from healthd.model import FailureKind
 from healthd_gates.domain.smoke_request import SmokeRequest
 from healthd_gates.sources.counters import Counter, Family, Snapshot
-from healthd_gates.sources.endpoint import DirectHttpConfig
+from healthd_gates.sources.http_options import DirectHttpConfig
 from healthd_gates.sources.names import Names
 from healthd_gates.sources.open_loop import OpenLoop
 

@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 from healthd.units import Duration, show_duration
 from healthd_gates.sources.contract import Arm, Arms, Series
 from healthd_gates.sources.counters import Family
-from healthd_gates.sources.endpoint import HttpConfig
+from healthd_gates.sources.http_options import HttpConfig
 from healthd_gates.sources.numbers import NumbersConfig
 from healthd_gates.sources.selectors import LatencyUnit, filled
 

@@ -118,7 +118,7 @@ class WindowsApi:
         problem = self._problem_of(document) if document is not None else _plain(answer)
         kind = _KINDS.get(answer.status, FailureKind.UNEXPECTED_RESPONSE)
         told = f": {excerpt(problem)}" if problem else ""
-        raise self.unavailable(kind, f"{place_of(url)} answered {answer.status}{told}")
+        raise self.unavailable(kind, f"{self._endpoint.answered(url, answer)}{told}")
 
 
 def _plain(answer: Answer) -> str | None:

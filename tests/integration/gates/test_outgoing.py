@@ -1,25 +1,26 @@
 """Actions and sources through a proxy, the only one that knows the names."""
 
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from healthd.config.outgoing import Outgoing
-from healthd.http.outgoing import Way, put_in_force
+from healthd.http.outgoing import put_in_force
+from healthd.model import FailureKind
 from healthd_gates.actions.contract import Ending
-from healthd_gates.sources.contract import SourceUnavailable
-from healthd_gates.sources.endpoint import Endpoint, HttpConfig
+from healthd_gates.sources.contract import Arm, SourceUnavailable
+from healthd_gates.sources.endpoint import Endpoint
+from healthd_gates.sources.http_options import HttpConfig
+from tests.fakes.sources import desk
 from tests.integration.gates.actions.ordering import configured, order, tried
 from tests.servers import peers, proxy, tls
 from tests.servers.oauth2 import TokenServer
 from tests.servers.peers import Answer, Received
+from tests.servers.ports import free_port
 
-
-@pytest.fixture(autouse=True)
-def no_way_stays() -> Iterator[None]:
-    yield
-    put_in_force(Way())
+NOBODY = "198.51.100.1"  # an address of no host (RFC 5737), for which no name is looked up
+SCRAPE = {"kind": "scrape", "requests": "requests_total", "errors": 'requests_total{status="500"}', "timeout": "5s"}
 
 
 async def test_an_action(authority: tls.Authority, tmp_path: Path) -> None:
@@ -34,6 +35,8 @@ async def test_an_action(authority: tls.Authority, tmp_path: Path) -> None:
         outcome = await tried(action, order())
         assert outcome.ending is Ending.RETRY
         assert outcome.detail == f"the proxy 127.0.0.1:{way.port} does not reach shop.test:443 (502)"
+        outcome = await tried(configured(kind="webhook", url="http://shop.test/back"), order())
+        assert outcome.detail == f"http://shop.test:80 answered 502, through the proxy 127.0.0.1:{way.port}"
         assert not way.malformed
 
 
@@ -83,3 +86,38 @@ async def test_client_credentials_of_an_action_and_a_source() -> None:
         outcome = await tried(action, order())
         assert outcome.ending is Ending.RETRY
         assert outcome.detail == f"the token server {shop.host}:{shop.port} answered 503"
+        shop.answer("POST", "/token", Answer(401, json={"error": "invalid_client"}))
+        outcome = await tried(action, order())
+        assert outcome.ending is Ending.REFUSED
+        assert outcome.detail.endswith("answered 401: invalid_client")
+
+
+async def test_the_targets_of_a_service_are_asked_past_every_proxy() -> None:
+    """As their traffic reaches them; a proxy that a source names is taken."""
+    sources = (SCRAPE, {"kind": "http", "url": "/metrics", "requests": "a", "errors": "b", "timeout": "300ms"})
+    async with proxy.running({NOBODY: 0}) as way:
+        put_in_force(Outgoing.model_validate({"proxy": way.url}).way)
+        way.refuses = 502
+        for source in sources:
+            gate = desk({**source, "timeout": "300ms"}, candidate=Arm("2", urls=(f"http://{NOBODY}:8080",)))
+            with suppress(SourceUnavailable):
+                await gate.look()
+            await gate.source.close()
+        assert not way.asked
+        gate = desk({**SCRAPE, "proxy": way.url}, candidate=Arm("2", urls=(f"http://{NOBODY}:8080",)))
+        with pytest.raises(SourceUnavailable, match=f"answered 502, through the proxy 127.0.0.1:{way.port}"):
+            await gate.look()
+        await gate.source.close()
+        assert way.asked == [("GET", f"http://{NOBODY}:8080/metrics")]
+
+
+async def test_what_fails_on_the_way_is_no_instance_that_is_down() -> None:
+    """It would count against the candidate."""
+    gone = f"http://127.0.0.1:{free_port()}"
+    oauth2 = {"token_url": gone, "client_id": "shop", "client_secret": "s3cr3t-MARK"}
+    for option, is_down in (({}, True), ({"proxy": gone}, False), ({"oauth2": oauth2}, False)):
+        endpoint = Endpoint(HttpConfig.model_validate({"kind": "x", **option}), lambda text: text)
+        with pytest.raises(SourceUnavailable) as caught:
+            await endpoint.get(f"http://127.0.0.1:{free_port()}/metrics")
+        await endpoint.close()
+        assert (caught.value.kind, caught.value.is_down) == (FailureKind.CONNECT, is_down)

@@ -17,7 +17,7 @@ from healthd.runtime.credential import APIKey
 from healthd.units import Duration, Span
 from healthd.wording import shape
 from healthd_gates.config.hooks.contract import Deploys, HookConfig
-from healthd_gates.sources.endpoint import Tls
+from healthd_gates.sources.http_options import Tls
 
 
 def _rsa_key(pem: SecretStr) -> SecretStr:

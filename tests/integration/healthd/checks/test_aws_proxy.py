@@ -1,23 +1,13 @@
 """Checks that ask AWS through a proxy: the SDK's own way to connect, with what `outgoing` says."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from healthd.config.outgoing import Outgoing
-from healthd.http.outgoing import Way, put_in_force
+from healthd.http.outgoing import put_in_force
 from healthd.model import FailureKind, Status
 from tests.integration.healthd.checks.aws_asking import checked, client
 from tests.servers import moto, proxy
 from tests.servers.ports import free_port
 
 LOGIN = "shop:p@ss/w0rd-MARK"
-
-
-@pytest.fixture(autouse=True)
-def no_way_stays() -> Iterator[None]:
-    yield
-    put_in_force(Way())
 
 
 async def test_a_queue_through_a_proxy(aws: moto.Moto) -> None:

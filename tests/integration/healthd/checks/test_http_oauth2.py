@@ -1,13 +1,18 @@
 """Client credentials of OAuth 2.0, against a strict token server."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from healthd.checks.http import HttpConfig
+from healthd.checks.oauth2 import OAuth2, Tokens
+from healthd.config.outgoing import Outgoing
+from healthd.http.outgoing import Way, put_in_force
 from healthd.model import FailureKind, Status
 from tests.integration.healthd.checks.probing import watched
+from tests.servers import proxy
 from tests.servers.oauth2 import TokenServer
 from tests.servers.peers import Answer, Peer, Received
 from tests.servers.ports import free_port
@@ -106,6 +111,61 @@ async def test_a_token_server_that_is_away(peer: Peer) -> None:
     async with watched("http", **options(peer, token_url=f"http://127.0.0.1:{port}/token")) as check:
         message = (await check.finds(Status.UNHEALTHY, FailureKind.CONNECT)).message
     assert message == f"the token server gives no answer: 127.0.0.1:{port} refused the connection"
+
+
+async def test_a_token_server_that_is_slow(peer: Peer) -> None:
+    peer.answer("POST", "/token", Answer(delay=30))
+    async with watched("http", **options(peer), timeout="400ms") as check:
+        message = (await check.gives_up()).message
+    assert message.startswith(f"the token server gives no answer: {peer.host}:{peer.port} did not answer within ")
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_token_server_that_asks_to_be_left_alone(peer: Peer, status: int) -> None:
+    """It is not asked again before its time, nor is the target without a token."""
+    peer.answer("POST", "/token", Answer(status, headers={"Retry-After": "600"}))
+    async with watched("http", **options(peer)) as check:
+        for _ in range(2):
+            result = await check.look()
+            assert result.message == f"the token server {peer.host}:{peer.port} answered {status}"
+            assert 590 < (result.retry_after or 0) <= 600
+    assert len(peer.received) == 1
+
+
+async def test_many_who_ask_at_once(peer: Peer, server: TokenServer) -> None:
+    """They wait for one token, or hear of one refusal."""
+    tokens = Tokens(OAuth2.model_validate(options(peer)["oauth2"]), 5.0)
+
+    async def send(_authorization: str) -> int:
+        return 200
+
+    async def all_at_once() -> list[int | BaseException]:
+        asking = (tokens.authorized(send, lambda status: status) for _ in range(5))
+        return await asyncio.gather(*asking, return_exceptions=True)
+
+    peer.answer("POST", "/token", Answer(503))
+    told = await all_at_once()
+    assert [str(each) for each in told] == [f"the token server {peer.host}:{peer.port} answered 503"] * 5
+    assert len(peer.received) == 1
+    server.serve(peer)
+    assert await all_at_once() == [200] * 5
+    assert len(server.given) == 1
+    await tokens.close()
+
+
+async def test_the_way_to_the_token_server_is_its_own(peer: Peer, server: TokenServer) -> None:
+    """A check past the proxy may have a token server behind it, and the other way round."""
+    async with proxy.running({"auth.test": peer.port}) as way:
+        put_in_force(Outgoing.model_validate({"proxy": way.url}).way)
+        there = options(peer, token_url="http://auth.test/token")
+        async with watched("http", **there, proxy="none") as check:
+            await check.finds(Status.HEALTHY)
+        assert way.asked == [("POST", "http://auth.test/token")]
+        put_in_force(Way())
+        there["oauth2"]["proxy"] = way.url
+        async with watched("http", **there) as check:
+            await check.finds(Status.HEALTHY)
+        assert len(way.asked) == 2
 
 
 @pytest.mark.parametrize("given", [{"headers": {"authorization": "x"}}, {"url": "http://a:b@shop.test/"}])

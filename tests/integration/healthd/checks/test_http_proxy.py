@@ -1,6 +1,5 @@
 """Checks through a proxy: the only one that knows the names of the targets."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from pydantic import ValidationError
 from healthd.checks.http import HttpConfig
 from healthd.checks.websocket import WebSocketConfig
 from healthd.config.outgoing import Outgoing
-from healthd.http.outgoing import Way, put_in_force
+from healthd.http.outgoing import put_in_force
 from healthd.model import FailureKind, Status
 from tests.integration.healthd.checks.probing import watched
 from tests.servers import peers, proxy, tls
@@ -20,12 +19,6 @@ from tests.servers.ports import free_port
 LOGIN = "shop:p@ss/w0rd-MARK"
 NOBODY = "198.51.100.1"  # an address of no host (RFC 5737), for which no name is looked up
 ENCODED = "shop:p%40ss%2Fw0rd-MARK@"
-
-
-@pytest.fixture(autouse=True)
-def no_way_stays() -> Iterator[None]:
-    yield
-    put_in_force(Way())
 
 
 def lead(**options: Any) -> None:

@@ -30,6 +30,7 @@ INFLUXQL = """SELECT count("took") FROM "requests" WHERE "version" = '$version'"
 INFLUXDB = {"kind": "influxdb", "url": "http://i:8086", "database": "shop", "requests": INFLUXQL, "errors": INFLUXQL}
 COUNTER = "sumSeries(stats.shop.$version.requests.count)"
 GRAPHITE = {"kind": "graphite", "url": "http://g", "requests": COUNTER, "errors": COUNTER}
+OAUTH2 = {"token_url": "https://auth.test/token", "client_id": "healthd", "client_secret": "hush-hush"}
 NRQL = "SELECT count(*) FROM Transaction WHERE v = '$version'"
 NEWRELIC = {"kind": "newrelic", "account": 7, "key": "NRAK-hush", "requests": NRQL, "errors": NRQL}
 GOOD: dict[str, dict[str, Any]] = {
@@ -90,7 +91,17 @@ def test_every_kind_loads_and_has_a_good_example() -> None:
         ({**PROMETHEUS, "latency": 's_bucket{le="1"}'}, "leave le out"),
         ({**PROMETHEUS, "params": {"time": "0"}}, "healthd's own"),
         ({**PROMETHEUS, "timeout": 5}, "duration"),
-        ({**PROMETHEUS, "bearer": "a", "basic": {"username": "u", "password": "p"}}, "give one"),
+        ({**PROMETHEUS, "bearer": "a", "basic": {"username": "u", "password": "p"}}, "bearer and basic are two ways"),
+        ({**PROMETHEUS, "bearer": "abc", "oauth2": OAUTH2}, "bearer and oauth2 are two ways to say who asks: give one"),
+        ({**PROMETHEUS, "headers": {"authorization": "x"}, "oauth2": OAUTH2}, "oauth2 and the header authorization"),
+        ({**SCRAPE, "headers": {"Authorization": "x"}, "bearer": "abc"}, "bearer and the header Authorization"),
+        ({**PROBE, "headers": {"Authorization": "x"}, "bearer": "abc"}, "bearer and the header Authorization"),
+        ({**DATADOG, "oauth2": OAUTH2}, "api_key and oauth2 are two ways to say who asks: give one"),
+        ({**NEWRELIC, "oauth2": OAUTH2}, "key and oauth2 are two ways"),
+        ({**INFLUXDB, "token": "abc", "oauth2": OAUTH2}, "token and oauth2 are two ways"),
+        ({**GOOD["elasticsearch"], "api_key": "abc", "oauth2": OAUTH2}, "api_key and oauth2 are two ways"),
+        ({**GOOD["elasticsearch"], "api_key": "abc", "bearer": "abc"}, "api_key and bearer are two ways"),
+        ({**GOOD["sentry"], "oauth2": OAUTH2}, "token and oauth2 are two ways"),
         ({**PROMETHEUS, "tls": {"key": "k.pem"}}, "certificate"),
         ({**SCRAPE, "path": "metrics"}, "path"),
         ({**CLOUDWATCH, "load_balancer": GROUP.replace("targetgroup", "net")}, "Application Load Balancer"),

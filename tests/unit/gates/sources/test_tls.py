@@ -12,7 +12,8 @@ from healthd_gates.actions.contract import ActionContext
 from healthd_gates.actions.webhook import Webhook, WebhookConfig
 from healthd_gates.config.hooks.github import GitHubConfig
 from healthd_gates.hooks.github.callback import GitHub
-from healthd_gates.sources.endpoint import Endpoint, HttpConfig, Tls
+from healthd_gates.sources.endpoint import Endpoint
+from healthd_gates.sources.http_options import HttpConfig, Tls
 from tests.servers.tls import Authority
 
 
