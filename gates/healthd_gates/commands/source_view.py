@@ -1,4 +1,4 @@
-"""What `healthd source test` prints: a table, or a document, of the numbers that a source gives for each arm."""
+"""Output of `healthd source test`: a table, or a document, of the numbers that a source gives for each arm."""
 
 from __future__ import annotations
 
