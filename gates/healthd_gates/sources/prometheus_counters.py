@@ -20,7 +20,7 @@ from healthd_gates.sources.counters import Family, Snapshot
 from healthd_gates.sources.endpoint import Endpoint, all_of
 from healthd_gates.sources.increase import Increase
 from healthd_gates.sources.inspection import merely_without_errors, missing_label
-from healthd_gates.sources.lives import lives_of
+from healthd_gates.sources.lives import lives_of, own_starts
 from healthd_gates.sources.native_histograms import CustomBucketsError
 from healthd_gates.sources.processes import (
     Reading,
@@ -115,13 +115,13 @@ class CounterReader:
             known = states.get(process) or origins.get(process)
             later = [snapshot for snapshot in snapshots if snapshot.at > (before.began if known is None else known.at)]
             fresh = fresh or tells_of_requests(later)
-            if (last := follow(known, later, increase)) is not None:
+            if (last := follow(known, own_starts(name, later), increase)) is not None:
                 span = max(span, last.at - known.at if known is not None else 0.0)
                 after[process] = last
         silent = sum(before.at - lookback <= state.at < at - lookback for state in after.values())
         gaps = old + silent + reading.dropped + (gap > _LONGEST)
         native = await self._native(name, reading, at)
-        lives = lives_of(increase, after, reading.down, gone_between=(before.at - lookback, at - lookback))
+        lives = lives_of(name, increase, after, reading.down, gone_between=(before.at - lookback, at - lookback))
         if not fresh:
             silence = self._silence(name, reading, at, native)
             departed = silence is not None and not (reading.matched or reading.dropped or native)

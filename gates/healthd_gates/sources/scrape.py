@@ -34,6 +34,7 @@ from healthd_gates.sources.exposition import ACCEPT, OPENMETRICS, PLAIN, NotAPag
 from healthd_gates.sources.http_options import HttpConfig
 from healthd_gates.sources.increase import Increase
 from healthd_gates.sources.inspection import Inspection, merely_without_errors
+from healthd_gates.sources.lives import own_starts
 from healthd_gates.sources.own_series import with_streams
 from healthd_gates.sources.presets import PresetName, filled_in, without_required
 from healthd_gates.sources.scrape_inspection import inspect
@@ -195,7 +196,8 @@ class Scrape:
             if isinstance(answer, SourceUnavailable):
                 continue
             matched |= answer.matched
-            last, is_new = advanced(answer.snapshot, states.get(key), before, increase)
+            [snapshot] = own_starts(name, [answer.snapshot])
+            last, is_new = advanced(snapshot, states.get(key), before, increase)
             gaps += is_new
             if last is not None:
                 after[key] = last

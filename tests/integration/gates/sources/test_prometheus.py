@@ -67,6 +67,7 @@ def server() -> Iterator[prometheus.Prometheus]:
     past.pod("busy", "a", [(0, 100), (10, 110), (20, 500), (30, 510)])
     started = {"case": "busy", "job": "shop", "instance": "a", "version": "2"}
     past.add("start_seconds", started, [(at, BEGIN + (15 if at > 15 else -900)) for at in (0, 10, 20, 30)])
+    past.add("there", started, every(10, 0, 30, 0, start=1))
     # A pod that starts in the middle, and one that comes back after twenty minutes.
     past.pod("pods", "old", every(10, -50, 60, 10))
     past.pod("pods", "old", every(10, 70, 100, 0, start=110))
@@ -171,6 +172,15 @@ async def test_a_start_time_shows_a_busy_restart(server: prometheus.Prometheus) 
     assert total is not None
     assert total.requests == 10 + 510
     assert gate.resets == 1
+
+
+async def test_a_restart_at_the_address_of_both_versions_is_the_candidates(server: prometheus.Prometheus) -> None:
+    """Neither `up` nor the start times are told apart by version, and the baseline has no series any more."""
+    given = config(server, "busy", started='start_seconds{case="busy"}', up='there{case="busy"}')
+    gate = await looked(desk(given, at(0), baseline=Arm("1")), until=30)
+    found = [look.evidence for look in gate.looks if look.evidence is not None]
+    assert sum(evidence.lives.restarts for evidence in found) == 1
+    assert sum(evidence.baseline_lives.restarts for evidence in found) == 0
 
 
 async def test_a_new_pod_counts_from_zero_and_an_old_one_does_not(server: prometheus.Prometheus) -> None:

@@ -247,6 +247,19 @@ async def test_a_crash_loop_is_seen_in_the_candidate_alone(peer: Peer) -> None:
     await dead.source.close()
 
 
+async def test_a_crash_loop_at_the_address_of_both_versions_is_the_candidates(peer: Peer) -> None:
+    """The baseline has left it: the process that begins anew there, and says so, is none of its own."""
+    both, clock = (peer.url,), HandClock(WallClock().now())
+    gate = desk(CONFIG, clock, candidate=Arm("2", urls=both), baseline=Arm("0", urls=both))
+    for _ in range(4):
+        peer.answer("GET", "/metrics", text(page(5, 0, started=clock.now().timestamp() + 1)))
+        await gate.look(after=5)
+    await gate.source.close()
+    found = [look.evidence for look in gate.looks if look.evidence is not None]
+    assert [evidence.lives for evidence in found] == [Lives(1, 0), Lives(1, 1), Lives(1, 1)]
+    assert [evidence.baseline_lives for evidence in found] == [Lives()] * 3
+
+
 async def test_a_page_that_breaks_the_rules_of_openmetrics_is_read_as_text(peer: Peer) -> None:
     """Prometheus takes it, and healthd itself asked for that format: families that are interleaved, and a bare name."""
 

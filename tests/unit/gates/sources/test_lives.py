@@ -31,7 +31,7 @@ def pod(born: float | None, last: float) -> Snapshot:
 )
 def test_only_short_lives_that_began_in_the_gate_count(states: list[Snapshot], lives: Lives) -> None:
     """A rollout takes old pods away, and a scaler some new ones; neither is a crash."""
-    assert lives_of(Increase(), dict(enumerate(states)), (), gone_between=LOOK) == lives  # type: ignore[arg-type]
+    assert lives_of("candidate", Increase(), dict(enumerate(states)), (), gone_between=LOOK) == lives  # type: ignore[arg-type]
 
 
 def test_a_process_that_is_known_and_away_is_down() -> None:
@@ -45,4 +45,11 @@ def test_a_process_that_is_known_and_away_is_down() -> None:
     reading = read({Sign.UP: signs}, ("job", "instance"), news_after=0)
     assert reading.down == {"api a", "api c"}
     states = {"api a": pod(None, 104), "api b": pod(None, 104)}
-    assert lives_of(Increase(), states, reading.down, gone_between=LOOK) == Lives(down=1)
+    assert lives_of("candidate", Increase(), states, reading.down, gone_between=LOOK) == Lives(down=1)
+
+
+def test_pods_that_count_no_requests_of_the_baseline_are_not_its_own() -> None:
+    """`up` of one job for both versions shows the baseline the candidate's pods too."""
+    silent = {name: Snapshot(last, {}, born=90) for name, last in (("a", 101.0), ("b", 102.0), ("c", 103.0))}
+    assert lives_of("baseline", Increase(), silent, (), gone_between=LOOK) == Lives()
+    assert lives_of("candidate", Increase(), silent, (), gone_between=LOOK) == Lives(restarts=3, repeated=2)
