@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import quote
 
@@ -15,8 +16,18 @@ from healthd.runtime.credential import APIKey
 from healthd.runtime.web_address import ShownMasked
 from healthd.units import Duration
 from healthd.wording import shape
-from healthd_gates.sources.contract import Arms, SourceConfig, SourceContext
+from healthd_gates.sources.contract import Arms, SourceConfig, SourceContext, SourceUnavailable
+from healthd_gates.sources.elasticsearch_fields import (
+    Types,
+    asked_of,
+    compared_as_text,
+    missing_field,
+    missing_in,
+    mixed_versions,
+    types_of,
+)
 from healthd_gates.sources.endpoint import Endpoint
+from healthd_gates.sources.inspection import Inspection
 from healthd_gates.sources.windows import HttpWindowsConfig, Query, Span, Windows
 from healthd_gates.sources.windows_api import WindowsApi
 from healthd_gates.sources.windows_source import WindowsSource
@@ -73,8 +84,12 @@ class Elasticsearch(WindowsSource):
         key = {} if config.api_key is None else {"Authorization": SecretStr(_authorization(config.api_key))}
         self._endpoint = Endpoint(config.model_copy(update={"headers": {**config.headers, **key}}), context.redact)
         self._api = WindowsApi("Elasticsearch", self._endpoint, context.clock, problem_of=_problem)
-        self._url = f"{config.url.rstrip('/')}/{quote(config.index, safe='*,-')}/_search"
+        self._index = f"{config.url.rstrip('/')}/{quote(config.index, safe='*,-')}"
         self._field = config.time_field
+        named = {"requests": config.requests, "errors": config.errors, "latency": config.latency, "up": config.up}
+        own = {f"{each.stream}.{part}": text for each in context.series for part, text in each.parts.items()}
+        self._texts = {name: text for name, text in (named | own).items() if text is not None}
+        self._values = [value for arm in arms.named().values() for value in (arm.version, *arm.labels.values())]
 
     async def ask(self, queries: Sequence[Query], span: Span) -> Mapping[Query, Windows]:
         names = {f"q{number}": query for number, query in enumerate(queries)}
@@ -92,12 +107,45 @@ class Elasticsearch(WindowsSource):
                 for name, query in names.items()
             },
         }
-        document = await self._api.call(self._url, body=body)
+        document = await self._api.call(f"{self._index}/_search", body=body)
         found = self._checked(document)
         return {query: self._windows_of(found.get(name), span) for name, query in names.items()}
 
+    async def inspect(self) -> Inspection:
+        """Return the newest windows, and what the mapping says of the fields that queries name."""
+        found = await super().inspect()
+        refused, doubtful = await self._told_by_fields()
+        return replace(found, refused=(*found.refused, *refused), doubtful=(*doubtful, *found.doubtful))
+
     async def close(self) -> None:
         await self._endpoint.close()
+
+    async def _told_by_fields(self) -> tuple[list[str], list[str]]:
+        """Return what is wrong with the fields of the queries, and what is doubtful."""
+        refused, doubtful = list[str](), list[str]()
+        try:
+            types = await self._types(asked_of(self._texts.values()))
+            absent = {name: missing_in(text, types) for name, text in self._texts.items()}
+            every = await self._types(("*",)) if any(absent.values()) else types
+        except SourceUnavailable as outage:
+            return [], [f"whether its fields are there is not known: {outage}"]
+        for name, text in self._texts.items():
+            for told, is_wrong in (missing_field(field, every) for field in absent[name]):
+                (refused if is_wrong else doubtful).append(f"{name}: {told}")
+            if (mixed := mixed_versions(text, self._values, types)) is not None:
+                (refused if mixed[1] else doubtful).append(f"{name}: {mixed[0]}")
+            if (compared := compared_as_text(text, types)) is not None:
+                refused.append(f"{name}: {compared}")
+        return list(dict.fromkeys(refused)), list(dict.fromkeys(doubtful))
+
+    async def _types(self, patterns: Sequence[str]) -> Types:
+        if not patterns:
+            return {}
+        document = await self._api.call(f"{self._index}/_field_caps", {"fields": ",".join(patterns)})
+        try:
+            return types_of(document)
+        except (KeyError, TypeError, AttributeError):
+            raise self._api.unavailable(FailureKind.UNEXPECTED_RESPONSE, "an answer without fields") from None
 
     def _checked(self, document: Any) -> Mapping[str, Any]:
         """Return the aggregations of a complete answer: one that lacks shards could hide errors as well as requests."""

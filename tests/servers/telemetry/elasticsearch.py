@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from fnmatch import fnmatchcase
 from typing import Any
 
 from tests.servers.peers import Answer, Peer, Received
 from tests.servers.telemetry.store import Store
 
 INDEX, KEY = "logs-shop", "aWQ6a2V5"
+MAPPING = {"@timestamp": "date", "service": "keyword", "version": "keyword", "status": "long", "took": "float"}
 _TERM = re.compile(r"(?P<name>[\w.]+):(?P<operator>>=|<=|>|<)?(?P<value>(?:[\w.]|\\.)+)")
 
 
@@ -17,7 +19,8 @@ class Elasticsearch:
     """Answers as a cluster would of the events of `store`, each of them a document of one index."""
 
     def __init__(self, peer: Peer, store: Store) -> None:
-        self.store, self.failed, self.timed_out = store, 0, False
+        self.store, self.failed, self.timed_out, self.mapping = store, 0, False, dict(MAPPING)
+        peer.answer("GET", f"/{INDEX}/_field_caps", self._fields)
         peer.answer("POST", f"/{INDEX}/_search", self._answer)
         peer.answer("POST", "/nothing-*/_search", lambda _: Answer(json=_found({}, total=0)))
         peer.fallback = self._no_index
@@ -44,6 +47,13 @@ class Elasticsearch:
             buckets = [{"key": at * 1000, "doc_count": count} for at, count in sorted(counts.items())]
             found[alias] = {"doc_count": len(inside), "windows": {"buckets": buckets}}
         return Answer(json=_found(found, failed=self.failed, timed_out=self.timed_out))
+
+    def _fields(self, received: Received) -> Answer:
+        patterns = received.query["fields"].split(",")
+        asked = [name for name in self.mapping if any(fnmatchcase(name, pattern) for pattern in patterns)]
+        able = {"searchable": True, "aggregatable": True}
+        fields = {name: {self.mapping[name]: {"type": self.mapping[name], **able}} for name in asked}
+        return Answer(json={"indices": [INDEX], "fields": fields})
 
     def _no_index(self, received: Received) -> Answer:
         return Answer(status=404, json=_error(404, "index_not_found_exception", f"no such index [{received.path}]"))
