@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import OK
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +98,21 @@ class Processes:
             return f"{len(down)} of {len(instances)} instances are {', '.join(sorted(set(down)))}"
         if elsewhere := [one for one in instances if one.release != release.resolve()]:
             return f"{len(elsewhere)} of {len(instances)} instances do not run from {release} (`cwd` must be current)"
-        return await self._answer()
+        answer = await self._answer()
+        if isinstance(answer, str):
+            return answer
+        return "" if answer == OK else f"{self._health.url} answers {answer}"
 
-    async def _answer(self) -> str:
+    async def lost(self) -> str | None:
+        """Return what shows that nothing serves: the address of health does not answer, and no instance is online; None
+        while one may serve."""
+        answer = await self._answer()
+        if isinstance(answer, int) or any(one.status == "online" for one in await self.instances()):
+            return None
+        return f"no instance of {self._pm2.app} is online, and {answer}"
+
+    async def _answer(self) -> int | str:
+        """Return the status that the address of health answers with, or why there is none."""
         url, limit = self._health.url, aiohttp.ClientTimeout(self._health.timeout)
         with noting():
             try:
@@ -107,7 +120,7 @@ class Processes:
                     aiohttp.ClientSession(connector=connector(), timeout=limit) as session,
                     session.get(url, allow_redirects=False) as answer,
                 ):
-                    return "" if answer.status == 200 else f"{url} answers {answer.status}"
+                    return answer.status
             except TimeoutError:
                 late = f"{url} does not answer within {show_duration(self._health.timeout)}{remark()}"
                 return str(unresolved() or late)

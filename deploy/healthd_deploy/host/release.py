@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from healthd_deploy.core.gate_request import Arm, arm
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.steps import Steps
 from healthd_deploy.host.host import Host, Standing
+from healthd_deploy.host.serving import while_it_serves
 from healthd_deploy.host.settings import HostConfig
 
 
@@ -62,10 +64,19 @@ class HostRelease:
             for policy in self.config.smoke:
                 await self.gate_session.passes(policy, candidate, resumed=resumed)
         await self.gate_session.begin(plan.after, candidate, baseline, rolls_back=baseline is not None, resumed=resumed)
-        await self.gate_session.verdict()
+        await self._judged()
 
         steps.settled()
         await self._tidy()
+
+    async def _judged(self) -> None:
+        """Wait for the verdict of the gate after the switch, for as long as the application serves."""
+        session = self.gate_session
+        if self.steps.dry_run:
+            await session.verdict()
+            return
+        has_ended = partial(session.followed.has_moved_on, 1.0)
+        await while_it_serves(session.verdict(), self.host.processes.lost, has_ended)
 
     async def _may_begin(self, candidate: Arm, baseline: Arm | None) -> None:
         """Raise unless the gates before the release pass, and healthd would start those after it."""

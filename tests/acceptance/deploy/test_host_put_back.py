@@ -45,6 +45,25 @@ async def test_what_cannot_serve_is_put_back(tmp_path: Path, postgresql_dsn: str
         assert not (stage.home / ".deploy.json").exists()
 
 
+async def test_where_nothing_serves_any_more_the_gate_is_not_waited_for(tmp_path: Path, postgresql_dsn: str) -> None:
+    """PM2's daemon is killed while the gate judges, and every instance ends with it."""
+    async with staged(tmp_path, postgresql_dsn) as stage:
+        stage.pack("1.0")
+        stage.pack("1.1")
+        stage.configure(gates={"before": [], "after": "quick"})
+        assert (await stage.run("release", "1.0")).code == 0
+        stage.configure(gates={"before": [], "after": "patient"})
+        deploy = await stage.start("release", "1.1")
+        assert deploy.stderr is not None
+        while b"gate patient" not in (line := await deploy.stderr.readline()):
+            assert line, "it ended before its gate"
+        os.kill(int((Path(stage.env["PM2_HOME"]) / "pm2.pid").read_text()), signal.SIGKILL)
+        out, err = await deploy.communicate()
+        assert deploy.returncode == 1, err.decode()
+        assert b"no instance of shop is online, and " in out
+        assert (stage.current, stage.running()) == ("1.0", ["1.0"] * INSTANCES)
+
+
 async def test_what_fails_before_the_switch_changes_nothing(tmp_path: Path, postgresql_dsn: str) -> None:
     """A missing program, a refused login, a failed migration, a damaged archive: told, without a secret."""
     async with staged(tmp_path, postgresql_dsn) as stage:
