@@ -35,6 +35,7 @@ _LONGEST = 3 * 3600  # seconds that one evaluation reaches back at most
 _BETWEEN = 15.0  # seconds after which a server of one's own is asked whether it is there
 _INSPECTED = 600  # seconds that an inspection shows to people, and no fewer windows than this
 _INSPECTED_WINDOWS = 3
+_TELLING = 1000  # requests of which at least one fails, as a rule
 
 
 class WindowsSource(ABC):
@@ -130,6 +131,13 @@ class WindowsSource(ABC):
                 hint = self._windows.silence_hint
                 text = f"{name}: nothing arrived in the {show_duration(seconds)} that ended {ago} ago"
                 doubtful.append(f"{text}: {hint}" if hint else text)
+        counted = [arm.counts for arm in arms.values() if arm.counts is not None]
+        requests = sum(counts.requests for counts in counted)
+        if requests >= _TELLING and not any(counts.errors for counts in counted):
+            doubtful.append(
+                f"errors: none of {requests:,.0f} requests in {show_duration(seconds)}: either none failed, or `errors`"
+                " does not find what fails"
+            )
         return Inspection(arms, doubtful=tuple(doubtful))
 
     @property

@@ -299,6 +299,23 @@ async def test_the_past_and_what_is_seen_now(vendor: Vendor, peer: Peer, store: 
 
 
 @each_vendor
+@pytest.mark.parametrize("failed", [False, True])
+async def test_errors_that_nothing_finds_are_told(vendor: Vendor, peer: Peer, store: Store, *, failed: bool) -> None:
+    """By a slip in their query every release would pass. One of the version before shows that they are found."""
+    vendor.double(peer, store)
+    vendor.add(store, -3, 900)
+    vendor.add(store, -3, 100, version="1")
+    vendor.add(store, -3, int(failed), version="1", status=500.0)
+    gate = desk(vendor.config(peer), baseline=True)
+    assert isinstance(gate.source, InspectableSource)
+    found = await gate.source.inspect()
+    await gate.source.close()
+    told = "errors: none of 1,000 requests in 10m: either none failed, or `errors` does not find what fails"
+    assert (told in found.doubtful) is (not failed)
+    assert found.refused == ()
+
+
+@each_vendor
 def test_a_text_that_gives_no_counts_is_refused(vendor: Vendor) -> None:
     with pytest.raises(ValueError, match="requests: "):
         vendor.config(Peer("http"), requests=vendor.not_counts)
