@@ -5,13 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path, PurePath
 
-import psutil
-
 from healthd_deploy.core import program
 from healthd_deploy.core.exit import COULD_NOT_ASK, NothingSwitched, StepFailed
 from healthd_deploy.nginx import loaded
 from healthd_deploy.nginx.loaded import Configuration
-from healthd_deploy.nginx.running import Master, built_with
+from healthd_deploy.nginx.running import Master, built_with, is_over, orphans
 from healthd_deploy.nginx.settings import Upstream
 from healthd_deploy.nginx.upstream_file import UpstreamFile
 
@@ -88,8 +86,12 @@ def stopped(config: Upstream, configuration: Configuration) -> str | None:
         return None
     if not pid:
         return f"NGINX is not running ({file} is empty, as `nginx -t` leaves it where none runs): start it"
-    over = f"NGINX is not running ({file} has process {pid}, which is over): start it"
-    return None if psutil.pid_exists(pid) else over
+    if not is_over(pid):
+        return None
+    over = f"NGINX is not running ({file} has process {pid}, which is over)"
+    if left := " ".join(map(str, orphans(pid))):
+        return f"{over}, and its workers go on serving what they had loaded: end them (`kill {left}`), and start it"
+    return f"{over}: start it"
 
 
 def _is_local(config: Upstream) -> bool:

@@ -6,6 +6,7 @@ ngx_conf_full_name in nginx's src/core, and nginx.org/en/docs/switches.html.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +19,7 @@ from healthd_deploy.core import program
 from healthd_deploy.core.exit import StepFailed
 
 _TITLE = re.compile(r"nginx: master process (?P<words>.+)", re.DOTALL)
+_WORKER = re.compile(r"nginx: worker process\s*$")  # not one that is shutting down, which ends by itself
 _BUILT_WITH = re.compile(r"--(prefix|conf-path)=(\S+)")
 _WITH_VALUE = "cegps"  # the options that have a value, in the same word or the next one
 _VERSION = ("sh", "-c", 'exec "$@" 2>&1', "sh")  # NGINX prints it as an error
@@ -50,6 +52,31 @@ class Master:
         with suppress(OSError):  # of a folder that is another user's
             return file if file.is_file() else None  # a title may be cut short, and a container has files of its own
         return None
+
+
+def is_over(pid: int) -> bool:
+    """True if no process has this id, or one that has ended and was not waited for, as in a container without an
+    init."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+    except (OSError, psutil.Error):
+        return False
+
+
+def orphans(master: int) -> list[int]:
+    """Return the workers that a master process left behind, such as one that was killed: they take connections, with
+    the configuration that they had, and hold the port. They are known by its session or group of processes, which is
+    its own where it is a daemon or under a supervisor."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(OSError, psutil.Error):
+            if master in (os.getsid(process.pid), os.getpgid(process.pid)) and _WORKER.match(
+                " ".join(process.cmdline())
+            ):
+                found.append(process.pid)
+    return found
 
 
 def options_of(words: Sequence[str]) -> dict[str, str]:

@@ -5,9 +5,11 @@ import dataclasses
 import json
 import os
 import re
+import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from click.testing import CliRunner
@@ -18,7 +20,7 @@ from healthd_deploy.nginx.in_force import AnotherInForce
 from healthd_deploy.nginx.loaded import NotUsed, printing
 from healthd_deploy.nginx.platform import NginxPlatform
 from healthd_deploy.nginx.rehearsal import Rehearsal
-from healthd_deploy.nginx.running import Master
+from healthd_deploy.nginx.running import Master, is_over
 from healthd_deploy.nginx.settings import NginxConfig, Upstream
 from healthd_deploy.nginx.state import State
 from healthd_deploy.nginx.switch import UpstreamSwitch
@@ -27,6 +29,7 @@ from tests.fakes.names import NO_NAME
 from tests.servers import nginx
 from tests.servers.ports import HOST, held_port
 from tests.servers.version import running as version_running
+from tests.servers.waiting import until_now
 
 _SERVER = "server { listen @LISTEN@; location / { proxy_pass http://api; } }"
 
@@ -142,6 +145,17 @@ def test_the_way_back_of_an_nginx_that_is_stopped(tmp_path: Path) -> None:
             assert f"{api} gives blue 0 % of the traffic" in str(asyncio.run(strayed("blue")))
             assert (lost := asyncio.run(strayed("green", 0.25))) is not None
             assert lost.told.endswith("100 % of the traffic: who wrote it? Its ramp ordered 25 %")
+            os.kill(balancer.process.pid, signal.SIGKILL)
+            until_now(lambda: is_over(balancer.process.pid), "the end of the master")
+            lost = asyncio.run(strayed("green"))
+            assert lost is not None
+            told = r"NGINX is not running .*, and its workers go on serving .*: end them \(`kill (\d+)`\), and start it"
+            workers = re.search(told, lost.told)
+            assert workers is not None, lost.told
+            with urlopen(balancer.url) as answer:
+                assert answer.status == 200
+            os.kill(int(workers[1]), signal.SIGTERM)
+            until_now(lambda: is_over(int(workers[1])), "the end of the worker")
             balancer.process.kill()
             assert "NGINX is not running" in str(asyncio.run(strayed("green")))
             words = ["nginx", "switch", "-c", str(settings), "blue"]
