@@ -12,7 +12,7 @@ from healthd.checks.failures import describe, explain_late
 from healthd.checks.proxy_failures import explain_proxy
 from healthd.checks.tls_failures import is_no_tls
 from healthd.checks.trust import explain_distrust
-from healthd.http.through_proxy import ProxyError
+from healthd.http.through_proxy import ProxyError, UnusableProxyError
 from healthd.runtime.deadline import DeadlineExceededError
 
 _CONNECTION = (aiohttp.ClientConnectionError, OSError)
@@ -42,6 +42,8 @@ def brief(error: Exception, url: str) -> str:
     """Return one line about a failed HTTP call: what is wrong with the connection, or the error itself."""
     if isinstance(error, aiohttp.InvalidURL):
         return "its address is not one"
+    if isinstance(error, UnusableProxyError):
+        return str(error)
     return why_unreached(error, _endpoint(URL(url))) if isinstance(error, _CONNECTION) else describe(error)
 
 
@@ -67,8 +69,10 @@ def why_not_asked(error: Exception, url: str, seconds: float | None) -> str:
     address = URL(url)
     other = "http" if address.scheme == "https" else "https"
     match error:
-        case DeadlineExceededError():
+        case DeadlineExceededError() | UnusableProxyError():
             return str(error)
+        case ProxyError():
+            return why_unreached(error, _endpoint(address))
         case TimeoutError():
             return explain_late(f"no answer within {seconds:g} s")[1]
         case aiohttp.ClientConnectorCertificateError():

@@ -21,6 +21,7 @@ from healthd.commands.daemon import (
     telling_if_late,
     token_of_caller,
 )
+from healthd.http.session import command_session
 from healthd.runtime.web_address import WebAddress
 
 _WITHIN = 10.0  # seconds
@@ -65,7 +66,7 @@ async def _call(method: str, url: URL, body: dict[str, Any] | None, token: str |
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with telling_if_late(shown, _WITHIN):
         async with (
-            aiohttp.ClientSession(timeout=UNLIMITED, headers=headers) as session,
+            command_session(timeout=UNLIMITED, headers=headers) as session,
             session.request(method, url, json=body, allow_redirects=False) as response,
         ):
             return response.status, await response.read()

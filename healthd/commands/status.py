@@ -22,6 +22,7 @@ from healthd.commands.daemon import (
 from healthd.commands.options import Seconds, json_option
 from healthd.commands.table import add_row, empty_table, showing
 from healthd.commands.terminal import plain
+from healthd.http.session import command_session
 from healthd.journal.outage import AWAY
 from healthd.model import Status
 from healthd.monitoring.debounce import Streak
@@ -105,7 +106,7 @@ def _is_ours(document: dict[str, Any]) -> bool:
 async def _ask(url: URL, token: str | None, within: float, shown: str) -> tuple[int, bytes]:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with telling_if_late(shown, within):
-        async with aiohttp.ClientSession(timeout=UNLIMITED, headers=headers) as session, session.get(url) as response:
+        async with command_session(timeout=UNLIMITED, headers=headers) as session, session.get(url) as response:
             return response.status, await response.read()
 
 

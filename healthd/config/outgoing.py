@@ -10,10 +10,10 @@ from pydantic import BeforeValidator, SecretStr, field_validator
 
 from healthd.checks.proxy_option import proxy_address
 from healthd.config.model import Model
+from healthd.http.no_proxy import VARIABLES
 from healthd.http.outgoing import Proxy, Way
 
 ENVIRONMENT = "environment"
-_VARIABLES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy")
 
 
 def _several(raw: Any) -> Any:
@@ -35,7 +35,7 @@ class Outgoing(Model):
             return None
         if proxy.get_secret_value() != ENVIRONMENT:
             return proxy_address(proxy, f"or {ENVIRONMENT}")
-        for name in _VARIABLES[:4]:
+        for name in VARIABLES[:4]:
             if value := os.environ.get(name):
                 try:
                     proxy_address(SecretStr(value if "://" in value else f"http://{value}"), needs_port=False)
@@ -63,5 +63,5 @@ class Outgoing(Model):
             return Way()
         covered = ",".join(self.no_proxy)
         if self.proxy.get_secret_value() == ENVIRONMENT:
-            return Way(None, covered, {name: os.environ[name] for name in _VARIABLES if name in os.environ})
+            return Way.of_environment(os.environ, covered)
         return Way(Proxy.at(self.proxy.get_secret_value()), covered)

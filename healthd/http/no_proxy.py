@@ -11,6 +11,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from yarl import URL
 
+VARIABLES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy")
+
 
 def proxy_for(url: str, environ: Mapping[str, str]) -> str | None:
     """Return the proxy for an address, None if it is reached directly."""

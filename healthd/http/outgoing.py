@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from yarl import URL
 
-from healthd.http.no_proxy import is_direct, proxy_for
+from healthd.http.no_proxy import VARIABLES, is_direct, proxy_for
 
 DIRECT = "none"
 """Value of an option `proxy` that leads past every proxy."""
@@ -28,8 +28,11 @@ class Proxy:
 
     @classmethod
     def at(cls, address: str) -> Proxy:
-        """Return the proxy of an address such as `http://user:password@proxy:3128`."""
+        """Return the proxy of an address such as `http://user:password@proxy:3128`. Raises ValueError, without any part
+        of it, for one that is reached in another way than by HTTP."""
         url = URL(address)
+        if url.scheme != "http" or not url.host:
+            raise ValueError("the proxy of the environment is of another kind: write http://host:port")
         has_login = url.user is not None or url.password is not None
         return cls(
             url.host or "", url.port or _DEFAULT_PORT, (url.user or "") if has_login else None, url.password or ""
@@ -66,6 +69,11 @@ class Way:
     proxy: Proxy | None = None
     no_proxy: str = ""
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of_environment(cls, environ: Mapping[str, str], no_proxy: str = "") -> Way:
+        """Return the way that the variables `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` lead."""
+        return cls(None, no_proxy, {name: environ[name] for name in VARIABLES if name in environ})
 
     @property
     def has_proxies(self) -> bool:

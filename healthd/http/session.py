@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import aiohttp
 from aiohttp.abc import ResolveResult
 
+from healthd.http.outgoing import Way, proxy_to
 from healthd.http.through_proxy import ThroughProxy
 from healthd.runtime.lookups import waiting_for
 
@@ -50,12 +53,17 @@ def new_session(
         timeout=aiohttp.ClientTimeout(total=None),
         auto_decompress=unpack,
         trace_configs=list(traces),
-        middlewares=[ThroughProxy(proxy)],
+        middlewares=[ThroughProxy(partial(proxy_to, own=proxy))],
     )
 
 
 def shared_session() -> aiohttp.ClientSession:
     """Create a session without cookies for callers of several kinds, on the way in force."""
     return aiohttp.ClientSession(
-        connector=connector(), cookie_jar=aiohttp.DummyCookieJar(), middlewares=[ThroughProxy()]
+        connector=connector(), cookie_jar=aiohttp.DummyCookieJar(), middlewares=[ThroughProxy(proxy_to)]
     )
+
+
+def command_session(**options: Any) -> aiohttp.ClientSession:
+    """Create a session of a command, which goes through the proxy of the environment, as curl does."""
+    return aiohttp.ClientSession(middlewares=[ThroughProxy(Way.of_environment(os.environ).to)], **options)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import aiohttp
+from collections.abc import Callable
 
-from healthd.http.outgoing import Proxy, proxy_to
+import aiohttp
+from yarl import URL
+
+from healthd.http.outgoing import Proxy
 
 _LOGIN_REQUIRED = 407
 
@@ -22,23 +25,33 @@ class ProxyError(aiohttp.ClientConnectorError):
         return f"the proxy {self.proxy}: {said}"
 
 
+class UnusableProxyError(aiohttp.ClientError):
+    """The environment names a proxy that healthd cannot use; the message says how to write one."""
+
+
 class ThroughProxy:
     """Middleware of a session: a request without a proxy gets the one for its address."""
 
-    def __init__(self, own: str | None = None) -> None:
-        """`own` is an option `proxy` of the part that asks."""
-        self._own = own
+    def __init__(self, proxy_to: Callable[[URL], Proxy | None]) -> None:
+        """`proxy_to` returns the proxy for an address, None for a direct way."""
+        self._proxy_to = proxy_to
 
     async def __call__(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         # For ws:// a tunnel would be needed too (RFC 6455, 4.1), which aiohttp makes for wss:// alone.
         is_free = request.proxy is None and request.url.scheme != "ws"
-        proxy = proxy_to(request.url, self._own) if is_free else None
+        try:
+            proxy = self._proxy_to(request.url) if is_free else None
+        except ValueError as error:
+            raise UnusableProxyError(str(error)) from None
         if proxy is None:
             return await handler(request)
-        login = aiohttp.BasicAuth(proxy.user, proxy.password, "utf-8") if proxy.user is not None else None
-        request.update_proxy(proxy.url, login, None)
+        if request.is_ssl():
+            request.update_proxy(proxy.url, None, proxy.headers)
+        else:
+            request.update_proxy(proxy.url, None, None)
+            request.headers.update(proxy.headers)
         try:
             response = await handler(request)
         except aiohttp.ClientHttpProxyError as error:

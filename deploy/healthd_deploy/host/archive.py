@@ -18,7 +18,7 @@ from pathlib import Path
 import aiohttp
 
 from healthd.checks.unreachable import brief
-from healthd.http.session import connector
+from healthd.http.session import command_session, connector
 from healthd.runtime.lookups import noting, remark, unresolved
 from healthd.units import show_duration
 from healthd_deploy.core.exit import StepFailed
@@ -117,7 +117,7 @@ async def _download(url: str, file: Path, source: Source, at_most: int) -> None:
     written, trusted = 0, ssl.create_default_context()
     try:
         async with (
-            aiohttp.ClientSession(connector=connector(ssl=trusted)) as session,
+            command_session(connector=connector(ssl=trusted)) as session,
             session.get(url, headers=headers) as answer,
         ):
             if answer.status != 200:

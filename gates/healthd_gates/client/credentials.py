@@ -11,6 +11,8 @@ from urllib.parse import quote
 
 import aiohttp
 
+from healthd.http.session import command_session
+
 _REQUEST_URL, _REQUEST_TOKEN = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 _RENEWED_AFTER = 120.0  # seconds; a token of GitHub Actions is valid for five minutes
 _PATIENCE = aiohttp.ClientTimeout(total=15.0)
@@ -68,7 +70,7 @@ class GitHubActions:
 
     async def _ask(self) -> str:
         headers = {"Authorization": f"Bearer {self._secret}", "Accept": "application/json"}
-        async with aiohttp.ClientSession(headers=headers, timeout=_PATIENCE) as session:
+        async with command_session(headers=headers, timeout=_PATIENCE) as session:
             address = f"{self._url}&audience={quote(self._audience, safe='')}"
             try:
                 async with session.get(address, allow_redirects=False) as response:

@@ -13,7 +13,7 @@ import aiohttp
 
 from healthd.checks.unreachable import why_not_asked
 from healthd.http.retry_after import seconds_to_wait
-from healthd.http.session import connector
+from healthd.http.session import command_session, connector
 from healthd.runtime.late import told_if_late
 from healthd.runtime.lookups import noting
 from healthd.runtime.web_address import WebAddress
@@ -101,7 +101,7 @@ class Transport:
         self.url, self._retry_for, self._timeout = url.rstrip("/"), retry_for, timeout
         self._credentials, self._waiting = credentials, waiting
         self._has_told = False
-        self.session = aiohttp.ClientSession(
+        self.session = command_session(
             connector=connector(),
             headers={"Accept": "application/json"},
         )

@@ -15,6 +15,7 @@ import pytest
 from healthd_deploy.core.exit import StepFailed
 from healthd_deploy.host import archive
 from healthd_deploy.host.settings import Source
+from tests.servers import proxy
 
 PACKAGE = {"package.json": '{"name": "shop", "version": "1.0"}', "package-lock.json": "{}"}
 _MIB = 1024**2
@@ -167,6 +168,18 @@ async def test_a_name_that_is_not_resolved_in_time_is_told(tmp_path: Path) -> No
         StepFailed, match=r"was not fetched within .*: the name hung\.example was not resolved within \d"
     ):
         await archive.fetch(source.model_copy(update={"timeout": 3.0}), "1.0", tmp_path)
+
+
+async def test_a_release_is_fetched_through_the_proxy_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host may have no other way out; a failure of the proxy's is told as one."""
+    source = Source(archive="https://files.test/shop-$version.tgz", sha256="0" * 64)
+    async with proxy.running({}) as way:
+        monkeypatch.setenv("https_proxy", way.url)
+        with pytest.raises(StepFailed, match=r"cannot be fetched: the proxy .* does not reach files\.test:443 \(502\)"):
+            await archive.fetch(source, "1.0", tmp_path)
+        assert way.asked == [("CONNECT", "files.test:443")]
 
 
 async def test_a_release_that_is_not_there(tmp_path: Path) -> None:

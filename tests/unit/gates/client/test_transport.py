@@ -6,6 +6,7 @@ import pytest
 
 from healthd_gates.client.credentials import FixedToken
 from healthd_gates.client.transport import Refused, Transport, Unreachable
+from tests.servers import proxy
 from tests.servers.peers import Answer, Peer
 from tests.servers.ports import free_port
 from tests.servers.waiting import HANGS
@@ -57,6 +58,30 @@ async def test_a_name_that_is_not_resolved_in_time_is_told() -> None:
     """A pipeline's runner often stands where names are looked up slowly."""
     with pytest.raises(Unreachable, match=r"could not be asked: the name hung\.example was not resolved within 0"):
         await send("http://hung.example", retry_for=0.0, timeout=0.3)
+
+
+async def test_a_command_goes_through_the_proxy_of_the_environment(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As curl does: the runner of a pipeline may have no other way out; past it to what NO_PROXY covers."""
+    peer.answer("POST", "/gates/verify", Answer(202))
+    async with proxy.running({"healthd.test": peer.port}, "ci:w0rd") as way:
+        monkeypatch.setenv("http_proxy", way.url.replace("//", "//ci:w0rd@"))
+        monkeypatch.setenv("NO_PROXY", "elsewhere.test")
+        assert await send("http://healthd.test") == 202
+        assert way.asked == [("POST", "http://healthd.test/gates/verify")]
+        monkeypatch.setenv("http_proxy", way.url)
+        monkeypatch.setenv("https_proxy", way.url)
+        for scheme in ("http", "https"):
+            with pytest.raises(Unreachable, match=rf"the proxy 127\.0\.0\.1:{way.port} asks for a login \(407\)"):
+                await send(f"{scheme}://healthd.test", retry_for=0.0)
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+        with pytest.raises(Unreachable, match=r"the proxy is not reached: .* refused the connection"):
+            await send("http://healthd.test", retry_for=0.0)
+        monkeypatch.setenv("http_proxy", "socks5://ci:w0rd@127.0.0.1:1080")
+        with pytest.raises(
+            Unreachable, match=r"the proxy of the environment is of another kind: write http://host:port$"
+        ):
+            await send("http://healthd.test", retry_for=0.0)
+        assert not way.malformed
 
 
 async def test_a_token_goes_to_nobody_else(peer: Peer) -> None:
