@@ -63,7 +63,7 @@ def test_example_runs(installed: Path, tmp_path: Path) -> None:
     """Installed by pip, its kind is checked like every other: healthy, short of connections, full, frozen, gone."""
     file = tmp_path / "healthd.yaml"
     with memcached.running(connections=100) as server, ExitStack() as clients:
-        file.write_text(f"checks: {{cache: {{kind: memcached, port: {server.port}, timeout: 500ms}}}}")
+        file.write_text(f"checks: {{cache: {{kind: memcached, port: {server.port}, timeout: 3s}}}}")
 
         def found() -> dict[str, object]:
             document: dict[str, object] = with_packages(installed, "check", "--json", "-c", file).json()["cache"]

@@ -27,7 +27,7 @@ def configuration(peer: Peer, journal: str) -> dict[str, Any]:
     return {
         "journal": journal,
         "http": {"drain": "100ms"},
-        "checks": {"memory": {"kind": "memory", "critical": True, "interval": "1s", "timeout": "500ms"}},
+        "checks": {"memory": {"kind": "memory", "critical": True, "interval": "1s", "timeout": "1s"}},
         "services": {"api": {"targets": {"only": peer.url}, "policy": "quick"}},
         "policies": {"quick": policy},
         "gates": {"lease_duration": "2s"},

@@ -11,7 +11,7 @@ from tests.servers import daemon
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 EVERYTHING: dict[str, Any] = {
     "http": {"agent_check": "127.0.0.1:0"},
-    "checks": {"self": {"kind": "process", "interval": "1s", "timeout": "500ms"}},
+    "checks": {"self": {"kind": "process", "interval": "1s", "timeout": "1s"}},
     "notifiers": {"chat": {"kind": "slack", "url": "http://127.0.0.1:1/hook"}},
     "routes": [{"to": "chat", "services": "*"}],
     "actions": {"back": {"kind": "webhook", "url": "http://127.0.0.1:1/"}},

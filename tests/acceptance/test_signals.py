@@ -21,7 +21,7 @@ from tests.servers.ports import HOST, free_port
 from tests.servers.process import Process
 from tests.servers.waiting import until
 
-CHECK = {"kind": "process", "critical": True, "interval": "1s", "timeout": "500ms"}
+CHECK = {"kind": "process", "critical": True, "interval": "1s", "timeout": "1s"}
 Config = dict[str, Any]
 
 

@@ -19,7 +19,7 @@ from tests.servers.waiting import until
 async def test_a_log_that_nobody_reads_holds_no_answer(tmp_path: Path) -> None:
     """Health is answered as ever, and the daemon can be stopped."""
     port = free_port()
-    red = {"kind": "tcp", "host": HOST, "port": 1, "interval": "1s", "timeout": "500ms"}
+    red = {"kind": "tcp", "host": HOST, "port": 1, "interval": "1s", "timeout": "1s"}
     file = tmp_path / "healthd.yaml"
     settings = {"http": {"listen": f"{HOST}:{port}", "drain": "100ms"}, "journal": f"sqlite:///{tmp_path}/journal.db"}
     file.write_text(json.dumps({**settings, "checks": {"red": red}}))

@@ -32,7 +32,7 @@ class Planted:
 
 sys.meta_path.insert(0, Planted())
 """
-CHECK = {"kind": "process", "critical": True, "interval": "1s", "timeout": "500ms"}
+CHECK = {"kind": "process", "critical": True, "interval": "1s", "timeout": "1s"}
 Config = dict[str, Any]
 
 

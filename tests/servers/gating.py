@@ -103,8 +103,8 @@ async def gating(folder: Path, size: int = _FEW, /, **changes: Any) -> AsyncIter
             ]
         },
         "checks": {
-            "fine": {"kind": "process", "interval": "1s", "timeout": "500ms"},
-            "dead": {"kind": "tcp", "host": HOST, "port": free_port(), "interval": "1s", "timeout": "500ms"},
+            "fine": {"kind": "process", "interval": "1s", "timeout": "1s"},
+            "dead": {"kind": "tcp", "host": HOST, "port": free_port(), "interval": "1s", "timeout": "1s"},
         },
         "policies": POLICIES,
         "services": {f"api-{n}": {"source": {"kind": "push"}, "policy": "green"} for n in range(size)},

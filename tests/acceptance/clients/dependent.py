@@ -13,8 +13,8 @@ from tests.servers.waiting import until
 async def on(
     server: redis.Redis, *, http: Mapping[str, object] | None = None, shared_failure: str = "fail"
 ) -> AsyncIterator[daemon.Daemon]:
-    """healthd that is ready, and notices within a second that `server` is paused or back."""
-    check = {"kind": "redis", "uri": server.url, "critical": True, "interval": "300ms", "timeout": "250ms"}
+    """healthd that is ready, and notices within two seconds that `server` is paused or back."""
+    check = {"kind": "redis", "uri": server.url, "critical": True, "interval": "500ms", "timeout": "500ms"}
     settings = {
         "http": http or {},
         "checks": {"redis": {**check, "fall": 2, "rise": 1}},

@@ -148,7 +148,7 @@ def _settings(folder: Path, port: int) -> dict[str, Any]:
     back = [tool, "host", "rollback", "--to", "$baseline", "--config", str(folder / "release.json")]
     return {
         "journal": f"sqlite:///{folder}/journal.db",
-        "checks": {"here": {"kind": "process", "interval": "1s", "timeout": "500ms"}},
+        "checks": {"here": {"kind": "process", "interval": "1s", "timeout": "1s"}},
         "groups": {"preflight": {"checks": ["here"]}},
         "services": {
             "shop": {

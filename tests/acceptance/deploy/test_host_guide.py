@@ -26,7 +26,7 @@ def _settings(folder: Path, yaml: str) -> Mapping[str, Any]:
     settings["actions"]["back"]["pass_env"].append("PATH")  # as the page says where pm2 is elsewhere
     return {
         "journal": f"sqlite:///{folder}/journal.db",
-        "checks": {"here": {"kind": "process", "interval": "1s", "timeout": "500ms"}},
+        "checks": {"here": {"kind": "process", "interval": "1s", "timeout": "1s"}},
         "groups": {"preflight": {"checks": ["here"]}},
         "policies": {"post-switch": TIMES},
         **settings,

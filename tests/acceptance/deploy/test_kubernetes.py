@@ -85,7 +85,7 @@ def _settings(hosts: Fleet, folder: Path, kubeconfig: Path) -> dict[str, Any]:
     }
     return {
         "journal": f"sqlite:///{folder}/journal.db",
-        "checks": {"here": {"kind": "process", "interval": "1s", "timeout": "500ms"}},
+        "checks": {"here": {"kind": "process", "interval": "1s", "timeout": "1s"}},
         "groups": {"preflight": {"checks": ["here"]}},
         "services": {"api": {"targets": hosts.urls, "source": source, "on_fail": ["traffic-back"]}},
         "policies": {

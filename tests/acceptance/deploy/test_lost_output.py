@@ -18,7 +18,7 @@ _READ = 'exec "$0" "$@" 2>&1'
 
 def _refused(settings: dict[str, Any]) -> None:
     """The gate after the switch fails at its first look."""
-    settings["checks"]["dead"] = {"kind": "tcp", "host": HOST, "port": 1, "interval": "1s", "timeout": "500ms"}
+    settings["checks"]["dead"] = {"kind": "tcp", "host": HOST, "port": 1, "interval": "1s", "timeout": "1s"}
     settings["policies"]["post-switch"] = {
         "initial_delay": "0s",
         "interval": "1s",

@@ -84,7 +84,7 @@ def documented(folder: Path, action: str = "traffic-back") -> dict[str, Any]:
 def _settings(hosts: Fleet, folder: Path, *, rolls_back: bool) -> dict[str, Any]:
     return {
         "journal": f"sqlite:///{folder}/journal.db",
-        "checks": {"here": {"kind": "process", "interval": "1s", "timeout": "500ms"}},
+        "checks": {"here": {"kind": "process", "interval": "1s", "timeout": "1s"}},
         "groups": {"preflight": {"checks": ["here"]}},
         "services": {
             "api": {

@@ -66,7 +66,7 @@ async def _rules(server: prometheus.Prometheus) -> list[dict[str, Any]]:
 async def _watched(folder: Path, authority: Authority) -> AsyncIterator[tuple[Gating, prometheus.Prometheus]]:
     """healthd with checks of several kinds, all well, scraped by a Prometheus that has the rules."""
     async with serving(authority.good(), folder) as tls:
-        soon = {"interval": "1s", "timeout": "500ms"}
+        soon = {"interval": "1s", "timeout": "1s"}
         checks = {
             "fine": {"kind": "process", **soon},
             "disk": {"kind": "disk", "path": "/", "degraded": "99%", "unhealthy": "100%", **soon},
@@ -80,7 +80,7 @@ async def _watched(folder: Path, authority: Authority) -> AsyncIterator[tuple[Ga
                 "unhealthy": "1s",
                 "critical": True,
                 "interval": "1s",
-                "timeout": "900ms",
+                "timeout": "1s",
             },
         }
         policies = {"pushed": _PUSHED}

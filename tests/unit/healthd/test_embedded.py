@@ -27,7 +27,7 @@ async def test_the_application_of_the_page_answers() -> None:
     """Ready while the check is; not ready, without a word of where, once it is not; and no task is left at the end."""
     server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", free_port())
     host, port = server.sockets[0].getsockname()
-    tcp = {"kind": "tcp", "host": host, "port": port, "critical": True, "interval": 1.0, "timeout": 0.5, "fall": 1}
+    tcp = {"kind": "tcp", "host": host, "port": port, "critical": True, "interval": 1.0, "timeout": 1.0, "fall": 1}
     app = application({"backend": tcp})["app"]
     async with TestClient(TestServer(app)) as client:
         statuses = []

@@ -151,7 +151,7 @@ async def test_a_worker_that_hangs_is_no_failed_reload(tmp_path: Path) -> None:
     """The others have the configuration; one that does nothing takes no connection either."""
     with nginx.running(_HTTP) as balancer:
         async with hanging(balancer):
-            await switched(balancer, tmp_path, timeout="500ms").switch("green", even_if_dead=True)
+            await switched(balancer, tmp_path, timeout="3s").switch("green", even_if_dead=True)
 
 
 async def test_a_configuration_that_is_not_taken(tmp_path: Path) -> None:

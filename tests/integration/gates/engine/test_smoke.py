@@ -31,7 +31,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 async def smoke(
     session: aiohttp.ClientSession, requests: list[dict[str, Any]], *urls: str, secrets: bool = True
 ) -> Observation:
-    criterion = Smoke.model_validate({"kind": "smoke", "requests": requests, "timeout": "300ms"})
+    criterion = Smoke.model_validate({"kind": "smoke", "requests": requests, "timeout": "3s"})
     arms = Arms("api", Arm("2.0.0", urls=urls))
     return await criterion.observe(CriterionContext(arms, Board(SystemClock()), session, without_secrets=not secrets))
 
@@ -52,12 +52,12 @@ async def test_every_answer_as_it_must_be(peer: Peer, session: aiohttp.ClientSes
 async def test_what_is_wrong_is_named(peer: Peer, session: aiohttp.ClientSession) -> None:
     """Which request, which status; a late answer and a hang-up are the candidate's own fault."""
     peer.answer("GET", "/health", Answer(503))
-    peer.answer("GET", "/slow", Answer(delay=2))
+    peer.answer("GET", "/slow", Answer(delay=60))
     peer.answer("GET", "/gone", Answer(hang_up=True))
     seen = await smoke(session, [{"get": "/health"}, {"get": "/slow"}, {"get": "/gone"}], peer.url)
     assert seen.ok is False
     assert seen.detail == (
-        "GET /health gave 503, must be 200; GET /slow gave no answer within 0.3 s; "
+        "GET /health gave 503, must be 200; GET /slow gave no answer within 3 s; "
         "GET /gone failed: ServerDisconnectedError"
     )
 

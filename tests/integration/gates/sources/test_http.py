@@ -201,7 +201,7 @@ def test_what_it_cannot_answer_is_said_before_a_gate() -> None:
 @pytest.mark.usefixtures("hung_resolver")
 async def test_a_name_that_is_not_resolved_in_time_is_dns() -> None:
     """And not a source that kept silent; also for a look that waits for the lookup of the one before."""
-    gate = desk({"url": "http://hung.example/", "timeout": "300ms"}, LOGINS, candidate=Arm("2"))
+    gate = desk({"url": "http://hung.example/", "timeout": "3s"}, LOGINS, candidate=Arm("2"))
     for _ in range(2):
         with noting(), pytest.raises(SourceUnavailable, match=r"^the name hung\.example was not resolved") as outage:
             await gate.look()

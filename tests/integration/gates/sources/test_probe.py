@@ -24,7 +24,7 @@ RATE = 40.0  # requests a second
 
 
 def gate_at(*urls: str, baseline: str | None = None, **more: object) -> Desk:
-    config = {"kind": "probe", "rate": RATE, "timeout": "1s", **more}
+    config = {"kind": "probe", "rate": RATE, "timeout": "10s", **more}
     return desk(config, candidate=Arm("2", urls=urls), baseline=Arm("1", urls=(baseline,)) if baseline else None)
 
 
@@ -141,12 +141,12 @@ async def test_an_edge_lies_at_every_limit_of_the_policy(peer: Peer) -> None:
     ("host", "why"),
     [
         ("nowhere.invalid", "nowhere.invalid cannot be resolved"),
-        ("hung.example", "the name hung.example was not resolved within 0.3 s"),
+        ("hung.example", "the name hung.example was not resolved within 2 s"),
     ],
 )
 async def test_what_is_healthds_own_fault_counts_for_nothing(host: str, why: str) -> None:
     """A name that cannot be resolved, or not in time, says nothing of the candidate."""
-    gate = gate_at(f"http://{host}", timeout="300ms")
+    gate = gate_at(f"http://{host}", timeout="2s")
     failure = await unavailable(gate)
     await gate.source.close()
     assert failure.kind is FailureKind.EXHAUSTED

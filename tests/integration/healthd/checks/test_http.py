@@ -98,7 +98,7 @@ async def test_silent_server_leaves_nothing_behind(peer: Peer, keep_alive: bool)
     peer.answer("GET", "/", Answer())
     async with (
         tcp.proxy(peer.port) as proxy,
-        watched("http", url=f"http://localhost:{proxy.port}/", timeout="1s", keep_alive=keep_alive) as check,
+        watched("http", url=f"http://localhost:{proxy.port}/", timeout="2s", keep_alive=keep_alive) as check,
     ):
         await check.finds(Status.HEALTHY)
         proxy.black_hole()

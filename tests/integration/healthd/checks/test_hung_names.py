@@ -28,7 +28,7 @@ async def looks_in_vain(check: Watched) -> None:
     while (result := await check.tells_nothing()).kind is FailureKind.TIMEOUT:
         pass
     assert (result.status, result.kind) == (Status.UNHEALTHY, FailureKind.DNS)
-    assert result.message.startswith("the name hung.example was not resolved within 0.")
+    assert result.message.startswith("the name hung.example was not resolved within ")
 
 
 @pytest.mark.usefixtures("hung_resolver")
@@ -47,7 +47,7 @@ def test_hung_lookups_take_one_thread(kind: str, options: dict[str, Any]) -> Non
     before = set(threading.enumerate())
 
     async def probe() -> None:
-        async with watched(kind, timeout="300ms", **options) as check:
+        async with watched(kind, timeout="1s", **options) as check:
             for _ in range(5):
                 await looks_in_vain(check)
                 assert sum(thread.name == "lookup" for thread in {*threading.enumerate()} - before) <= 1
@@ -90,7 +90,7 @@ def test_a_lookup_that_hangs_is_dns(kind: str, options: dict[str, Any], tmp_path
         options = options | {"kubeconfig": str(tmp_path / "kubeconfig")}
 
     async def probe() -> None:
-        async with watched(kind, timeout="300ms", **options) as check:
+        async with watched(kind, timeout="1s", **options) as check:
             await looks_in_vain(check)
 
     loop.run(probe())
@@ -99,7 +99,7 @@ def test_a_lookup_that_hangs_is_dns(kind: str, options: dict[str, Any], tmp_path
 @pytest.mark.usefixtures("hung_resolver")
 async def test_a_lookup_that_hangs_is_dns_in_an_application() -> None:
     """On an event loop that is not the daemon's, for checks that connect without a driver."""
-    async with watched("tcp", host="hung.example", port=80, timeout="300ms") as check:
+    async with watched("tcp", host="hung.example", port=80, timeout="1s") as check:
         await looks_in_vain(check)
 
 
@@ -116,7 +116,7 @@ def test_a_peer_that_is_silent_is_no_matter_of_names(monkeypatch: pytest.MonkeyP
 
     async def probe() -> None:
         with tcp.unconnectable() as listener:
-            async with watched("tcp", host="silent.example", port=listener.port, timeout="300ms") as check:
+            async with watched("tcp", host="silent.example", port=listener.port, timeout="2s") as check:
                 assert "no connection to silent.example" in (await check.gives_up()).message
 
     loop.run(probe())

@@ -129,10 +129,10 @@ async def test_two_histories_and_one_that_is_silent(
         assert (await check.finds(Status.HEALTHY)).observed["applied"] == 2
     with tcp.silent() as listener:
         dead = {"uri": f"mongodb://watcher:marked-s3cret@{listener.host}:{listener.port}/app"}
-        async with watched("migrations", postgresql={"uri": postgresql_dsn}, mongodb=dead, timeout="1200ms") as check:
+        async with watched("migrations", postgresql={"uri": postgresql_dsn}, mongodb=dead, timeout="3s") as check:
             result = await check.finds(Status.UNHEALTHY, FailureKind.TIMEOUT)
             assert result.message.startswith("MongoDB: ")
         dead = {"uri": f"postgresql://watcher:marked-s3cret@{listener.host}:{listener.port}/app"}
-        async with watched("migrations", postgresql=dead, mongodb={"uri": documents_uri}, timeout="1200ms") as check:
+        async with watched("migrations", postgresql=dead, mongodb={"uri": documents_uri}, timeout="3s") as check:
             result = await check.finds(Status.UNHEALTHY, FailureKind.TIMEOUT)
             assert result.message.startswith("PostgreSQL: ")

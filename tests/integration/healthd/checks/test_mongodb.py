@@ -144,7 +144,7 @@ async def test_set_without_a_primary(checked: Checked) -> None:
 
 async def test_paused_server(guarded: mongodb.MongoDB, checked: Checked) -> None:
     """SIGSTOP: the driver gives up before the deadline, so that one client survives it; then recovery."""
-    async with checked(uri=guarded.uri, timeout="2s") as check:
+    async with checked(uri=guarded.uri, timeout="5s") as check:
         await check.finds(Status.HEALTHY)
         guarded.pause()
         try:
@@ -192,7 +192,7 @@ async def test_one_client_survives_silence(driver: Driver) -> None:
     """With the default timeout the driver is always the first to give up: the same one waits on for ever."""
     with tcp.silent() as listener:
         uri = f"mongodb://{listener.host}:{listener.port}/"
-        async with watched("mongodb", uri=uri, timeout="1200ms", driver=driver) as check:
+        async with watched("mongodb", uri=uri, timeout="3s", driver=driver) as check:
             await check.finds(Status.UNHEALTHY, FailureKind.TIMEOUT)
             before = _works_of_the_driver()
             await check.finds(Status.UNHEALTHY, FailureKind.TIMEOUT)

@@ -135,10 +135,10 @@ async def test_failures_are_those_of_the_server() -> None:
     async with mongodb_peer.peer({"hello": primary()}) as peer:
         peer.answer("aggregate", answer)
         ask = partial(watched, "mongodb_query", uri=peer.uri, collection="shop.orders", filter={"a": 1}, **BAND)
-        async with ask(timeout="2s") as check:
+        async with ask(timeout="10s") as check:
             await check.finds(Status.UNHEALTHY, FailureKind.TIMEOUT)
             assert asked[0]["pipeline"] == [{"$match": {"a": 1}}, {"$count": "value"}, {"$limit": 1}]
-            assert 0 < asked[0]["maxTimeMS"] <= 1900
+            assert 0 < asked[0]["maxTimeMS"] <= 9900
         peer.answer("aggregate", None)
         async with ask(timeout="1200ms") as check:
             await check.finds(Status.UNHEALTHY, FailureKind.TIMEOUT)

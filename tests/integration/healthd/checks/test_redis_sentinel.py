@@ -55,7 +55,7 @@ async def test_some_that_cannot_be_asked(watchers: list[sentinel.Sentinel]) -> N
         await check.finds(Status.UNHEALTHY, FailureKind.CONNECT)
     with tcp.silent() as listener:
         silent = f"redis://127.0.0.1:{listener.port}"
-        async with look_at(sentinels=[silent, watchers[0].url], master=MASTER, timeout="2s") as check:
+        async with look_at(sentinels=[silent, watchers[0].url], master=MASTER, timeout="4s") as check:
             result = await check.finds(Status.DEGRADED, FailureKind.TIMEOUT)
             assert check.overrun < 0
 

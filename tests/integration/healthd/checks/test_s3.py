@@ -101,7 +101,7 @@ async def test_an_answer_without_what_was_asked(peer: Peer) -> None:
 async def test_no_answer(peer: Peer) -> None:
     """Late, and none at all."""
     peer.answer("GET", "/backups", Answer(delay=10))
-    result = await looked("s3", peer.url, bucket="backups", timeout="1s")
+    result = await looked("s3", peer.url, bucket="backups", timeout="3s")
     assert (result.kind, "s3:ListBucket was not answered" in result.message) == (FailureKind.TIMEOUT, True)
     result = await looked("s3", f"http://127.0.0.1:{ports.free_port()}", bucket="backups")
     assert result.kind is FailureKind.CONNECT

@@ -33,7 +33,7 @@ async def test_open_port_is_healthy() -> None:
     [
         ({"expect": "mail.example ready"}, Status.HEALTHY),
         ({"send": "PING\r\n", "expect": "PING"}, Status.HEALTHY),
-        ({"expect": "SSH-2.0", "timeout": "300ms"}, Status.UNHEALTHY),
+        ({"expect": "SSH-2.0", "timeout": "2s"}, Status.UNHEALTHY),
     ],
 )
 async def test_banner(options: dict[str, str], status: Status) -> None:

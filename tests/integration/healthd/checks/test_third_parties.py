@@ -28,7 +28,7 @@ ALIKE: list[Row] = [
     ),
     (Answer(500), Status.UNHEALTHY, FailureKind.UNEXPECTED_RESPONSE),
     (Answer(hang_up=True), Status.UNHEALTHY, FailureKind.CONNECT),
-    (Answer(delay=5), Status.UNHEALTHY, FailureKind.TIMEOUT),
+    (Answer(delay=30), Status.UNHEALTHY, FailureKind.TIMEOUT),
 ]
 
 
@@ -36,7 +36,7 @@ async def ask(peer: Peer, kind: str, path: str, answer: Answer, /, **options: An
     """One probe against that answer; the key must have been sent, and not be told."""
     peer.answer("GET", path, answer)
     key = KEY if kind == "stripe" else SENDGRID_KEY
-    config = {"key": key, "base_url": peer.url, "timeout": "400ms" if answer.delay else "5s"} | options
+    config = {"key": key, "base_url": peer.url, "timeout": "3s" if answer.delay else "10s"} | options
     async with watched(kind, **config) as check:
         result = await check.look()
     assert peer.received[-1].headers["Authorization"] == f"Bearer {config['key']}"

@@ -178,7 +178,7 @@ async def test_distrust_is_told_though_the_dates_are_not(tmp_path: Path) -> None
             await writer.start_tls(context)
         await asyncio.sleep(10)
 
-    options = {"host": "localhost", "timeout": "1s"}
+    options = {"host": "localhost", "timeout": "3s"}
     async with streams.listening(once) as port, watched("tls", port=port, **options) as check:
         result = await check.finds(Status.UNHEALTHY, FailureKind.TLS)
         assert "self-signed" in result.message

@@ -164,8 +164,8 @@ async def test_tls(authority: Authority, tmp_path: Path) -> None:
 async def test_what_does_not_speak_it() -> None:
     """HTTP alone, something else, silence before and after the handshake, and nobody."""
     with tcp.silent() as listener:
-        async with watched("websocket", url=f"ws://localhost:{listener.port}", timeout="500ms") as check:
-            assert (await check.gives_up()).message.endswith("did not shake hands within 0.45 s")
+        async with watched("websocket", url=f"ws://localhost:{listener.port}", timeout="2s") as check:
+            assert (await check.gives_up()).message.endswith("did not shake hands within 1.9 s")
     assert (await look(ports.free_port())).kind is FailureKind.CONNECT
 
     async def other(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -89,13 +89,13 @@ async def test_more_than_a_receiver_takes_is_a_line_each(peer: Peer) -> None:
         (Answer(429, headers={"Retry-After": "30"}), "error=429", False),
         (Answer(503), "error=503", False),
         (Answer(hang_up=True), "JSON", True),
-        (Answer(delay=5), "timed out", True),
+        (Answer(delay=30), "timed out", True),
     ],
 )
 async def test_why_it_failed_is_told_without_a_secret(peer: Peer, answer: Answer, said: str, lost: bool) -> None:
     """In the words of the library, and of the system where nobody answered; it is tried again."""
     accept(peer, answer)
-    async with notifying("apprise", url=address(peer), timeout="300ms") as apprise:
+    async with notifying("apprise", url=address(peer), timeout="3s" if answer.delay else "30s") as apprise:
         with pytest.raises(DeliveryError, match=said) as refusal:
             await apprise.send([DOWN])
     assert not refusal.value.final
@@ -182,8 +182,8 @@ async def test_the_daemon_tells_by_apprise_whatever_becomes_of_the_others(peer: 
     output has a key: not at the level debug, nor `config show`, nor `config check`."""
     accept(peer)
     peer.answer("POST", "/refuses", Answer(403, body=f"no {KEY}"))
-    soon = {"interval": "1s", "timeout": "500ms", "fall": 1, "rise": 1, "critical": True}
-    base = {"kind": "apprise", "group_wait": "100ms", "timeout": "1s"}
+    soon = {"interval": "1s", "timeout": "1s", "fall": 1, "rise": 1, "critical": True}
+    base = {"kind": "apprise", "group_wait": "100ms", "timeout": "3s"}
     port = free_port()
     async with tcp.proxy(9) as hole:
         hole.black_hole()

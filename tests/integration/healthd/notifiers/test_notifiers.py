@@ -238,7 +238,7 @@ async def test_the_daemon_tells_and_a_dead_notifier_disturbs_nothing(peer: Peer,
     health is served all the while; and no secret is in the log or the metrics."""
     peer.fallback = Answer(200)
     port = free_port()
-    soon = {"interval": "1s", "timeout": "500ms", "fall": 1, "rise": 1, "critical": True}
+    soon = {"interval": "1s", "timeout": "1s", "fall": 1, "rise": 1, "critical": True}
     with alertmanager.running(f"{peer.url}/pager") as server:
         configuration = {
             "environment": "production",

@@ -155,7 +155,7 @@ async def test_daemons_tell_once(postgresql_dsn: str, peer: Peer) -> None:
     async with AsyncExitStack() as stack:
         peer.answer("POST", "/hook", Answer(status=202))
         ports = {"web": free_port(), "mail": free_port()}
-        tcp = {"kind": "tcp", "host": "127.0.0.1", "interval": "1s", "timeout": "0.5s", "fall": 1, "rise": 1}
+        tcp = {"kind": "tcp", "host": "127.0.0.1", "interval": "1s", "timeout": "1s", "fall": 1, "rise": 1}
         configuration: dict[str, Any] = {
             "environment": "production",
             "journal": postgresql_dsn,

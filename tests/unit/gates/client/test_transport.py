@@ -56,8 +56,8 @@ async def test_patience_ends() -> None:
 @pytest.mark.usefixtures("hung_resolver")
 async def test_a_name_that_is_not_resolved_in_time_is_told() -> None:
     """A pipeline's runner often stands where names are looked up slowly."""
-    with pytest.raises(Unreachable, match=r"could not be asked: the name hung\.example was not resolved within 0"):
-        await send("http://hung.example", retry_for=0.0, timeout=0.3)
+    with pytest.raises(Unreachable, match=r"could not be asked: the name hung\.example was not resolved within \d"):
+        await send("http://hung.example", retry_for=0.0, timeout=3.0)
 
 
 async def test_a_command_goes_through_the_proxy_of_the_environment(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:

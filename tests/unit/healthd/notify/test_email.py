@@ -143,8 +143,10 @@ async def test_a_server_that_hangs_up_after_the_mail_may_have_it() -> None:
 async def test_a_server_that_hangs_holds_one_thread() -> None:
     """The next try is refused until it has answered or its time is up."""
 
+    over = asyncio.Event()
+
     async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(1.5)
+        await over.wait()
         writer.close()
 
     async with mailing(silent, security="none") as email:  # type: ignore[arg-type]
@@ -152,6 +154,7 @@ async def test_a_server_that_hangs_holds_one_thread() -> None:
             await asyncio.wait_for(email.send([DOWN]), 0.2)
         with pytest.raises(DeliveryError, match="has not answered"):
             await email.send([DOWN])
+        over.set()
 
 
 @pytest.mark.parametrize(
