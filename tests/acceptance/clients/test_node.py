@@ -77,6 +77,7 @@ async def test_each_call_is_described(told: Described) -> None:
 def test_the_types_name_every_call_and_verdict() -> None:
     code, types = ((CLIENT / name).read_text(encoding="utf-8") for name in ("index.js", "index.d.ts"))
     public = set(re.findall(r"^  (?:async )?([a-z]\w*)\(.*\{$", code, re.MULTILINE))
-    assert public == set(re.findall(r"^  (?!constructor)(\w+)\((?s:.*?)\): Promise<", types, re.MULTILINE)) | {"constructor"}
+    typed = re.findall(r"^  (?!constructor)(\w+)\((?s:.*?)\): Promise<", types, re.MULTILINE)
+    assert public == {"constructor", *typed}
     (verdicts,) = re.findall(r"^export type Verdict = (.*);$", types, re.MULTILINE)
     assert set(re.findall(r'"(\w+)"', verdicts)) == set(get_args(Outcome))
