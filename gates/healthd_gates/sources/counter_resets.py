@@ -59,7 +59,7 @@ def _step(before: Snapshot, now: Snapshot, into: Increase) -> Snapshot:
     into.doubtful += len({(counter.family, counter.series) for counter in views | renamed})
     counted = sum(amount for counter, amount in amounts.items() if counter.family is Family.REQUESTS)
     pace = before.pace if restarted else max(before.pace, counted / (now.at - before.at))
-    died = restarted and _surely_began_anew(before, now, fallen)
+    died = _was_away(before, now) or (restarted and _surely_began_anew(before, now, fallen))
     into.restarts += died
     into.repeated += died and before.restarts > 0
     started = before.started if now.started is None else now.started
@@ -69,6 +69,12 @@ def _step(before: Snapshot, now: Snapshot, into: Increase) -> Snapshot:
 def _is_stated_anew(before: Snapshot, now: Snapshot) -> bool:
     """True if the process itself reports that it has restarted."""
     return now.started is not None and before.started is not None and now.started > before.started + _SAME_START
+
+
+def _was_away(before: Snapshot, now: Snapshot) -> bool:
+    """True if a process that states no start has left its address in between: it began anew, however much it has
+    counted since. Of a short life that may be as much as in the one before."""
+    return before.refused and (before.started is None or now.started is None)
 
 
 def _surely_began_anew(before: Snapshot, now: Snapshot, fallen: set[Counter]) -> bool:

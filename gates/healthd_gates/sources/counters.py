@@ -53,7 +53,7 @@ class Snapshot:
 
     `at` and `started` (when the process began, None if it does not say) are seconds since 1970. `pace` is the fastest
     rate of requests that was seen, in requests a second. `restarts` is how often it surely restarted, and `born` when
-    it was first seen, if it began after the gate.
+    it was first seen, if it began after the gate. `refused` is true if its address has refused connections since.
     """
 
     at: float
@@ -62,6 +62,7 @@ class Snapshot:
     pace: float = 0.0
     restarts: int = 0
     born: float | None = None
+    refused: bool = False
 
     @classmethod
     def zero(cls, at: float) -> Self:
@@ -70,7 +71,7 @@ class Snapshot:
 
     def to_json(self) -> list[Any]:
         values = {_text(counter): value for counter, value in self.values.items()}
-        return [self.at, self.started, values, self.pace, self.restarts, self.born]
+        return [self.at, self.started, values, self.pace, self.restarts, self.born, self.refused]
 
     @classmethod
     def from_json(cls, raw: Sequence[Any]) -> Self:

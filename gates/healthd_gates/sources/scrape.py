@@ -194,6 +194,8 @@ class Scrape:
         )
         for key, answer in pages.items():
             if isinstance(answer, SourceUnavailable):
+                if answer.is_down and key in states:
+                    after[key] = replace(states[key], refused=True)
                 continue
             matched |= answer.matched
             [snapshot] = own_starts(name, [answer.snapshot])

@@ -4,7 +4,7 @@ import asyncio
 import html
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,10 +101,15 @@ LIMITS = [
 
 
 class App:
-    """A version in the loop of the test: it answers at once, `slow`, or `never`. `harmed` are those that waited."""
+    """A version in the loop of the test: it answers at once, `slow`, or `never`, or fails on one `route` of twenty.
+    `harmed` are those that waited or failed."""
 
     def __init__(self) -> None:
-        self.kind, self.harmed = "good", 0
+        self.kind, self.harmed, self._served = "good", 0, 0
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin anew, as a process does: its counters are at 0."""
         self._registry = CollectorRegistry()
         self._requests = Metric("app_requests", "Requests.", ["status"], registry=self._registry)
         self._seconds = Histogram("app_seconds", "Times.", buckets=(0.1, 1.0, 2.0), registry=self._registry)
@@ -114,7 +119,12 @@ class App:
         self.web.add_routes([web.get("/metrics", self._metrics), web.get("/", self._serve)])
 
     async def _serve(self, _request: web.Request) -> web.Response:
-        if self.kind != "good":
+        self._served += 1
+        if self.kind == "route" and self._served % 20 == 0:
+            self.harmed += 1
+            self._requests.labels("500").inc()
+            return web.Response(status=500)
+        if self.kind in ("slow", "never"):
             self.harmed += 1
             await asyncio.sleep(SLOW if self.kind == "slow" else 3600)
         self._seconds.observe(SLOW if self.kind == "slow" else 0.001)
@@ -125,11 +135,45 @@ class App:
         return web.Response(body=generate_latest(self._registry), content_type="text/plain")
 
 
-@pytest.mark.parametrize(("kind", "verdict"), [("slow", "fail"), ("never", "inconclusive"), ("gone", "inconclusive")])
-async def test_what_answers_late_never_or_not_at_all_is_back_at_nothing(
-    tmp_path: Path, kind: str, verdict: str
-) -> None:
-    """Slow, a black hole whose metrics go on, and a process that is gone: counted by those who were harmed."""
+@asynccontextmanager
+async def _crashing(app: App, runner: web.AppRunner) -> AsyncIterator[None]:
+    """A process that states no start and ends soon after each, with nobody at its port in between."""
+    port = runner.addresses[0][1]
+
+    async def crash_again_and_again(runner: web.AppRunner) -> None:
+        try:
+            while True:
+                await runner.cleanup()
+                await asyncio.sleep(1.0)
+                app.begin()
+                runner = web.AppRunner(app.web, shutdown_timeout=0.1)
+                await runner.setup()
+                await web.TCPSite(runner, HOST, port).start()
+                await asyncio.sleep(1.5)
+        finally:
+            await runner.cleanup()
+
+    crashes = asyncio.ensure_future(crash_again_and_again(runner))
+    try:
+        yield
+    finally:
+        crashes.cancel()
+        await asyncio.wait({crashes})
+
+
+@pytest.mark.parametrize(
+    ("kind", "verdict"),
+    [
+        ("slow", "fail"),
+        ("route", "fail"),
+        ("never", "inconclusive"),
+        ("gone", "inconclusive"),
+        ("looping", "inconclusive"),
+    ],
+)
+async def test_what_is_bad_in_another_way_is_back_at_nothing(tmp_path: Path, kind: str, verdict: str) -> None:
+    """Slow, one route of twenty, a black hole whose metrics go on, a process that is gone, and one that crashes again
+    and again: counted by those who were harmed."""
     apps = {"blue": App(), "green": App()}
     runners: dict[str, web.AppRunner] = {}
     for host, app in apps.items():
@@ -137,7 +181,7 @@ async def test_what_answers_late_never_or_not_at_all_is_back_at_nothing(
         await runners[host].setup()
         await web.TCPSite(runners[host], HOST, free_port()).start()
     ends = {host: f"{HOST}:{runner.addresses[0][1]}" for host, runner in runners.items()}
-    backend = f"backend web\n server b1 {ends['blue']} weight 100\n server g1 {ends['green']} weight 0\n"
+    backend = f"backend web\n retries 0\n server b1 {ends['blue']} weight 100\n server g1 {ends['green']} weight 0\n"
     source = {
         "kind": "scrape",
         "requests": "app_requests_total",
@@ -154,7 +198,8 @@ async def test_what_answers_late_never_or_not_at_all_is_back_at_nothing(
                     apps["green"].kind = kind
                     if kind == "gone":
                         await runners["green"].cleanup()
-                    gate = await judged(judging, "2.0")
+                    async with _crashing(apps["green"], runners["green"]) if kind == "looping" else nullcontext():
+                        gate = await judged(judging, "2.0")
                     assert balancer.server("web", "g1")["weight"] == "0"
                     settled = apps["green"].harmed
                     done = len(load.seen)
@@ -167,7 +212,7 @@ async def test_what_answers_late_never_or_not_at_all_is_back_at_nothing(
     assert gate.rollback is not None
     assert gate.rollback.state == "rolled_back", gate.rollback
     lost = sum(status != 200 for _, status in load.seen)
-    harmed = lost if kind == "gone" else settled
+    harmed = lost if kind in ("gone", "looping") else settled
     assert 0 < harmed <= 1.5 * BUDGET
     assert lost <= harmed
 

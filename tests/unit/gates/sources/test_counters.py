@@ -13,7 +13,9 @@ from tests.unit.gates.sources.counting import OK, bucket, followed
 
 def test_a_snapshot_survives_the_journal() -> None:
     """A gate that was killed goes on from JSON."""
-    snapshot = Snapshot(1.5, {OK: 3.0, bucket("+Inf"): 4.0, Counter.of(Family.SUM, {}): 0.25}, started=1.0)
+    snapshot = Snapshot(
+        1.5, {OK: 3.0, bucket("+Inf"): 4.0, Counter.of(Family.SUM, {}): 0.25}, started=1.0, refused=True
+    )
     assert Snapshot.from_json(json.loads(json.dumps(snapshot.to_json()))) == snapshot
 
 
@@ -36,6 +38,17 @@ def test_restarts_are_remembered_with_the_cursor() -> None:
     increase = followed(Snapshot(3, {OK: 1}), before=Snapshot.from_json(json.loads(json.dumps(state.to_json()))))
     assert (increase.restarts, increase.repeated) == (1, 1)
     assert Snapshot.from_json([1.0, None, {}]) == Snapshot(1.0, {})
+
+
+@pytest.mark.parametrize(("before", "now", "restarts"), [(None, None, 1), (1.0, None, 1), (1.0, 1.0, 0), (1.0, 9.5, 1)])
+def test_a_process_that_left_its_address_began_anew(before: float | None, now: float | None, restarts: int) -> None:
+    """Though it has counted as much since as in the life before; unless it states that it is the same one."""
+    away = Snapshot(9, {OK: 20}, started=before, refused=True)
+    increase = Increase()
+    state = follow(away, [Snapshot(10, {OK: 22}, started=now), Snapshot(11, {OK: 24}, started=now)], increase)
+    assert increase.restarts == restarts
+    assert state is not None
+    assert (state.restarts, state.refused) == (restarts, False)
 
 
 def test_buckets_of_two_routes_stay_apart_through_the_journal() -> None:
