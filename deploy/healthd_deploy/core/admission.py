@@ -9,19 +9,29 @@ from healthd_deploy.core.asked import asked
 from healthd_deploy.core.earlier_gates import EarlierGates
 from healthd_deploy.core.exit import CouldNotAsk
 from healthd_deploy.core.gate_request import Arm, gate_request, refuse_mismatch
+from healthd_deploy.core.settings import DeployConfig
 from healthd_deploy.core.steps import Steps
 from healthd_gates.client.client import GateClient
 from healthd_gates.client.transport import Refused, Unreachable
+from healthd_gates.schema.gate import DryRunDocument
 
 
 class GateAdmission:
     """Asks about the gates of one deploy of a service, named by its key. Starts none."""
 
     def __init__(
-        self, client: GateClient, service: str, key: str, earlier: EarlierGates, steps: Steps, *, no_rollback: bool
+        self,
+        client: GateClient,
+        config: DeployConfig,
+        key: str,
+        earlier: EarlierGates,
+        steps: Steps,
+        *,
+        no_rollback: bool,
     ) -> None:
-        self._client, self._service, self._key = client, service, key
+        self._client, self._config, self._key = client, config, key
         self._earlier, self._steps, self._no_rollback = earlier, steps, no_rollback
+        self._told: set[str] = set()
 
     async def could_ramp(self, policy: str, candidate: Arm, baseline: Arm) -> None:
         """Raise CouldNotAsk where healthd would not widen this release: before anything is done for it. A ramp that
@@ -33,9 +43,12 @@ class GateAdmission:
         if gate is not None and self._earlier.is_own(gate) and not gate.is_answered:
             return
         await self._earlier.not_followed(policy)
-        request = gate_request(self._service, self._key, policy, candidate, baseline)
+        request = gate_request(
+            self._config.service, self._key, policy, candidate, baseline, addresses=self._config.addresses
+        )
         found = await asked(self._client.could_start(request))
         refuse_mismatch(policy, ramps=True, wanted=found.ramps)
+        self._tell(found)
 
     async def could_begin(
         self, policies: Collection[str], candidate: Arm, baseline: Arm | None = None, *, rolls_back: bool = False
@@ -49,20 +62,23 @@ class GateAdmission:
             if rolls_back:
                 await self._earlier.not_followed(policy)
             request = gate_request(
-                self._service,
+                self._config.service,
                 self._key,
                 policy,
                 candidate,
                 baseline,
                 rolls_back=rolls_back and not self._no_rollback,
+                addresses=self._config.addresses,
             )
             try:
-                await self._client.could_start(request)
+                found = await self._client.could_start(request)
             except Refused as refusal:
                 if not await self._earlier.is_busy_with_own(refusal):
                     raise CouldNotAsk(str(refusal)) from refusal
             except Unreachable as error:
                 raise CouldNotAsk(str(error)) from error
+            else:
+                self._tell(found)
 
     async def rehearse(self, request: Mapping[str, Any], *, ramps: bool) -> None:
         """Have healthd say whether it would start this gate. Raises CouldNotAsk, such as for an unknown policy."""
@@ -75,3 +91,10 @@ class GateAdmission:
         self._steps.say(": ".join(filter(None, (asks, found.told))), "○")
         for note in found.notes:
             self._steps.say(f"gate {found.policy}: {note}")
+
+    def _tell(self, found: DryRunDocument) -> None:
+        """Tell which targets are elsewhere. What else is noted may be so because nothing is released yet."""
+        for note in found.elsewhere:
+            if note not in self._told:  # of several gates
+                self._told.add(note)
+                self._steps.say(note, "✗")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from healthd_deploy.core.exit import CouldNotAsk
@@ -25,9 +26,10 @@ def gate_request(
     *,
     rolls_back: bool = True,
     rollback_window: str | None = None,
+    addresses: Mapping[str, Collection[str]] | None = None,
 ) -> dict[str, Any]:
     """Return the request in the format of the API, for the deploy named `key`, which holds the lock, as a part of the
-    pipeline's trace."""
+    pipeline's trace. `addresses` are those of each target, as far as the tool knows them."""
     request: dict[str, Any] = {
         "service": service,
         "policy": policy,
@@ -40,6 +42,8 @@ def gate_request(
         request["baseline"] = baseline
     if rollback_window is not None:
         request["rollback_window"] = rollback_window
+    if addresses:
+        request["addresses"] = {target: [*its] for target, its in addresses.items()}
     return request
 
 

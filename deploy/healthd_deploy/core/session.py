@@ -38,7 +38,7 @@ class GateSession:
         self.no_rollback = no_rollback
         self.lock = DeployLock(client, config, key, steps)
         self.earlier = EarlierGates(client, config.service, key)
-        self.admission = GateAdmission(client, config.service, key, self.earlier, steps, no_rollback=no_rollback)
+        self.admission = GateAdmission(client, config, key, self.earlier, steps, no_rollback=no_rollback)
         self.report = Report()
         self.followed = FollowedGate(client, config, steps, self.report, no_rollback=no_rollback)
         self.undoing = Undoing(client, config, key, steps, self.earlier, self.followed, self.report)
@@ -88,7 +88,14 @@ class GateSession:
         rolls_back = rolls_back and not self.no_rollback
         lasts = None if rollback_window is None else show_duration(rollback_window)
         request = gate_request(
-            self._config.service, self._key, policy, candidate, baseline, rolls_back=rolls_back, rollback_window=lasts
+            self._config.service,
+            self._key,
+            policy,
+            candidate,
+            baseline,
+            rolls_back=rolls_back,
+            rollback_window=lasts,
+            addresses=self._config.addresses,
         )
         if self._steps.dry_run:
             await self.admission.rehearse(request, ramps=ramps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, StringConstraints
@@ -60,6 +61,11 @@ class DeployConfig(Model):
     """Time after a fail for healthd's own rollback actions, before the tool rolls back itself."""
     undo_within: Span = 600.0
     """Time for retries of an undo step while the platform does not answer, and after them of telling the daemon."""
+
+    @property
+    def addresses(self) -> Mapping[str, Collection[str]]:
+        """The addresses between which the traffic is switched, by target: none where the file does not have them."""
+        return {}
 
     def problem_with(self, version: str) -> str | None:
         """Return why a version can never be deployed with these settings; None when nothing prevents it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -103,3 +104,7 @@ class NginxConfig(ReleasedByPrograms):
 
     upstream: Upstream
     """Upstream whose servers are switched."""
+
+    @property
+    def addresses(self) -> Mapping[str, Collection[str]]:
+        return self.upstream.targets

@@ -99,8 +99,9 @@ class Verify:
 
     async def _dry_run(self, call: Call[VerifyBody, Nothing]) -> web.Response:
         _may_override(call)
-        gate = await self._gate_service.could_start(call.body.request(), caller=call.caller.name)
-        return answer(DryRunDocument.of(gate, call.base))
+        request = call.body.request()
+        gate = await self._gate_service.could_start(request, caller=call.caller.name)
+        return answer(DryRunDocument.of(gate, call.base, elsewhere=self._gate_service.elsewhere(request)))
 
     async def _verify(self, call: Call[VerifyBody, WaitQuery]) -> web.Response:
         body = call.body

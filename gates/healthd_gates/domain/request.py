@@ -24,6 +24,7 @@ from healthd.wording import shape
 from healthd_gates.domain.evidence import Counts, Histogram
 
 _TEXT = 200
+_MOST_ADDRESSES = 100  # of a target, and targets
 
 
 # No dot or slash follows another: a version that ends up in a path cannot climb out of it.
@@ -90,6 +91,9 @@ class VerifyRequest(Model):
 
     `rollback_window` is how long after the verdict the baseline can still take the traffic, instead of the service's
     configured value: after that people are notified of a late regression, and nothing is rolled back.
+
+    `addresses` are those between which the caller switches, by target, such as `10.0.1.10:3000`: compared with those of
+    the service, and never followed.
     """
 
     service: Name
@@ -102,6 +106,9 @@ class VerifyRequest(Model):
     awaits_switch: bool = False
     lock: Text | None = None
     override: Override | None = None
+    addresses: dict[Name, Annotated[tuple[Text, ...], Field(max_length=_MOST_ADDRESSES)]] = Field(
+        default_factory=dict, max_length=_MOST_ADDRESSES
+    )
 
     @model_validator(mode="after")
     def _arms_differ(self) -> Self:
@@ -116,6 +123,8 @@ class VerifyRequest(Model):
         body: dict[str, Any] = handler(self)
         if not self.awaits_switch:
             body.pop("awaits_switch", None)
+        if not self.addresses:
+            body.pop("addresses", None)
         return body
 
 

@@ -34,11 +34,13 @@ from healthd_gates.engine.admissions import Admissions
 from healthd_gates.engine.change_events import ChangeEvents
 from healthd_gates.engine.deploy_locks import DeployLocks
 from healthd_gates.engine.dry_run import Rehearsed, rehearse
+from healthd_gates.engine.foreign_addresses import foreign_addresses
 from healthd_gates.engine.interventions import Interventions
 from healthd_gates.engine.refusals import BusyServices, journal_refusals
 from healthd_gates.engine.spec import GateSpec, load_spec
 from healthd_gates.engine.supervisor import Supervisor
 from healthd_gates.engine.take_over import TakeOver
+from healthd_gates.engine.validation import known_service
 from healthd_gates.sources.otlp.receiver import Receiver
 from healthd_gates.store.admission import Admission
 from healthd_gates.store.gate_store import GateStore
@@ -140,6 +142,11 @@ class GateService:
             quarantined = await self._lock_store.quarantined_of(request.service)
             await self._admissions.refuse_hindered(admission, spec, self._attempts, quarantined)
             return admission.gate
+
+    def elsewhere(self, request: VerifyRequest) -> tuple[str, ...]:
+        """Return those notes of a gate that `could_start` which say that the caller's targets may be others."""
+        service = known_service(request.service, self._supervisor.config)
+        return tuple(foreign_addresses(request.addresses, request.service, service))
 
     async def _store_and_run(self, admission: Admission, spec: GateSpec) -> Gate:
         try:

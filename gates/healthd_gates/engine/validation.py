@@ -24,6 +24,7 @@ from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.request import VerifyRequest, Version
 from healthd_gates.engine import ramping, transitions
 from healthd_gates.engine.commit_time import odd_commit_time
+from healthd_gates.engine.foreign_addresses import foreign_addresses
 from healthd_gates.engine.source_check import INSPECTION
 from healthd_gates.engine.spec import GateSpec, action_arms, policy_body
 from healthd_gates.engine.unread_labels import unread_labels
@@ -63,6 +64,7 @@ def validate(
         partial(_check_actions, request, spec, config),
     )
     _check_freeze(request, config, moment, freezes)
+    foreign = [*foreign_addresses(request.addresses, request.service, service)]
     timing = spec.verdict_rules.timing
     waits = timing.patience if policy.reads_traffic else 0.0
     slowest = max((source.config.timeout for source in spec.sources), default=0.0) + INSPECTION
@@ -84,7 +86,7 @@ def validate(
         rollback_window=request.rollback_window,
         awaits_switch=request.awaits_switch,
         ramp=ramping.begin(policy, moment),
-        notes=(*unread_labels(request, policy, service, config.actions), *odd_commit_time(request, moment)),
+        notes=(*foreign, *unread_labels(request, policy, service, config.actions), *odd_commit_time(request, moment)),
         sequence=1,
         holder=replica,
     )

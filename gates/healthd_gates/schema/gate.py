@@ -217,7 +217,8 @@ class GateDocument(Shown):
 class DryRunDocument(Shown):
     """A gate that could start now; `notes` say what is doubtful about it, and `ramps` whether it would move the traffic
     itself. `decides_within` is the longest that its verdict can take, `full_within` that its ramp takes to all of the
-    traffic, in seconds; `page` is the address of the page that would show it."""
+    traffic, in seconds; `page` is the address of the page that would show it. Those notes that say that the caller's
+    targets may be other ones than the service's are `elsewhere` too."""
 
     service: str
     policy: str
@@ -226,6 +227,7 @@ class DryRunDocument(Shown):
     decides_within: float | None = None
     full_within: float | None = None
     page: str | None = None
+    elsewhere: tuple[str, ...] = ()
 
     @property
     def told(self) -> str:
@@ -234,7 +236,7 @@ class DryRunDocument(Shown):
         return ", ".join(filter(None, (takes, f"shown on {self.page}" if self.page else "")))
 
     @classmethod
-    def of(cls, gate: Gate, base: str) -> Self:
+    def of(cls, gate: Gate, base: str, *, elsewhere: tuple[str, ...] = ()) -> Self:
         """Build the document of a gate that could start; `base` is the prefix of a path for the caller."""
         return cls(
             service=gate.service,
@@ -244,6 +246,7 @@ class DryRunDocument(Shown):
             decides_within=(gate.decides_by - gate.created_at).total_seconds(),
             full_within=None if gate.ramp is None else (gate.ramp.until - gate.created_at).total_seconds(),
             page=f"{base}/",
+            elsewhere=elsewhere,
         )
 
 

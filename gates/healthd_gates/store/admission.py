@@ -50,7 +50,7 @@ class Admission:
     @property
     def request_hash(self) -> str:
         """Hash of the request's content. The caller and its run are shown to people and change no verdict."""
-        return _hash(self.asked or self.request, {"deployment"})
+        return _hash(self.asked or self.request, {"deployment", "addresses"})
 
     def is_of(self, request_hash: str) -> bool:
         """True if that is the hash of this request; also as earlier versions of healthd have stored it."""

@@ -11,6 +11,7 @@ from healthd_deploy.core.outcome import carried_out
 from healthd_deploy.core.session import GateSession
 from healthd_deploy.core.settings import DeployConfig
 from healthd_deploy.core.steps import Steps
+from healthd_deploy.nginx.settings import NginxConfig
 from healthd_gates.client.client import GateClient
 from healthd_gates.client.transport import Refused
 from healthd_gates.domain.gate import Gate, GateState
@@ -65,6 +66,34 @@ async def test_nothing_is_released_that_could_not_be_judged(kind: str, policy: s
     code, session = await run(Refusing(kind, policy, OTHERS), platform)
     assert (code, platform.changed) == (3, [])
     assert f"{kind}: no" in session.report.reason
+
+
+class Elsewhere(Daemon):
+    """Its service has other addresses, perhaps of the same place."""
+
+    async def could_start(self, request: Mapping[str, Any]) -> DryRunDocument:
+        self.asked.append(request)
+        found = await super().could_start(request)
+        return found.model_copy(update={"elsewhere": ("the deploy has blue at 10.9.0.1:80",)})
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_gates_are_asked_with_the_addresses_of_the_targets(
+    capfd: pytest.CaptureFixture[str], dry_run: bool
+) -> None:
+    """The file of another environment may name this one's service: what healthd says of them is told, once."""
+    targets = {"blue": ["10.9.0.1:80"], "green": ["10.9.0.2:80"]}
+    upstream = {"file": "/tmp/api.conf", "name": "api", "targets": targets}
+    config = NginxConfig.model_validate(
+        {"service": "shop", "upstream": upstream, "release": {"argv": ["true"]}, "rollback_patience": "0s"}
+    )
+    daemon, steps = Elsewhere(Verdict.PASS), Steps(dry_run=dry_run)
+    session = GateSession(cast("GateClient", daemon), config, "run-1", steps)
+    deploy = BlueGreen(Targets("0.9"), session, steps, config.gates, None)
+    assert await carried_out(lambda: deploy.deploy("2.0"), session, steps) == 0
+    assert [asked["addresses"] for asked in daemon.asked] == [targets] * len(daemon.asked)
+    printed = "".join(capfd.readouterr())
+    assert printed.count("✗ the deploy has blue at 10.9.0.1:80") == (not dry_run)
 
 
 async def test_a_gate_of_this_deploy_refuses_nothing() -> None:

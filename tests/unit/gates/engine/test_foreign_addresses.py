@@ -1,0 +1,64 @@
+"""A deploy file of staging that names production's service, by its copy: seen by the addresses that it switches to."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from healthd_gates.domain.errors import InvalidRequest
+from tests.fakes.gates import config, replica, request
+
+pytestmark = pytest.mark.usefixtures("_scripted")
+GREEN = ["http://10.0.1.11:3000"]
+
+
+async def notes(folder: Path, own: Sequence[str], **addresses: Sequence[str]) -> tuple[str, ...]:
+    """Notes of a gate about a service that has these addresses for blue."""
+    configuration = config(service={"targets": {"blue": list(own), "green": GREEN}})
+    asked = {target: tuple(its) for target, its in addresses.items()}
+    async with replica(folder / "journal.db", configuration) as running:
+        gate = await running.keeper.could_start(request(addresses=asked), caller="ci")
+    return gate.notes
+
+
+@pytest.mark.parametrize(
+    ("own", "switched"),
+    [
+        (["http://10.0.1.10:3000"], ["10.0.1.10:3000"]),
+        (["http://10.0.1.10:3000/base", "http://10.0.1.12:3000"], ["10.0.1.12:3000", "10.0.1.13:3000"]),
+        (["http://localhost:3001"], ["127.0.0.1:3001"]),
+        (["http://[::1]:3001"], ["localhost:3001"]),
+        (["http://api-blue"], ["api-blue"]),
+        (["http://10.0.1.10:3000"], ["unix:/run/api.sock"]),
+        (["http://10.0.1.10:3000"], []),
+    ],
+)
+async def test_the_same_place_is_not_told(tmp_path: Path, own: list[str], switched: list[str]) -> None:
+    assert await notes(tmp_path, own, blue=switched, green=["10.0.1.11:3000"]) == ()
+    assert await notes(tmp_path, own) == ()
+
+
+@pytest.mark.parametrize(
+    ("own", "switched"),
+    [
+        ("http://api-blue.shop:3000", "10.0.1.10:3000"),
+        ("http://10.0.1.10:9100", "10.0.1.10:3000"),
+        ("http://127.0.0.1:3001", "localhost:4001"),
+        ("http://prod-blue:3000", "staging-blue:3000"),
+    ],
+)
+async def test_what_may_be_the_same_place_is_told(tmp_path: Path, own: str, switched: str) -> None:
+    """By another name, or with metrics at another port; or staging on production's host."""
+    (told,) = await notes(tmp_path, [own], blue=[switched])
+    assert told == (
+        f"the deploy has blue at {switched}, and healthd's configuration has that of api at {own}: unless both are the "
+        "same place, the gate judges, and moves, the traffic of another one"
+    )
+
+
+@pytest.mark.parametrize("switched", ["10.9.1.10:3000", "10.0.1.11:3000"], ids=["staging", "green's"])
+async def test_other_machines_are_refused(tmp_path: Path, switched: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        await notes(tmp_path, ["http://10.0.1.10:3000"], blue=[switched])
+    assert f"has blue at {switched}" in str(refused.value)
+    assert "is it the deploy file of another environment" in str(refused.value)
