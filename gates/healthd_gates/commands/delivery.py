@@ -13,7 +13,6 @@ from healthd_gates.domain.gate import RollbackState
 from healthd_gates.domain.standing import Reason, Verdict
 from healthd_gates.schema.gate import GateDocument
 
-_HARMFUL = {Reason.HARM.value, Reason.THRESHOLD_EXCEEDED.value, Reason.CRASH_LOOPING.value}
 _RESTORED = {RollbackState.ROLLED_BACK, RollbackState.UNSEEN}
 
 
@@ -122,7 +121,7 @@ def _passed(gate: GateDocument) -> bool:
 
 def got_worse(gate: GateDocument) -> bool:
     """True if a version passed and its watch found harm, or it was rolled back."""
-    late = gate.standing is not None and gate.standing.reason in _HARMFUL
+    late = gate.standing is not None and Reason(gate.standing.reason).is_harm
     return gate.verdict == "pass" and (late or gate.rollback is not None)
 
 

@@ -9,6 +9,7 @@ import click
 from healthd.commands.terminal import plain
 from healthd_gates.domain import ramp_wording, rollback_wording
 from healthd_gates.domain.rollback_wording import WORDS
+from healthd_gates.domain.standing import Reason
 from healthd_gates.schema.gate import GateDocument, RollbackDocument
 
 LATE = "fail in the watch"
@@ -55,12 +56,18 @@ def verdict_words(gate: GateDocument) -> str:
     late = gate.verdict == "pass" and gate.rollback is not None and gate.rollback.trigger == "watch"
     if late:
         return LATE
+    if gate.verdict == "pass" and overruled(gate):
+        return f"{LATE}, only observed"
     return f"{gate.verdict}, only observed" if overruled(gate) else gate.verdict
 
 
 def overruled(gate: GateDocument) -> bool:
-    """True if the verdict is no pass and nothing follows from it, since its policy only observes."""
-    return gate.decision is not None and gate.decision.observed and gate.verdict != "pass"
+    """True if the verdict is no pass, or the watch after it found harm, and nothing follows from it, since its policy
+    only observes."""
+    if gate.decision is None or not gate.decision.observed:
+        return False
+    late = gate.rollback is None and gate.standing is not None and Reason(gate.standing.reason).is_harm
+    return gate.verdict != "pass" or late
 
 
 def rollback_words(rollback: RollbackDocument) -> str:

@@ -189,6 +189,12 @@ class Gate:
         return failed or self.rollback is not None
 
     @property
+    def was_harmed_unheeded(self) -> bool:
+        """True if the watch after its pass found harm, and its policy only observes."""
+        observed = self.decision is not None and self.decision.observed and self.decision.verdict is Verdict.PASS
+        return observed and self.rollback is None and self.standing is not None and self.standing.reason.is_harm
+
+    @property
     def measured_traffic(self) -> bool:
         """True if a criterion judged requests of its candidate: a preflight is about what runs already."""
         criteria = self.standing.criteria if self.standing is not None else ()

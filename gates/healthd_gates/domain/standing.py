@@ -45,6 +45,11 @@ class Reason(StrEnum):
     BASELINE_ALREADY_BAD = "baseline_already_bad"
 
     @property
+    def is_harm(self) -> bool:
+        """True if the candidate was found to be bad, for which a watch rolls it back."""
+        return self in (Reason.HARM, Reason.THRESHOLD_EXCEEDED, Reason.CRASH_LOOPING)
+
+    @property
     def is_loss(self) -> bool:
         """True if the candidate had traffic, or numbers of it, and has them no more."""
         return self in (Reason.TRAFFIC_LOST, Reason.TELEMETRY_LOST)

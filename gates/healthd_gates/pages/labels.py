@@ -20,6 +20,8 @@ def state_of(gate: Gate) -> tuple[Sign, str]:
         then = "not rolled back yet" if is_stuck(gate.rollback) else WORDS[gate.rollback.state].label
         return "unhealthy", f"{first}, {then}"
     if gate.decision is not None:
+        if gate.was_harmed_unheeded:
+            return "degraded", "Late regression, only observed"
         if _is_blind(gate):
             return "degraded", f"{_verdict(gate)}, the watch sees nothing"
         return _sign_of_decision(gate), f"{_verdict(gate)}{_then(gate)}"
@@ -37,7 +39,7 @@ def sentence_of(gate: Gate) -> str:
         return f"{gate.rollback.by}: {gate.rollback.reason}" if gate.rollback.by else gate.rollback.reason
     if gate.state is GateState.CANCELLED and gate.notes:
         return gate.notes[-1]
-    if gate.decision is not None and not _is_blind(gate):
+    if gate.decision is not None and not _is_blind(gate) and not gate.was_harmed_unheeded:
         return _REASONS.get(gate.decision.reason, gate.decision.sentence)
     if gate.standing is not None:
         return gate.standing.sentence

@@ -83,7 +83,7 @@ def _ramp(gate: Gate) -> str:
 
 def _watch(gate: Gate, entered: Mapping[GateState, datetime]) -> Step:
     now = gate.state is GateState.WATCHING
-    late = gate.rollback is not None and gate.rollback.trigger == "watch"
+    late = gate.was_harmed_unheeded or (gate.rollback is not None and gate.rollback.trigger == "watch")
     sign: Sign = "running" if now else "unhealthy" if late else "healthy"
     until = gate.watch_until if now else None
     note = "a late regression rolls back" if now else "it found a regression" if late else ""

@@ -9,8 +9,11 @@ from click.testing import CliRunner
 from healthd_gates.client.client import GateClient
 from healthd_gates.commands import look
 from healthd_gates.commands.gate_words import tell
-from healthd_gates.domain.gate import Decision, Gate, Page, Rollback, RollbackState
-from healthd_gates.domain.standing import Verdict
+from healthd_gates.domain.gate import Decision, EventKind, Gate, GateEvent, GateState, Page, Rollback, RollbackState
+from healthd_gates.domain.standing import Reason, Standing, Verdict
+from healthd_gates.pages.gate_history import GateHistory
+from healthd_gates.pages.labels import sentence_of, state_of
+from healthd_gates.pages.timeline import timeline
 from healthd_gates.schema.gate import GateDocument, GatesDocument
 from tests.unit.gates.engine.test_notifications import GATE, START
 
@@ -87,6 +90,25 @@ def test_a_verdict_that_is_only_observed_is_no_failed_deploy(
         assert (f"▲ {verdict}, only observed" in output, "✗" in output) == (True, False)
     tell(GateDocument.of(gate), as_json=False)
     assert capsys.readouterr().out.startswith(f"{verdict}, only observed: api 2.0: Only observed")
+
+
+def test_harm_in_a_watch_that_only_observes_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In lists it read as a plain pass, and on the page as a watch that was well."""
+    decision = Decision(Verdict.PASS, Verdict.PASS, "proven_safe", "Proven safe.", START, observed=True)
+    harmed = Standing(START, 60.0, Verdict.FAIL, Reason.HARM, "The error rate is above its limit.", 9.0, 4.6, ())
+    gate = replace(GATE, decision=decision, standing=harmed, rollback=None, state=GateState.FINISHED, watch_until=START)
+    monkeypatch.setitem(globals(), "GATES", [gate])
+    for command, arguments in ((look.list_gates, []), (look.show, [gate.id])):
+        assert "▲ fail in the watch, only observed" in CliRunner().invoke(command, arguments).output
+    tell(GateDocument.of(gate), as_json=False)
+    assert capsys.readouterr().out.startswith("fail in the watch, only observed: api 2.0: ")
+    assert state_of(gate) == ("degraded", "Late regression, only observed")
+    assert sentence_of(gate) == "The error rate is above its limit."
+    event = GateEvent(gate.id, 1, START, EventKind.STATE, {"state": "watching"})
+    watch = next(step for step in timeline(GateHistory(gate, log=[event])) if step.title == "Watch")
+    assert (watch.sign, watch.note) == ("unhealthy", "it found a regression")
 
 
 @pytest.mark.parametrize("arguments", [[], [IDS[0], "--last", "api"]])
