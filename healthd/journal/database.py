@@ -24,7 +24,7 @@ from healthd.journal.driver_errors import CALLERS_OWN, is_callers_own, is_of_a_t
 from healthd.journal.engines import Engines
 from healthd.journal.errors import JournalError, JournalGoneError
 from healthd.journal.migrate import Branch
-from healthd.journal.opening import Opening
+from healthd.journal.opening import Opening, require_whole
 from healthd.journal.outage import Outage, Outages
 from healthd.journal.places import NoPlaceError, Places
 from healthd.journal.sqlite_files import SQLiteFiles
@@ -107,6 +107,9 @@ class Database:
     async def look_at_tables(self) -> None:
         """End an outage of some table's own, if every table can be read and written again. Raises JournalError."""
         if self.tables_amiss:
+            if self.is_sqlite:
+                async with self.read() as connection:  # beside writers, since it reads every page
+                    await require_whole(connection)
             await self._opening.look_at_tables(await self._settled())
             self._outages.tables_well()
 

@@ -27,7 +27,7 @@ def is_callers_own(error: BaseException) -> bool:
 
 
 def is_of_a_table(error: BaseException) -> bool:
-    """True for an error of one table, or of a right to it: others may be written as before."""
+    """True for an error of one table, such as a broken page, or of a right to it: others may be written as before."""
     if not isinstance(error, DBAPIError):
         return False
     if isinstance(error.orig, sqlite3.Error):
@@ -36,7 +36,7 @@ def is_of_a_table(error: BaseException) -> bool:
 
 
 _OF_A_TABLE = ("42501", "42P01", "42703")
-_OF_A_TABLE_OF_SQLITE = ("no such table", "no such column", "has no column")
+_OF_A_TABLE_OF_SQLITE = ("no such table", "no such column", "has no column", "is malformed")
 _CURES = {
     "42501": "GRANT USAGE, CREATE ON SCHEMA {schema} TO {role}; GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN "
     "SCHEMA {schema} TO {role}; or let {role} own its tables, which begin with healthd_",

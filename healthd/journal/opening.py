@@ -104,5 +104,10 @@ class Opening:
         for branch in self._branches:
             if await connection.run_sync(migrate.version, branch) is None:
                 raise JournalError(f"the file at its place is not the journal, its tables are not there: {_ANOTHER}")
-        if (found := (await connection.exec_driver_sql("PRAGMA quick_check(1)")).scalar_one()) != "ok":
-            raise JournalError(f"the file at its place is broken ({found}): {_ANOTHER}")
+        await require_whole(connection)
+
+
+async def require_whole(connection: AsyncConnection) -> None:
+    """Read every page of an SQLite file. Raises JournalError for one that is broken."""
+    if (found := (await connection.exec_driver_sql("PRAGMA quick_check(1)")).scalar_one()) != "ok":
+        raise JournalError(f"the file at its place is broken ({' '.join(str(found).split())}): {_ANOTHER}")
