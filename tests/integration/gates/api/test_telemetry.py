@@ -58,7 +58,7 @@ CONFIG = Config.model_validate(
             "quick": {
                 "initial_delay": "0s",
                 "interval": "1s",
-                "observe": {"min": "0s", "max": "30s"},
+                "observe": {"min": "0s", "max": "10m"},
                 "criteria": [{"kind": "error_rate", "limit": "50%"}],
             }
         },
