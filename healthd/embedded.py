@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -26,6 +27,8 @@ from healthd.monitoring.suite import Suite
 from healthd.runtime.clock import SystemClock
 from healthd.runtime.redaction import Redactor
 from healthd.web.documents import group_document
+
+_VARIABLE = re.compile(r"\$\{(\w+)[^}]*\}")
 
 
 class Checks:
@@ -69,12 +72,23 @@ class Checks:
 
 
 def _read(options: dict[str, Any]) -> Settings:
+    if unfilled := "\n".join(_unfilled(options)):
+        raise ValueError(unfilled)
     try:
         return Settings.model_validate(options)
     except ValidationError as error:
         problems = without_follow_ups([*explained(error, read_yaml(json.dumps(options, default=str)), "", Settings)])
     hide = Redactor(_addresses(options)).known
     raise ValueError("\n".join(f"{problem.key}: {hide(problem.message)}" for problem in problems))
+
+
+def _unfilled(value: Any, key: str = "") -> Iterator[str]:
+    """Yield a problem for each value that is a variable of a configuration file, and each address that has one."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _unfilled(item, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, str) and (found := _VARIABLE.search(value)) and ("://" in value or found[0] == value):
+        yield f'{key}: variables are not filled in here: write os.environ["{found[1]}"] instead of ${{{found[1]}}}'
 
 
 def _addresses(value: Any) -> Iterator[str]:

@@ -13,12 +13,14 @@ from healthd.config.references import OWN_GROUPS
 from healthd.config.sign_in import NO_SESSION_SECRET
 from healthd.config.window import has_labels, notes_on_times, nothing_covered
 from healthd.nearest import not_under
+from healthd.runtime.authority import authority_of
 from healthd.units import is_web_address, show_duration, stamp
 
 if TYPE_CHECKING:
     from healthd.config.settings import Settings
 
 _NO_LINK = "is shown as a text: for a link write a whole address, such as https://wiki.example.com/page"
+SHOWN_PASSWORD = "has a password, which pages, notices and metrics show as it is written: take it out"
 _NONE_IS_SPREAD = (
     "no check is spread: each is critical, in a group that decides about readiness, of scope local, a heartbeat, or "
     "has an interval under 5s, and every replica runs such a check itself"
@@ -31,6 +33,9 @@ def notes_on(settings: Settings) -> Iterator[str]:
         yield from (f"checks.{name}: {note}" for note in check.notes)
         if check.runbook_url is not None and not is_web_address(check.runbook_url):
             yield f"checks.{name}.runbook_url: {_NO_LINK}"
+        if check.runbook_url is not None and _has_password(check.runbook_url):
+            yield f"checks.{name}.runbook_url: {SHOWN_PASSWORD}"
+        yield from (f"checks.{name}.labels.{label}: {SHOWN_PASSWORD}" for label in labels_with_passwords(check.labels))
         if check.fast_interval is not None and check.fast_interval > check.interval:
             yield f"checks.{name}.fast_interval: is longer than interval ({show_duration(check.interval)}), which holds"
     yield from (f"journal: {note}" for note in notes_of(settings.journal_url))
@@ -47,6 +52,16 @@ def notes_on(settings: Settings) -> Iterator[str]:
     yield from notes_on_callers(settings.auth, "groups", {*OWN_GROUPS, *settings.groups})
     yield from _notes_on_windows(settings)
     yield from _notes_on_pages(settings)
+
+
+def labels_with_passwords(labels: Mapping[str, str]) -> list[str]:
+    """Return the names of labels whose values are addresses with a password."""
+    return [label for label, value in labels.items() if _has_password(value)]
+
+
+def _has_password(text: str) -> bool:
+    user, at, _ = authority_of(text).rpartition("@")
+    return bool(at) and ":" in user
 
 
 def _notes_on_readiness(settings: Settings) -> Iterator[str]:

@@ -32,6 +32,7 @@ class CannotListenError(Exception):
     def __init__(self, address: str, error: OSError) -> None:
         reason = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error
         super().__init__(f"cannot listen on {address}: {reason}")
+        self.address = address
 
 
 def build(

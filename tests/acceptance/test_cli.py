@@ -237,6 +237,17 @@ def test_run_says_that_the_port_is_taken(tmp_path: Path) -> None:
     assert f"cannot listen on {address}: Address already in use" in done.err.splitlines()
 
 
+async def test_run_says_that_healthd_has_the_port_itself(tmp_path: Path) -> None:
+    """As where it is started by hand beside its service."""
+    async with daemon.running({"checks": {"self": {"kind": "process"}}}) as running:
+        address = f"127.0.0.1:{running.port}"
+        file = written(tmp_path, f"http: {{listen: '{address}'}}\n{GREEN}")
+        done = await asyncio.to_thread(healthd, "run", "--config", file, cwd=tmp_path)
+    assert done.code == 1
+    told = f"cannot listen on {address}: Address already in use: healthd itself answers there already; stop that one"
+    assert any(line.startswith(told) for line in done.err.splitlines())
+
+
 async def test_status() -> None:
     """0 when up, 1 when not, with the whole document under --json; a group that is not there cannot be asked for."""
     checks = {"db": {"kind": "postgresql", "uri": UNREACHABLE}, "self": {"kind": "process", "critical": True}}

@@ -13,7 +13,7 @@ from pydantic import (
 
 from healthd.checks.parsing import MISSING, check_what_is_set
 from healthd.config.model import Model, Name
-from healthd.config.notes import notes_on_callers, notes_on_labels
+from healthd.config.notes import SHOWN_PASSWORD, labels_with_passwords, notes_on_callers, notes_on_labels
 from healthd.config.sections import Defaults, Templates
 from healthd.config.settings import Settings
 from healthd.config.window import notes_on_times, nothing_covered
@@ -128,6 +128,8 @@ class Config(Settings):
         notes += notes_on_times("freeze", self.freeze)
         labels = {name: service.labels for name, service in self.services.items()}
         notes += notes_on_labels(self, labels)
+        for name, its in labels.items():
+            notes += [f"services.{name}.labels.{label}: {SHOWN_PASSWORD}" for label in labels_with_passwords(its)]
         for number, window in enumerate(self.freeze):
             if not any(window.freezes(name, labels[name]) for name in labels):
                 notes.append(f"freeze.{number}: {nothing_covered('service', window.services, window.labels, labels)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, Secret, StringConstraints, model_validator
@@ -11,6 +12,7 @@ from healthd.config.model import Model
 from healthd.wording import shape
 
 _VERBS = ("get", "head", "post", "put", "patch", "delete", "options")
+_PATH, _A_PATH = r"^/[!-~]*$", "a path that begins with a slash, of visible ASCII characters"
 
 
 def _path(text: str) -> str:
@@ -36,7 +38,7 @@ class SmokeRequest(Model):
     """The request's method; `get: /health` is short for it and the path."""
     path: Annotated[
         str,
-        StringConstraints(pattern=shape(r"^/[!-~]*$", "a path that begins with a slash, of visible ASCII characters")),
+        StringConstraints(pattern=shape(_PATH, _A_PATH)),
         AfterValidator(_path),
     ]
     """The path, on the target of the candidate."""
@@ -66,5 +68,9 @@ class SmokeRequest(Model):
         verbs = [verb for verb in _VERBS if verb in raw]
         if len(verbs) != 1:
             raise ValueError(f"a smoke request needs one of {', '.join(_VERBS)}, as in {{get: /health, status: 200}}")
-        rest = {key: value for key, value in raw.items() if key != verbs[0]}
-        return {"method": verbs[0], "path": raw[verbs[0]], **rest}
+        verb, path = verbs[0], raw[verbs[0]]
+        if not isinstance(path, str) or not re.fullmatch(_PATH, path):  # by the key that is there: `path` is not
+            raise ValueError(f"{verb} needs {_A_PATH}, as in {{{verb}: /health}}")
+        _path(path)
+        rest = {key: value for key, value in raw.items() if key != verb}
+        return {"method": verb, "path": path, **rest}

@@ -86,3 +86,13 @@ def test_a_mistake_is_told_without_its_value(check: dict[str, Any], told: str) -
     trace = "".join(traceback.format_exception(refused.value))
     assert "S3CRET" not in trace
     assert "pydantic" not in str(refused.value)
+
+
+@pytest.mark.parametrize("uri", ["${DATABASE_URL}", "postgresql://shop:${DATABASE_URL:-x}@h/shop"])
+def test_a_variable_of_a_file_is_refused(uri: str) -> None:
+    """It would be taken for the password, or for an address without its scheme."""
+    with pytest.raises(ValueError, match="not filled in here") as refused:
+        Checks({"db": {"kind": "postgresql", "uri": uri}, "home": {"kind": "exec", "argv": ["sh", "-c", "ls ${HOME}"]}})
+    assert str(refused.value) == (
+        'checks.db.uri: variables are not filled in here: write os.environ["DATABASE_URL"] instead of ${DATABASE_URL}'
+    )

@@ -44,9 +44,9 @@ GOOD: dict[str, Any] = {"criteria": [ERRORS]}
         ({"criteria": [{"kind": "smoke", "requests": []}]}, "at least 1"),
         ({"criteria": [{"kind": "smoke", "requests": [{"status": 200}]}]}, "needs one of get"),
         ({"criteria": [{"kind": "smoke", "requests": [{"get": "/a", "post": "/b"}]}]}, "needs one of get"),
-        ({"criteria": [{"kind": "smoke", "requests": [{"get": "http://elsewhere/"}]}]}, "pattern"),
+        ({"criteria": [{"kind": "smoke", "requests": [{"get": "http://elsewhere/"}]}]}, "get needs a path that begins"),
         ({"criteria": [{"kind": "smoke", "requests": [{"get": "//elsewhere/"}]}]}, "starts with one slash"),
-        ({"criteria": [{"kind": "smoke", "requests": [{"get": "/a b"}]}]}, "pattern"),
+        ({"criteria": [{"kind": "smoke", "requests": [{"head": "/a b"}]}]}, "head needs a path that begins"),
         ({"criteria": [{"kind": "smoke", "requests": [{"get": "/", "status": 20}]}]}, "status"),
         (
             {"criteria": [{"kind": "smoke", "requests": [{"get": "/", "headers": {"a": "b\r"}}]}]},

@@ -251,3 +251,18 @@ def test_two_tokens_with_one_hash_are_told() -> None:
     ]
     told = [note for note in Settings.model_validate({"auth": {"tokens": tokens}}).notes if "hash" in note]
     assert told == ["auth.tokens: a, c have one hash, and c alone is valid: make each its own token"]
+
+
+@pytest.mark.parametrize("of", ["checks", "services"])
+def test_a_password_in_what_is_shown_as_it_is_written_is_told(of: str) -> None:
+    """And is not shown by that."""
+    entry: dict[str, Any] = {"labels": {"team": "shop", "wiki": "https://ann:hunter2@wiki/x", "at": "ann@shop"}}
+    told = "has a password, which pages, notices and metrics show as it is written: take it out"
+    if of == "services":
+        found = Config.model_validate({"services": {"api": {**PUSH, **entry}}}).notes
+        assert f"services.api.labels.wiki: {told}" in found
+    else:
+        entry |= {"kind": "process", "critical": True, "runbook_url": "https://ann:hunter2@wiki/x"}
+        found = Settings.model_validate({"checks": {"api": entry}}).notes
+        assert found == [f"checks.api.runbook_url: {told}", f"checks.api.labels.wiki: {told}"]
+    assert "hunter2" not in str(found)
