@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from healthd_deploy.core.exit import LeftInPlace, NoAnswer, NothingSwitched, NoWayBack, StepFailed
+from healthd_deploy.core.exit import CouldNotAsk, LeftInPlace, NoAnswer, NothingSwitched, NoWayBack, StepFailed
 from healthd_deploy.core.gate_request import Arm, arm
 from healthd_deploy.core.misnamed import Misnamed
 from healthd_deploy.core.platform import (
@@ -135,6 +135,9 @@ class BlueGreen:
         except (NoAnswer, Misnamed):
             raise
         except StepFailed as failed:
+            if (other := await self.gate_session.earlier.rollback_of_another()) is not None:
+                due = f"the rollback of {other.candidate.version} by gate {other.id} is not done"
+                raise CouldNotAsk(f"{due}, and could not be: {str(failed).rstrip('.')}. Nothing was done") from failed
             why = f"there would be no way back to {live}: {str(failed).rstrip('.')}"
             raise NoWayBack(f"{why}. Nothing was done: set that right, or deploy with --no-rollback") from failed
 

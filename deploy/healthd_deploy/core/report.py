@@ -156,6 +156,8 @@ class Report:
         decision = self.gates[-1].decision if self.gates else None
         if decision is None or decision.by is not None:
             return ""
+        if decision.observed:
+            return decision.sentence
         return standing.sentence if (standing := self._judged) is not None else decision.sentence
 
     @property

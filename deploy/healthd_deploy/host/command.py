@@ -78,7 +78,7 @@ def rollback(file: Path, to: str | None, *, dry_run: bool) -> None:
     redact = Redactor((*config.secrets(), *secrets_of(config)))
     try:
         if dry_run:
-            click.echo(f"would go back to {Host(config).goes_back_to(to)}")
+            click.echo(f"would go back to {asyncio.run(Host(config).could_roll_back(to))}")
             return
         version = asyncio.run(Host(config).roll_back(to))
     except DeployAborted as stopped:

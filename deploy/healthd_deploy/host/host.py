@@ -119,18 +119,20 @@ class Host:
 
     async def roll_back(self, to: str | None) -> str:
         """Roll back to the release before an unfinished deploy, else to `previous`, unless `to` names one."""
-        wanted = self.goes_back_to(to)
+        wanted = await self.could_roll_back(to)
         await self._in_time(wanted, self._put_back(wanted, wanted))
         return wanted
 
-    def goes_back_to(self, to: str | None) -> str:
-        """Return the release to which a rollback would return. Raises StepFailed where there is none."""
+    async def could_roll_back(self, to: str | None) -> str:
+        """Return the release to which a rollback would return. Raises StepFailed where there is none, or where the
+        application runs under another PM2."""
         left = self.folders.unfinished()
         wanted = to or (left.baseline if left else self.folders.previous())
         if wanted is None:
             raise StepFailed("there is no previous release to go back to")
         if not self.folders.is_whole(wanted):
             raise StepFailed(f"{self.folders.release(wanted)} is not there, or not whole")
+        await self.processes.refuse_another()
         return wanted
 
     async def promoted(self) -> None:

@@ -16,6 +16,7 @@ async def met(config: HostConfig, processes: Processes) -> str:
     """Return what to report. Raises CouldNotAsk with all that is missing."""
     if missing := list(_missing(config)):
         raise CouldNotAsk("; ".join(missing))
+    await processes.refuse_another()
     instances = await processes.instances()
     if not instances:
         return f"all there; {config.pm2.app} does not run yet"

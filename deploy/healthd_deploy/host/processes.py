@@ -33,11 +33,13 @@ def application_environment() -> dict[str, str | None]:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One process of the application. `release` is the folder that it runs from, None when it is gone."""
+    """One process of the application. `release` is the folder that it runs from, None when it is gone; `errors` the
+    file with what it wrote as errors."""
 
     status: str
     mode: str
     release: Path | None
+    errors: str = ""
 
 
 class Processes:
@@ -95,24 +97,32 @@ class Processes:
         if not instances:
             return f"PM2 knows no {self._pm2.app}"
         if down := [one.status for one in instances if one.status != "online"]:
-            return f"{len(down)} of {len(instances)} instances are {', '.join(sorted(set(down)))}"
+            logs = ", ".join(sorted({one.errors for one in instances if one.errors and one.status != "online"}))
+            why = f"; {logs} may say why" if logs else ""
+            return f"{len(down)} of {len(instances)} instances are {', '.join(sorted(set(down)))}{why}"
         if elsewhere := [one for one in instances if one.release != release.resolve()]:
             return f"{len(elsewhere)} of {len(instances)} instances do not run from {release} (`cwd` must be current)"
-        answer = await self._answer()
-        if isinstance(answer, str):
-            return answer
-        return "" if answer == OK else f"{self._health.url} answers {answer}"
+        return await self._answer()
 
     async def lost(self) -> str | None:
         """Return what shows that nothing serves: the address of health does not answer, and no instance is online; None
         while one may serve."""
-        answer = await self._answer()
-        if isinstance(answer, int) or any(one.status == "online" for one in await self.instances()):
+        if not (wrong := await self._answer()) or any(one.status == "online" for one in await self.instances()):
             return None
-        return f"no instance of {self._pm2.app} is online, and {answer}"
+        return f"no instance of {self._pm2.app} is online, and {wrong}"
 
-    async def _answer(self) -> int | str:
-        """Return the status that the address of health answers with, or why there is none."""
+    async def refuse_another(self) -> None:
+        """Raise StepFailed where the application serves, and this PM2 does not know it: new instances would begin
+        beside those that run, and fail at their port."""
+        if await self._answer() or (_daemon() is not None and await self.instances()):
+            return
+        raise StepFailed(
+            f"the PM2 of this user in {_home()} knows no {self._pm2.app}, and yet {self._health.url} answers: it runs "
+            "under another user or PM2_HOME, or outside PM2. Nothing was changed: run this as that user, with its "
+            "PM2_HOME (an action: pass_env), or end what runs"
+        )
+
+    async def _answer(self) -> str:
         url, limit = self._health.url, aiohttp.ClientTimeout(self._health.timeout)
         with noting():
             try:
@@ -120,7 +130,7 @@ class Processes:
                     aiohttp.ClientSession(connector=connector(), timeout=limit) as session,
                     session.get(url, allow_redirects=False) as answer,
                 ):
-                    return answer.status
+                    return "" if answer.status == OK else f"{url} answers {answer.status}"
             except TimeoutError:
                 late = f"{url} does not answer within {show_duration(self._health.timeout)}{remark()}"
                 return str(unresolved() or late)
@@ -160,13 +170,16 @@ async def _daemon_ended() -> int:
 
 def _daemon() -> int | None:
     """Return the process id of PM2's daemon, None where none of this user's runs."""
-    home = Path(os.environ.get("PM2_HOME") or Path.home() / ".pm2")
     try:
-        pid = int((home / "pm2.pid").read_text())
+        pid = int((_home() / "pm2.pid").read_text())
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (OSError, ValueError, RuntimeError):
         return None
     return None if state == "Z" else pid
+
+
+def _home() -> Path:
+    return Path(os.environ.get("PM2_HOME") or Path.home() / ".pm2")
 
 
 def _instance(found: Mapping[str, Any]) -> Instance:
@@ -175,4 +188,4 @@ def _instance(found: Mapping[str, Any]) -> Instance:
         release = Path(f"/proc/{found['pid']}/cwd").readlink()
     except OSError:
         release = None
-    return Instance(pm2_env["status"], pm2_env["exec_mode"], release)
+    return Instance(pm2_env["status"], pm2_env["exec_mode"], release, pm2_env.get("pm_err_log_path", ""))

@@ -155,7 +155,7 @@ async def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
         before, released = stage.weights(), list(stage.fleet.released)
         outcome = await stage.deploy("1.1", "--dry-run")
         assert outcome.code == 0, outcome.err
-        said = [line.partition("○ would ")[2] for line in outcome.err.splitlines() if "○" in line]
+        said = [line.partition("○ would ")[2].partition(": ")[0] for line in outcome.err.splitlines() if "○" in line]
         assert said == [
             "take the deploy lock of api",
             "release 1.1 to green",

@@ -110,7 +110,9 @@ async def test_by_hand(tmp_path: Path, postgresql_dsn: str) -> None:
         before = _tree(stage.home)
         dry = await stage.run("release", "1.1", "--dry-run")
         assert dry.code == 0, dry.err
-        assert [line.partition("○ would ")[2] for line in dry.err.splitlines() if "○" in line] == [
+        assert [
+            line.partition("○ would ")[2].partition(": a verdict")[0] for line in dry.err.splitlines() if "○" in line
+        ] == [
             "take the deploy lock of shop",
             "ask the gate preflight about 1.1",
             "back up",
@@ -129,6 +131,12 @@ async def test_by_hand(tmp_path: Path, postgresql_dsn: str) -> None:
             back = await stage.run("rollback")
             assert (back.code, back.out) == (0, "1.0 is current, and healthy\n"), back.err
             assert (stage.current, stage.running()) == ("1.0", ["1.0"] * INSTANCES)
+        other = tmp_path / "another-pm2"
+        for words in (["rollback", "--to", "1.1"], ["rollback", "--to", "1.1", "--dry-run"], ["release", "1.1"]):
+            stranger = await stage.run(*words, env={"PM2_HOME": str(other)})
+            assert stranger.code in (1, 3), stranger.err
+            assert f"the PM2 of this user in {other} knows no shop" in stranger.out + stranger.err
+        assert (stage.current, stage.running(), other.exists()) == ("1.0", ["1.0"] * INSTANCES, False)
         gone = await stage.run("rollback", "--to", "0.9")
         assert (gone.code, "0.9 is not there, or not whole" in gone.err) == (1, True)
 

@@ -1,14 +1,19 @@
 """A rollback of another deploy that still runs when a deploy begins."""
 
 import asyncio
+import re
 from dataclasses import replace
 from typing import cast
 
 import pytest
 
 from healthd_deploy.core import other_rollbacks
+from healthd_deploy.core.blue_green import BlueGreen
 from healthd_deploy.core.earlier_gates import EarlierGates
-from healthd_deploy.core.exit import CouldNotAsk
+from healthd_deploy.core.exit import CouldNotAsk, StepFailed
+from healthd_deploy.core.outcome import carried_out
+from healthd_deploy.core.session import GateSession
+from healthd_deploy.core.settings import DeployConfig
 from healthd_deploy.core.steps import Steps
 from healthd_gates.client.client import GateClient
 from healthd_gates.domain.gate import Gate, GateState, RollbackState
@@ -16,8 +21,16 @@ from healthd_gates.domain.standing import Verdict
 from healthd_gates.schema.gate import GateDocument, GatesDocument
 from tests.fakes.gate_states import DECIDED, ROLLBACK
 from tests.unit.deploy.core.test_live_again import Daemon, of
+from tests.unit.deploy.core.test_put_back import Targets
 
 pytestmark = pytest.mark.looptime
+
+
+class NoWay(Targets):
+    """The proxy takes no way back now."""
+
+    async def could_take_back(self, target: str) -> str | None:
+        raise StepFailed(f"{target} answers nobody")
 
 
 class Clearing(Daemon):
@@ -62,3 +75,21 @@ async def test_it_takes_longer() -> None:
 async def test_it_is_not_waited_for(key: str, within: float, *, dry_run: bool) -> None:
     """Where nobody asks for it, for a rollback of this deploy itself, and in a dry run."""
     assert await awaited(key, within, dry_run=dry_run) == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (60, "the rollback of .* by gate g0 is not done, and could not be: green answers nobody. Nothing was done"),
+        (0, "there would be no way back to green: green answers nobody. Nothing was done: set that right, or"),
+    ],
+    ids=["due", "done"],
+)
+async def test_a_rollback_that_is_stuck_is_the_reason_where_there_is_no_way_back(seconds: float, told: str) -> None:
+    """Which target is live is about to change: who is told to deploy without a way back is led astray."""
+    config = DeployConfig.model_validate({"service": "shop", "gates": {"before": []}})
+    steps = Steps(quiet=True)
+    session = GateSession(cast("GateClient", Clearing(due("run-0"), seconds)), config, "run-1", steps)
+    deploy = BlueGreen(NoWay("0.9"), session, steps, config.gates, None)
+    assert await carried_out(lambda: deploy.deploy("2.0"), session, steps) != 0
+    assert re.match(told, session.report.reason), session.report.reason

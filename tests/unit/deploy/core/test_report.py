@@ -32,6 +32,17 @@ def test_a_promoted_version_is_told_with_what_its_pass_stands_on(by: str | None,
     assert Report("2.0", gates=[GateDocument.of(gate)]).sentence(code) == line
 
 
+def test_harm_that_was_only_observed_is_told_as_that() -> None:
+    """Nothing follows, so that the version is promoted: without these words the line would contradict itself."""
+    decided = DECIDED["fail", Verdict.FAIL]
+    assert decided.decision is not None
+    said = "Only observed, so that nothing follows. The candidate is proven harmful."
+    standing = replace(STANDING, verdict=Verdict.FAIL, sentence="The candidate is proven harmful.")
+    gate = replace(decided, standing=standing, decision=replace(decided.decision, sentence=said, observed=True))
+    line = Report("2.0", gates=[GateDocument.of(gate)]).sentence(PROMOTED)
+    assert line.startswith("2.0: promoted: only observed, so that nothing follows. The candidate is proven harmful")
+
+
 def criterion(requests: float, bad: float) -> CriterionReport:
     return CriterionReport("error_rate", True, Finding.OPEN, "The error rate is open.", requests=requests, bad=bad)
 
