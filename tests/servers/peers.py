@@ -120,11 +120,11 @@ class Peer:
 
 
 @asynccontextmanager
-async def peer(tls: ssl.SSLContext | None = None) -> AsyncIterator[Peer]:
-    """A peer on a free port, over HTTPS when given a server's context."""
+async def peer(tls: ssl.SSLContext | None = None, port: int | None = None) -> AsyncIterator[Peer]:
+    """A peer on a free port or one that is given, over HTTPS when given a server's context."""
     answering = Peer("https" if tls else "http")
     server = web.Server(answering.handle, access_log=None)
-    listener = await asyncio.get_running_loop().create_server(server, HOST, free_port(), ssl=tls)
+    listener = await asyncio.get_running_loop().create_server(server, HOST, port or free_port(), ssl=tls)
     answering.port = listener.sockets[0].getsockname()[1]
     try:
         yield answering

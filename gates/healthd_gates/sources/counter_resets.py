@@ -59,11 +59,14 @@ def _step(before: Snapshot, now: Snapshot, into: Increase) -> Snapshot:
     into.doubtful += len({(counter.family, counter.series) for counter in views | renamed})
     counted = sum(amount for counter, amount in amounts.items() if counter.family is Family.REQUESTS)
     pace = before.pace if restarted else max(before.pace, counted / (now.at - before.at))
-    died = _was_away(before, now) or (restarted and _surely_began_anew(before, now, fallen))
+    # Without a request of its own it may be a process of the other version, which took its place at the address.
+    refused = before.refused and not _has_requests(now)
+    was_away = before.refused and not refused and _has_requests(before) and not _states_its_start(before, now)
+    died = was_away or (restarted and _surely_began_anew(before, now, fallen))
     into.restarts += died
     into.repeated += died and before.restarts > 0
     started = before.started if now.started is None else now.started
-    return Snapshot(now.at, kept, started, pace, before.restarts + died, before.born)
+    return Snapshot(now.at, kept, started, pace, before.restarts + died, before.born, refused)
 
 
 def _is_stated_anew(before: Snapshot, now: Snapshot) -> bool:
@@ -71,10 +74,14 @@ def _is_stated_anew(before: Snapshot, now: Snapshot) -> bool:
     return now.started is not None and before.started is not None and now.started > before.started + _SAME_START
 
 
-def _was_away(before: Snapshot, now: Snapshot) -> bool:
-    """True if a process that states no start has left its address in between: it began anew, however much it has
-    counted since. Of a short life that may be as much as in the one before."""
-    return before.refused and (before.started is None or now.started is None)
+def _has_requests(snapshot: Snapshot) -> bool:
+    return any(counter.family is Family.REQUESTS for counter in snapshot.values)
+
+
+def _states_its_start(before: Snapshot, now: Snapshot) -> bool:
+    """True if the process itself reports whether it has restarted. One that does not, and has left its address in
+    between, began anew, however much it has counted since: of a short life that may be as much as in the one before."""
+    return before.started is not None and now.started is not None
 
 
 def _surely_began_anew(before: Snapshot, now: Snapshot, fallen: set[Counter]) -> bool:

@@ -162,6 +162,9 @@ class Scrape:
         self._pages = {name: {_key(url): config.page(url) for url in arm.urls} for name, arm in arms.named().items()}
         self._limits, self._by, self._latency_by = context.edges, context.by, context.latency_by
         self._endpoint = Endpoint(config, context.redact)
+        # Addresses of each arm that refused a connection and have not answered since: a look at which nobody answers
+        # leaves no cursor that could keep them.
+        self._refused = set[tuple[str, str]]()
         self._series = {series.stream: ScrapedSeries(series, arms) for series in context.series}
         self._own = {
             name: {stream: each.own[name] for stream, each in self._series.items()} for name in self._selectors
@@ -194,12 +197,16 @@ class Scrape:
         )
         for key, answer in pages.items():
             if isinstance(answer, SourceUnavailable):
-                if answer.is_down and key in states:
-                    after[key] = replace(states[key], refused=True)
+                if answer.is_down:
+                    self._refused.add((name, key))
                 continue
             matched |= answer.matched
             [snapshot] = own_starts(name, [answer.snapshot])
-            last, is_new = advanced(snapshot, states.get(key), before, increase)
+            known = states.get(key)
+            if (name, key) in self._refused and known is not None:
+                known = replace(known, refused=True)
+            self._refused.discard((name, key))
+            last, is_new = advanced(snapshot, known, before, increase)
             gaps += is_new
             if last is not None:
                 after[key] = last

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from contextlib import suppress
 from functools import partial
 from math import inf
 
@@ -14,6 +15,7 @@ from healthd_gates.sources.contract import Arm, SourceUnavailable
 from tests.fakes.sources import Desk, HandClock, WallClock, desk
 from tests.servers import peers
 from tests.servers.peers import Answer, Peer, Received
+from tests.servers.ports import HOST, free_port
 
 CONFIG = {
     "kind": "scrape",
@@ -245,6 +247,29 @@ async def test_a_crash_loop_is_seen_in_the_candidate_alone(peer: Peer) -> None:
     assert look.evidence is not None
     assert look.evidence.lives == Lives(down=1)
     await dead.source.close()
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["an address each", "one address"])
+async def test_a_process_that_states_no_start_and_left_its_address_began_anew(shared: bool) -> None:
+    """However much it has counted since. Where the candidate is at the baseline's address, that is none of the
+    baseline's restarts."""
+    clock, port = HandClock(WallClock().now()), free_port()
+    async with peers.peer() as steady:
+        steady.answer("GET", "/metrics", text(page(500, 0)))
+        at = (f"http://{HOST}:{port}",)
+        baseline = Arm("0", urls=at) if shared else Arm("2", urls=(steady.url,))
+        gate = desk(CONFIG, clock, candidate=Arm("2", urls=at), baseline=baseline)
+        for version in ('version="0"', 'version="2"', 'version="2"', 'version="2"'):
+            async with peers.peer(port=port) as life:
+                life.answer("GET", "/metrics", text(page(9, 0).replace('version="2"', version)))
+                await gate.look(after=5)
+            with suppress(SourceUnavailable):
+                await gate.look(after=5)
+        await gate.source.close()
+    found = [look.evidence for look in gate.looks if look.evidence is not None]
+    assert sum(each.lives.restarts for each in found) == 2
+    assert sum(each.lives.repeated for each in found) == 1
+    assert sum(each.baseline_lives.restarts for each in found) == 0
 
 
 async def test_a_crash_loop_at_the_address_of_both_versions_is_the_candidates(peer: Peer) -> None:
