@@ -9,7 +9,13 @@ unexport PYTHONDONTWRITEBYTECODE
 # Tests without a server, a database or a tool of others; gates in virtual time, and proofs by many examples or by a schema
 # of everything (marked so), are left to `make unit`.
 QUICK = $(addprefix tests/unit/, gates/judge gates/sources gates/config gates/domain gates/commands \
-	healthd/addresses healthd/checks healthd/monitoring healthd/notify deploy docs/test_docstrings.py)
+	healthd/addresses healthd/checks healthd/monitoring healthd/notify deploy docs/test_docstrings.py) \
+	$(addprefix --ignore=tests/unit/, $(SLOWER))
+
+# Files of these folders that build a release, start programs, or have replicas share the file of a journal.
+SLOWER = deploy/image deploy/release deploy/core/test_interrupts.py \
+	$(addprefix healthd/monitoring/test_, acknowledgements.py windows.py) \
+	$(addprefix healthd/notify/test_, killed_while_telling.py replicas.py windows_of_replicas.py)
 
 # Judge files that cover nothing which shorter ones do not.
 SLOW_PROOFS = $(addprefix --ignore=tests/unit/gates/judge/test_, false_rollback.py properties.py validity.py)
