@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 from dns.exception import DNSException
@@ -33,6 +34,7 @@ FAILURES: tuple[type[Exception], ...] = (errors.PyMongoError, OSError, EOFError)
 # Errors whose reason is that of the members: nobody could be asked, or the one that was is lost to those who watch it.
 _SAID_BY_MEMBERS = (errors.ServerSelectionTimeoutError, errors._OperationCancelled)
 
+_WITHOUT_A_WORD = (FailureKind.TIMEOUT, FailureKind.CONNECT)
 _SLICE = 0.5  # seconds by which PyMongo overruns its own timeout: it looks no sooner (MIN_HEARTBEAT_INTERVAL)
 _CODES = {
     11: FailureKind.AUTH, 18: FailureKind.AUTH, 334: FailureKind.AUTH, 8000: FailureKind.AUTH,
@@ -87,6 +89,7 @@ class Client:
         (self._uri, _), self._timeout, self._driver = read_mongodb(uri.get_secret_value()), timeout, driver
         self._client: Any = None
         self._is_answered = False  # by a server, since the last failure
+        self._is_tls = False
         self._stopwatch = _Stopwatch()
         self.set_name: str | None = None
         """Replica set that the URI names; known once open."""
@@ -130,15 +133,21 @@ class Client:
     def failure(self, error: BaseException) -> Result:
         """Return the result for one of FAILURES."""
         self._is_answered = False
+        result = None
         if isinstance(error, _SAID_BY_MEMBERS) and self._client is not None:
-            return _nobody_fits(self._client.topology_description) or _failure(error)
-        return _failure(error)
+            result = _nobody_fits(self._client.topology_description)
+        result = result or _failure(error)
+        is_silent = isinstance(error, errors.PyMongoError) and result.kind in _WITHOUT_A_WORD
+        if is_silent and self._is_tls and not self._stopwatch.was_answered:
+            return replace(result, message=f"{result.message}; perhaps it speaks no TLS at this port")
+        return result
 
     async def _look_for_servers(self) -> None:
         """Check that at least one host has an address, and does not refuse connections. Raises OSError otherwise."""
         if (files := files_of(self._uri)) and (missing := await asyncio.to_thread(missing_file, files)) is not None:
             raise errors.ConfigurationError(missing)
         parsed = await parse_uri(self._uri, connect_timeout=self._timeout / 2)
+        self._is_tls = bool(parsed["options"].get("tls"))
         self.set_name = parsed["options"].get("replicaSet")
         loop = asyncio.get_running_loop()
         hosts = [(host, port) for host, port in parsed["nodelist"] if port]
@@ -171,12 +180,13 @@ class _Stopwatch(monitoring.CommandListener):
 
     def __init__(self) -> None:
         self.seconds: float | None = None
+        self.was_answered = False
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
         self.seconds = None
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
-        self.seconds = event.duration_micros / 1e6
+        self.seconds, self.was_answered = event.duration_micros / 1e6, True
 
     def failed(self, event: monitoring.CommandFailedEvent) -> None:
         self.seconds = None

@@ -68,6 +68,7 @@ class Connection:
         self._patience = patience
         readable(uri)
         (self._uri, _), self._clock = read_redis(uri.get_secret_value()), clock
+        self._may_be_plain = self._uri.startswith("rediss:")  # until it has answered over TLS
         self._open: AbstractConnection | None = None
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -118,7 +119,8 @@ class Connection:
         """Return the message for a timeout: what the probe was waiting for."""
         if self._open is not None and self._streams is not None:
             return f"connected, but not answered within {self._patience:g} s"
-        return f"no connection within {self._patience:g} s: the server, or the way to it, is silent"
+        silent = f"no connection within {self._patience:g} s: the server, or the way to it, is silent"
+        return f"{silent}; perhaps it speaks no TLS at this port" if self._may_be_plain else silent
 
     def drop(self) -> None:
         """Drop the connection without a goodbye: over TLS even that waits for the peer."""
@@ -146,7 +148,7 @@ class Connection:
     async def _log_in(self, connection: AbstractConnection) -> None:
         # The driver drops its streams before they are closed.
         if connection._reader is not None and connection._writer is not None:
-            self._streams = connection._reader, connection._writer
+            self._streams, self._may_be_plain = (connection._reader, connection._writer), False
         await connection.on_connect()
 
     async def _last_words(self) -> str:

@@ -187,6 +187,15 @@ async def test_threads_stay_flat_in_front_of_a_black_hole(
         assert len(asyncio.all_tasks()) == 1
 
 
+async def test_tls_to_a_server_that_speaks_none(checked: Checked) -> None:
+    """It says nothing, or hangs up: that is told with what may be its reason."""
+    with tcp.silent() as listener:
+        uri = f"mongodb://{listener.host}:{listener.port}/?tls=true"
+        async with checked(uri=uri, timeout="3s") as check:
+            result = await check.finds(Status.UNHEALTHY, FailureKind.TIMEOUT)
+            assert result.message.endswith("; perhaps it speaks no TLS at this port")
+
+
 @pytest.mark.parametrize("driver", list(Driver))
 async def test_one_client_survives_silence(driver: Driver) -> None:
     """With the default timeout the driver is always the first to give up: the same one waits on for ever."""

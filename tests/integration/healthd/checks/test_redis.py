@@ -227,6 +227,14 @@ async def test_black_hole(hole: Callable[[], AbstractContextManager[tcp.Listener
         assert len(psutil.Process().net_connections()) <= sockets
 
 
+async def test_tls_to_a_server_that_speaks_none(redis_server: redis.Redis) -> None:
+    """It waits for the end of a command: its silence is told with what may be its reason."""
+    uri = f"rediss://127.0.0.1:{redis_server.port}/0"
+    async with watched("redis", uri=uri, timeout="500ms") as check:
+        result = await check.finds(Status.UNHEALTHY, FailureKind.TIMEOUT)
+        assert result.message.endswith("is silent; perhaps it speaks no TLS at this port")
+
+
 async def test_a_connection_that_a_firewall_forgot(redis_server: redis.Redis) -> None:
     """Its silence is not the server's: half of the time is for it, and the rest for a new one in the same probe."""
     async with (
