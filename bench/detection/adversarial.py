@@ -3,8 +3,9 @@
 
 Prints how often a shipped policy rolls back healthy releases on traffic that is harder than that of
 `bench.detection`: arms that drift and have spells more, longer or together with other trouble, incidents in the past,
-fleets that are scraped rarely, versions with unlike buckets. **Bold** is a cell with one or more whose upper 95 % bound
-is above the stated 1 %. Then how soon it sees harm that hides in such traffic. The judge was made without these cells.
+trouble that the past has not shown, fleets that are scraped rarely, versions with unlike buckets. **Bold** is a cell
+with one or more whose upper 95 % bound is above the stated 1 %. Then how soon it sees harm that hides in such traffic.
+The judge was made without these cells.
 """
 
 import argparse
@@ -39,6 +40,12 @@ HEALTHY = (
     Scenario("10 s blip of 60 %, two processes scraped every 15 s", blip=0.6, scrape=15, pods=2),
     Scenario("shared incident, gaps and resets", shared_incident=0.3, missing=0.3, resets=0.05),
     Scenario("bursts after a quiet past, gaps", burst=0.03, history_burst=0.0, missing=0.3),
+    Scenario("own drift, 0.5, with a memory of 10 min", own_wander=0.5, own_memory=600.0),
+    Scenario("own drift, 0.4, with a memory of 30 min", own_wander=0.4, own_memory=1800.0),
+    Scenario("own spells ×3 of 10 min, one an hour", own_spells=3.0, spell_lasts=600, spells_apart=3600.0),
+    Scenario("own spells ×6, not in the past", own_spells=6.0, quiet_past=True),
+    Scenario("own drift, 0.6, not in the past", own_wander=0.6, quiet_past=True),
+    Scenario("bursts of 25 s, not in the past", burst=0.05, history_burst=0.0, burst_lasts=25),
 )
 HARMFUL = (
     Scenario("×5, each arm's own drift", harmful=True, ratio=5.0, own_wander=0.6),

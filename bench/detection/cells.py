@@ -43,10 +43,14 @@ HARMFUL = (
     Scenario("50 % for 10 s of 60", harmful=True, level=None, intermittent=0.5),
 )
 SILENT = (
-    Scenario("fades to 2 %", fades=True),
+    Scenario("fades to 2 %", fades=20.0),
+    Scenario("fades to 2 % in six minutes", fades=60.0, gone=240.0),
+    Scenario("falls to a tenth at once", fades=1.0, left=0.1, gone=65.0),
     Scenario("black hole: requests that never end", swallowed=45.0),
     Scenario("dies at 60 s", dies=60.0),
     Scenario("dies at 100 s", dies=100.0),
+    Scenario("dies at 70 s, scraped every 15 s", dies=70.0, scrape=15, pods=1),
+    Scenario("black hole, scraped every 60 s", swallowed=60.0, scrape=60, pods=1),
 )
 HEALTHY_LATENCY = (
     Scenario("latency steady", slower=1.0),

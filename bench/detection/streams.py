@@ -14,8 +14,6 @@ INTERVAL = 5.0
 BAKE = 1800.0
 INITIAL_DELAY = 30.0
 HISTORY_INTERVALS, HISTORY_SECONDS = 360, 30.0
-_BURST = 10  # seconds
-_SPELL, _SPELLS_APART = 120, 720
 EDGES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 10.0, inf)
 _MEDIAN, _SIGMA = 0.2, 0.7
 
@@ -32,6 +30,7 @@ class Scenario:
     level: float | None = None
     onset: float = 0.0
     burst: float = 0.0
+    burst_lasts: int = 10
     history_burst: float | None = None
     wander: float = 0.0
     shared_incident: float = 0.0
@@ -40,10 +39,19 @@ class Scenario:
     missing: float = 0.0
     resets: float = 0.0
     own_spells: float = 0.0
+    spell_lasts: int = 120
+    spells_apart: float = 720.0
     own_wander: float = 0.0
+    own_memory: float = 120.0
+    quiet_past: bool = False
+    """Whether what an arm does on its own begins with the release."""
     history_incident: float = 0.0
     intermittent: float = 0.0
-    fades: bool = False
+    fades: float = 0.0
+    """Seconds in which half of the traffic is lost, from 60 s on, until no more than `left` of it is there."""
+    left: float = 0.02
+    gone: float = 0.0
+    """Seconds after which a pass is blind: the last minute had less than a fifth of the traffic."""
     swallowed: float | None = None
     scrape: int | None = None
     pods: int = 10
@@ -56,7 +64,7 @@ class Scenario:
     @property
     def silent(self) -> bool:
         """Whether the candidate loses its traffic or its numbers."""
-        return self.fades or self.dies is not None or self.swallowed is not None
+        return bool(self.fades) or self.dies is not None or self.swallowed is not None
 
     @property
     def latency(self) -> bool:
@@ -109,7 +117,7 @@ def simulate(
         past[3000:3300] = scenario.history_incident
     flow = np.full(seconds, rate)
     if scenario.fades:
-        flow = rate * np.maximum(0.02, 0.5 ** (np.maximum(0, time - 60) / 20))
+        flow = rate * np.maximum(scenario.left, 0.5 ** (np.maximum(0, time - 60) / scenario.fades))
     if scenario.swallowed is not None:
         flow = np.where(time >= scenario.swallowed, 0.0, rate)
     count = _counted if scenario.scrape is None else partial(_scraped, scenario)
@@ -130,17 +138,19 @@ def _own(scenario: Scenario, base: float, seconds: int, rng: np.random.Generator
     rate = np.full(seconds, base)
     burst = scenario.history_burst if past and scenario.history_burst is not None else scenario.burst
     if burst:
-        size = 1 / burst - 1
-        bursts = rng.beta(base * size, (1 - base) * size, seconds // _BURST + 2).repeat(_BURST)
-        phase = int(rng.integers(_BURST))
+        size, lasts = 1 / burst - 1, scenario.burst_lasts
+        bursts = rng.beta(base * size, (1 - base) * size, seconds // lasts + 2).repeat(lasts)
+        phase = int(rng.integers(lasts))
         rate = bursts[phase : phase + seconds]
+    if past and scenario.quiet_past:
+        return rate
     if scenario.own_spells:
         begin = 0
-        while (begin := begin + int(rng.exponential(_SPELLS_APART))) < seconds:
-            rate[begin : begin + _SPELL] *= scenario.own_spells
-            begin += _SPELL
+        while (begin := begin + int(rng.exponential(scenario.spells_apart))) < seconds:
+            rate[begin : begin + scenario.spell_lasts] *= scenario.own_spells
+            begin += scenario.spell_lasts
         rate *= base / max(base, rate.mean())
-    return rate * _wander(scenario.own_wander, seconds, rng)
+    return rate * _wander(scenario.own_wander, seconds, rng, scenario.own_memory)
 
 
 def _counted(flow: Array, rate: Array, interval: float, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -170,11 +180,11 @@ def _scraped(
     return seen[0], seen[1]
 
 
-def _wander(deviation: float, seconds: int, rng: np.random.Generator) -> Array:
-    """A factor on the rate: exp of an AR(1) process with the given deviation and a memory of two minutes."""
+def _wander(deviation: float, seconds: int, rng: np.random.Generator, remembers: float = 120.0) -> Array:
+    """A factor on the rate: exp of an AR(1) process with the given deviation and a memory of so many seconds."""
     if not deviation:
         return np.ones(seconds)
-    memory, level, values = exp(-10 / 120), rng.normal(0, deviation), np.empty(seconds // 10 + 1)
+    memory, level, values = exp(-10 / remembers), rng.normal(0, deviation), np.empty(seconds // 10 + 1)
     for step in range(values.size):
         level = memory * level + rng.normal(0, deviation * sqrt(1 - memory**2))
         values[step] = level

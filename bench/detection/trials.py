@@ -114,7 +114,7 @@ class Result:
     @property
     def blind(self) -> Tally:
         """The passes after the candidate had died: one before that was of a candidate that lived."""
-        died = self.cell.scenario.dies or 0.0
+        died = self.cell.scenario.dies or self.cell.scenario.gone
         return Tally(tuple(time if time > died else inf for time in self.passes.times))
 
 

@@ -187,7 +187,8 @@ class Judge:
             return (Verdict.INCONCLUSIVE if self._over else None), Reason.NOT_SWITCHED
         if (doubt := self._traffic.doubt or self._stability.doubt) is None:
             return None if self._traffic.is_seen_again else (None, Reason.UNWATCHED)
-        waits = doubt in _PASSING and not self._reached(self._maximum + self._rules.timing.patience)
+        patience = self._rules.timing.patience + (self._rules.timing.interval if doubt is Reason.NOT_FRESH else 0.0)
+        waits = doubt in _PASSING and not self._reached(self._maximum + patience)
         return (Verdict.INCONCLUSIVE if self._over and not waits else None), doubt
 
     def _nobody(self, reason: Reason) -> str:

@@ -5,45 +5,23 @@ health.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from math import sqrt
-from statistics import median
 
 from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.standing import Finding, Reason
+from healthd_gates.judge.flow import Fade, Flow, latest
 
 _MISSED_REQUESTS = 10.0
 _PATIENCE = 180.0  # seconds for which lost traffic may come back, before the gate reports it and ends
 _BEFORE = 60.0  # seconds that the newest are compared with to detect a fall
 _FALLS = ((20.0, 2 / 3, 2.0), (10.0, 0.85, 2.0))
 """The newest seconds, the share of the earlier traffic that counts as a fall, and deviations beyond chance."""
-_MINUTE, _FADED = 60.0, 0.2  # seconds, and the share of its own traffic below which a candidate has lost it
-_GAPS = 20
+_LOOKS_OFF = 1.5  # looks by which the seconds of two reports that are compared may be off
 _TORN = 20.0  # errors that may be seen before their requests
 _FEWEST = 4  # flows that a comparison needs
 _FEWEST_REQUESTS = 20.0
 _SEEN_AGAIN, _SEEN_TWICE = 20.0, 2  # seconds and reports after a time in which nobody looked
 _SWITCHED = 0.4  # of all requests; health checks of both versions bring each of them as many
-
-
-@dataclass(frozen=True, slots=True)
-class _Flow:
-    """Requests of both arms in so many seconds."""
-
-    seconds: float = 0.0
-    candidate: float = 0.0
-    baseline: float = 0.0
-
-    def __add__(self, other: _Flow) -> _Flow:
-        return _Flow(self.seconds + other.seconds, self.candidate + other.candidate, self.baseline + other.baseline)
-
-    def due_after(self, before: _Flow) -> float:
-        """Return the requests that the candidate would get now if nothing had changed since `before`. Traffic that the
-        baseline has lost as well is no loss."""
-        due = before.candidate / before.seconds * self.seconds
-        if before.baseline > 0:
-            due = min(due, before.candidate / before.baseline * self.baseline)
-        return due
 
 
 class Traffic:
@@ -52,17 +30,16 @@ class Traffic:
     def __init__(self, lateness: float, *, whole: bool = False) -> None:
         """Set up; `whole` is True if the candidate gets all the traffic, and not a part of it."""
         self._lateness, self._whole = lateness, whole
-        self._total = _Flow()
-        self._without_telemetry = self._without_traffic = self._faded_for = self._still_for = 0.0
+        self._total = Flow()
+        self._without_telemetry = self._without_traffic = self._still_for = 0.0
         self._reported = False
         self.has_baseline = False
         self._errors = 0.0
         self._look = self._span = 0.0
-        self._gaps: deque[float] = deque(maxlen=_GAPS)
-        self._pending = _Flow()
-        self._recent: deque[_Flow] = deque()
-        self._earlier = _Flow()
-        self._since, self._reports_since = _Flow(), -1  # a time in which nobody looked, if there was one
+        self._pending = Flow()
+        self._recent: deque[Flow] = deque()
+        self._fade = Fade()
+        self._since, self._reports_since = Flow(), -1  # a time in which nobody looked, if there was one
         self._unwatched = False
 
     def step(self, evidence: Evidence, *, unwatched: bool = False, span: float = 0.0) -> None:
@@ -71,36 +48,27 @@ class Traffic:
         self._look, self._span = evidence.seconds, span
         self._unwatched = self._unwatched or unwatched
         baseline = evidence.baseline.requests if evidence.baseline else 0.0
-        self._pending += _Flow(evidence.seconds, 0.0, baseline)
+        self._pending += Flow(evidence.seconds, 0.0, baseline)
         self.has_baseline = self.has_baseline or evidence.baseline is not None
         if baseline > 0:
             self._still_for = 0.0
         if evidence.candidate is None:
             self._without_telemetry += evidence.seconds
             return
-        if self._reported:
-            self._gaps.append(self._without_telemetry + evidence.seconds)
         self._reported, self._without_telemetry = True, 0.0
-        flow, self._pending = self._pending + _Flow(0.0, evidence.candidate.requests), _Flow()
+        flow, self._pending = self._pending + Flow(0.0, evidence.candidate.requests), Flow()
         self._total += flow
         self._still_for = 0.0 if flow.candidate + flow.baseline > 0 else self._still_for + flow.seconds
         self._errors += evidence.candidate.errors
         self._without_traffic = 0.0 if flow.candidate > 0 else self._without_traffic + flow.seconds
         self._recent.append(flow)
         if self._unwatched:
-            self._since, self._reports_since, self._unwatched = _Flow(), 0, False
+            self._since, self._reports_since, self._unwatched = Flow(), 0, False
         elif self._reports_since >= 0:
             self._since, self._reports_since = self._since + flow, self._reports_since + 1
-        self._faded_for = self._faded_for + flow.seconds if self._is_faded else 0.0
-        self._age()
-
-    def _age(self) -> None:
-        """Move flows older than all comparisons need into the long run, unless the traffic is gone: then its earlier
-        level must be kept."""
+        self._fade.step(flow)
         while len(self._recent) > _FEWEST and self._seconds_but_the_oldest >= _BEFORE + _FALLS[0][0]:
-            oldest = self._recent.popleft()
-            if not self._faded_for:
-                self._earlier += oldest
+            self._recent.popleft()
 
     @property
     def _seconds_but_the_oldest(self) -> float:
@@ -120,7 +88,7 @@ class Traffic:
             return Finding.NO_TRAFFIC
         if self._misses_requests and self._without_traffic >= self._span:
             return Finding.NO_TRAFFIC
-        return Finding.TRAFFIC_LOST if self._faded_for else None
+        return Finding.TRAFFIC_LOST if self._fade.lasts else None
 
     @property
     def _misses_requests(self) -> bool:
@@ -140,13 +108,13 @@ class Traffic:
             return None
         if self._without_telemetry > max(self._lateness, _PATIENCE):
             return Reason.TELEMETRY_LOST
-        gone = max(self._without_traffic, self._faded_for) >= _PATIENCE
+        gone = max(self._without_traffic, self._fade.lasts) >= _PATIENCE
         return Reason.TRAFFIC_LOST if gone and self.silence is not None else None
 
     @property
     def doubt(self) -> Reason | None:
-        """Reason why a pass must wait, or None: a candidate that has just died looks like one whose numbers are a
-        little late, and one that is about to die still has some of its traffic.
+        """Reason why a pass must wait, or None: a candidate that has just died looks like one between two of its
+        reports, and one that is about to die still has some of its traffic.
         """
         had = self._total.candidate >= _MISSED_REQUESTS
         match self.silence:
@@ -158,8 +126,7 @@ class Traffic:
                 return Reason.TRAFFIC_LOST
         if self._had_little and self.is_nowhere:
             return Reason.NO_TRAFFIC
-        usual = median(self._gaps) if self._gaps else self._look
-        if self._misses_requests or self._without_telemetry >= max(2 * self._look, 1.5 * usual) - 1e-6:
+        if self._misses_requests or self._without_telemetry:
             return Reason.NOT_FRESH
         return Reason.TRAFFIC_FALLING if self._is_falling else None
 
@@ -181,10 +148,10 @@ class Traffic:
         return self._since.candidate >= _MISSED_REQUESTS or self._since.seconds >= _PATIENCE
 
     @property
-    def _lately(self) -> _Flow:
+    def _lately(self) -> Flow:
         """The newest flows, none of which is from before a time in which nobody looked, nor of it."""
         before = max(0, len(self._recent) - self._reports_since) if self._reports_since >= 0 else 0
-        return sum(list(self._recent)[before:], _Flow())
+        return sum(list(self._recent)[before:], Flow())
 
     @property
     def _had_little(self) -> bool:
@@ -195,7 +162,7 @@ class Traffic:
     @property
     def is_nowhere(self) -> bool:
         """True if neither version has had a request in a span in which ten were expected of both, or none at all."""
-        lately = sum(self._recent, _Flow())
+        lately = sum(self._recent, Flow())
         if not self.has_baseline or not self._still_for:
             return False
         requests = lately.candidate + lately.baseline
@@ -206,33 +173,15 @@ class Traffic:
         return any(self._has_fallen(*fall) for fall in _FALLS)
 
     def _has_fallen(self, seconds: float, part: float, deviations: float) -> bool:
-        lately, rest = _latest(list(self._recent), seconds)
+        alone = _LOOKS_OFF * self._look / (1 - part)
+        lately, rest = latest(list(self._recent), seconds, alone)
         if lately is None:
             return False
         known = sum(flow.seconds for flow in rest)
-        before, _ = _latest(rest, min(_BEFORE, max(lately.seconds, known)))
+        least = seconds if len(rest) == len(self._recent) - 1 else lately.seconds
+        before, _ = latest(rest, min(_BEFORE, max(least, known)), alone)
         if before is None or before.candidate <= 0:
             return False
         due = lately.due_after(before)
         chance = deviations * sqrt(due * (1 + lately.seconds / before.seconds))
         return lately.candidate < min(part * due, due - chance)
-
-    @property
-    def _is_faded(self) -> bool:
-        lately, rest = _latest(list(self._recent), _MINUTE)
-        before = sum(rest, self._earlier)
-        if lately is None or before.candidate <= 0:
-            return False
-        due = lately.due_after(before)
-        return due >= _MISSED_REQUESTS and lately.candidate < _FADED * due
-
-
-def _latest(flows: list[_Flow], seconds: float) -> tuple[_Flow | None, list[_Flow]]:
-    """Return the newest flows that make up so many seconds, at least two, and those before them; None if there are too
-    few."""
-    whole = _Flow()
-    for count, flow in enumerate(reversed(flows), 1):
-        whole += flow
-        if count >= 2 and whole.seconds >= seconds - 1e-6:
-            return whole, flows[: len(flows) - count]
-    return None, flows

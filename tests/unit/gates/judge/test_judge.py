@@ -260,7 +260,8 @@ def test_numbers_that_come_in_their_own_rhythm_are_fresh() -> None:
     """Counts of every third look, as a 15 s scrape gives them, and one missed scrape keep no release from passing."""
     rules = Rules((ErrorRate(),), timing=Timing(interval=5, minimum=60, maximum=600))
     for missed in (None, 17):
-        stream = [interval((750, 0) if k % 3 == 2 and k != missed else None, seconds=5) for k in range(60)]
+        due = {k: 1500 if missed and k == missed + 3 else 750 for k in range(2, 60, 3) if k != missed}
+        stream = [interval((due[k], 0) if k in due else None, seconds=5) for k in range(60)]
         standing = until_verdict(Judge(rules), stream)
         assert standing.reason is Reason.PROVEN_SAFE
         assert standing.elapsed_seconds <= 90 + (15 if missed else 0)

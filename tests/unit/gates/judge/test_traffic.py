@@ -72,6 +72,68 @@ def test_a_fade_is_noticed_while_most_of_the_traffic_is_there(begins: int, *, be
             assert traffic.doubt is Reason.TRAFFIC_FALLING
 
 
+@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize("begins", [35, 45, 120, 600])
+@pytest.mark.parametrize(("halves", "left"), [(0.1, 0.1), (60.0, 0.02), (90.0, 0.05)])
+def test_a_loss_hides_itself_behind_no_mean(halves: float, left: float, begins: int, *, beside: bool) -> None:
+    """Neither a sudden loss nor a slow one passes once it has lasted: it is no part of what the candidate had."""
+    traffic = Traffic(60.0)
+    for second in range(5, begins + 600, 5):
+        share = max(left, 0.5 ** (max(0, second - begins) / halves))
+        traffic.step(interval((250 * share, 0), (250, 0) if beside else None, seconds=5))
+        if second >= begins + 15 + halves / 3:
+            assert traffic.doubt in (Reason.TRAFFIC_FALLING, Reason.TRAFFIC_LOST), second
+    assert traffic.loss is Reason.TRAFFIC_LOST
+
+
+def test_a_quarter_of_the_traffic_that_there_was_is_no_loss() -> None:
+    """It is a fall, and then what is usual."""
+    traffic = Traffic(60.0)
+    for look in range(480):
+        traffic.step(interval((250 * (1.0 if look < 120 else 0.25), 0), seconds=5))
+        assert traffic.silence is None
+    assert traffic.doubt is None
+
+
+def test_a_second_report_that_is_short_of_requests_passes_nothing() -> None:
+    """A process that is scraped once a minute, and was a black hole for most of the second."""
+    traffic = Traffic(60.0)
+    for at in range(5, 100, 5):
+        traffic.step(interval({35: (1750, 0), 95: (1200, 0)}.get(at), seconds=5))
+    assert traffic.doubt is Reason.TRAFFIC_FALLING
+
+
+@pytest.mark.parametrize("apart", [15, 60])
+def test_nothing_passes_between_two_reports(apart: int) -> None:
+    """A process that was scraped and then died is known from its next report alone, or from that it does not come."""
+    timing = Timing(interval=5.0, initial_delay=30.0, minimum=60.0, maximum=600.0)
+    judge, seconds = Judge(Rules((ErrorRate(limit=0.05),), timing=timing)), range(5, 200, 5)
+    said = [judge.step(interval((50 * apart, 0) if at % apart == 0 else None, seconds=5)) for at in seconds]
+    assert {at % apart for at, each in zip(seconds, said, strict=True) if each.verdict} == {0}
+    assert {each.reason for each in said[24:]} == {Reason.PROVEN_SAFE, Reason.NOT_FRESH}
+
+
+def test_at_its_end_a_gate_waits_for_the_next_report() -> None:
+    """A minute after the last before it, and some seconds more."""
+    timing = Timing(interval=5.0, initial_delay=30.0, minimum=600.0, maximum=600.0)
+    judge, said = Judge(Rules((ErrorRate(limit=0.05),), timing=timing)), dict[int, Reason]()
+    reports = dict.fromkeys(range(55, 600, 60), 3000) | {625: 1500, 685: 3000}
+    for at in range(5, 705, 5):
+        said[at] = judge.step(interval((reports[at], 0) if at in reports else None, seconds=5)).reason
+    assert said[630] is said[680] is Reason.NOT_FRESH
+    assert said[685] is Reason.PROVEN_SAFE
+
+
+def test_one_report_of_a_minute_shows_that_the_traffic_ended_in_it() -> None:
+    """A process that is scraped once a minute, and had requests in 45 s of the last."""
+    traffic = Traffic(60.0)
+    for at, requests in ((40, 2000), (100, 3000), (160, 2250)):
+        for _ in range(5, at - 5 if at == 40 else 60, 5):
+            traffic.step(interval(seconds=5))
+        traffic.step(interval((requests, 0), seconds=5))
+        assert traffic.doubt is (Reason.TRAFFIC_FALLING if at == 160 else None)
+
+
 def test_what_falls_in_both_versions_is_no_fade() -> None:
     """The evening comes for both."""
     traffic = Traffic(60.0)
