@@ -50,7 +50,7 @@ def gates(api: Gating) -> dict[str, str]:
     for name, policy, wait in (("over", "green", "10s"), ("running", "endless", "0s")):
         body: Any = {"service": api.service(), "policy": policy, "candidate": {"version": "1"}}
         headers = {"Authorization": f"Bearer {api.tokens['admin']}"}
-        answer = requests.post(f"{api.daemon.url}/gates/verify?wait={wait}", json=body, headers=headers, timeout=20)
+        answer = requests.post(f"{api.daemon.url}/gates/verify?wait={wait}", json=body, headers=headers, timeout=60)
         found[name] = answer.json()["id"]
     return found
 

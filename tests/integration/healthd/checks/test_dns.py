@@ -12,6 +12,7 @@ from healthd.model import FailureKind, Status
 from tests.integration.healthd.checks.probing import watched
 from tests.servers import dns as name_servers
 from tests.servers import ports
+from tests.servers.waiting import until
 
 
 @pytest.fixture
@@ -88,9 +89,8 @@ async def test_silent_server_is_a_timeout(server: name_servers.NameServer) -> No
         before, tasks = psutil.Process().num_fds(), len(asyncio.all_tasks())
         for _ in range(3):
             await check.gives_up()
-        await asyncio.sleep(0)
-        assert psutil.Process().num_fds() <= before
-        assert len(asyncio.all_tasks()) <= tasks
+        await until(lambda: psutil.Process().num_fds() <= before, "the sockets are closed")
+        await until(lambda: len(asyncio.all_tasks()) <= tasks, "the tasks have ended")
 
 
 async def test_second_server_answers_for_a_dead_first(server: name_servers.NameServer) -> None:

@@ -99,8 +99,4 @@ async def test_lag_is_measured(seen: Seen) -> None:
 async def test_its_thread_ends_with_it(seen: Seen) -> None:
     """Nothing is left behind."""
     await watched(seen.watchdog(limit=0.1), 0.1)
-    for _ in range(50):
-        if not any(thread.name == "watchdog" for thread in threading.enumerate()):
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("the watchdog's thread is still there")
+    await until(lambda: not any(thread.name == "watchdog" for thread in threading.enumerate()), "the thread has ended")
