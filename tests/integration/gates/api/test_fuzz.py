@@ -63,7 +63,7 @@ def test_no_call_surprises(
     dice = random.Random(f"{method} {path}")
 
     @settings(
-        max_examples=20,
+        max_examples=12,
         deadline=None,
         derandomize=True,
         database=None,
