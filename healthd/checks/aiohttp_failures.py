@@ -18,7 +18,7 @@ def explain_aiohttp(error: BaseException, endpoint: Endpoint) -> tuple[FailureKi
     """Return failure kind and message of an error of aiohttp."""
     match error:
         case ProxyError():
-            return explain_proxy(error.proxy, endpoint, error.os_error, error.status)
+            return explain_proxy(error.proxy, endpoint, error.cause, error.status)
         case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLCertVerificationError() as cause):
             return explain_distrust(cause, endpoint.host)
         case aiohttp.ClientConnectorSSLError(os_error=cause):

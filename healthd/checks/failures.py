@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from healthd.model import FailureKind
 from healthd.runtime.deadline import DeadlineExceededError
-from healthd.runtime.lookups import Unresolved, remark, unresolved
+from healthd.runtime.lookups import Unresolved, remark, unresolved, way
 
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL}
 
@@ -43,7 +43,8 @@ def explain_late(message: str) -> tuple[FailureKind, str]:
     name = unresolved()
     if name is not None:
         return FailureKind.DNS, str(name)
-    return FailureKind.TIMEOUT, f"{message.removesuffix(remark())}{remark()}"
+    said = message.removesuffix(remark())
+    return FailureKind.TIMEOUT, f"{said}{'' if way() in said else way()}{remark()}"
 
 
 def describe(error: BaseException) -> str:

@@ -97,7 +97,9 @@ class HttpClient:
         except RedirectError as error:
             return Result.unhealthy(FailureKind.UNEXPECTED_RESPONSE, f"{asked.endpoint} {error}")
         except ExchangeError as error:
-            return Result.unhealthy(*explain_exchange(error, asked.endpoint))
+            kind, said = explain_exchange(error, asked.endpoint)
+            by = f", through the proxy {relay}" if (relay := self._place(asked.url, request.url).relay) else ""
+            return Result.unhealthy(kind, f"{said}{by}")
         except TimeoutError as error:
             if error.errno is not None:  # TCP itself has timed out
                 return Result.unhealthy(*explain(error, asked.endpoint))

@@ -177,13 +177,16 @@ class Tokens:
         if answer.status != 200:
             said = document.get("error")
             reason = f": {said}" if said in _ERRORS else ""
-            text = f"the token server {place} answered {answer.status}{reason}"
+            by = f", through the proxy {answer.relay}" if answer.relay is not None else ""
+            text = f"the token server {place} answered {answer.status}{reason}{by}"
             pause = asked_pause(answer, datetime.now(UTC)) if answer.status in _BUSY else None
-            raise TokenError(_kind(answer.status), text, pause)
+            is_proxys = answer.relay is not None and not reason  # perhaps: it tells no error of its own apart
+            raise TokenError(FailureKind.UNEXPECTED_RESPONSE if is_proxys else _kind(answer.status), text, pause)
         value, lasts = document.get("access_token"), document.get("expires_in")
         is_bearer = str(document.get("token_type")).lower() == "bearer"  # RFC 6749, 7.1: no other may be used
         if not is_bearer or not isinstance(value, str) or not value.isascii() or not value.isprintable() or not value:
-            text = f"the token server {place} answered with none of type Bearer"
+            lacks = "no token of type Bearer" if document else "something else than JSON: is token_url right?"
+            text = f"the token server {place} answered with {lacks}"
             raise TokenError(FailureKind.UNEXPECTED_RESPONSE, text)
         seconds = _seconds(lasts)
         return _Token(value, began + max(seconds - _SPARE, seconds * 0.9))

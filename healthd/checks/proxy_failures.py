@@ -6,6 +6,7 @@ from healthd.checks.connect import Endpoint, explain
 from healthd.http.outgoing import Proxy
 from healthd.model import FailureKind
 
+_NO_LOGIN = (407, 401)  # tinyproxy answers a wrong login with the second
 _UNREACHED = {502: "does not reach", 503: "does not reach", 504: "gets no answer from"}
 
 
@@ -19,9 +20,10 @@ def _what(proxy: Proxy, target: Endpoint, cause: OSError | None, status: int | N
     if status is None:
         place = Endpoint(proxy.host, proxy.port)
         return f"is not reached: {explain(cause, place)[1]}" if cause is not None else f"{proxy} speaks no HTTP"
-    if status == 407:
-        wants = "asks for a login" if proxy.user is None else "does not accept the login"
-        return f"{proxy} {wants} (407): write user and password in its address"
+    if status in _NO_LOGIN:
+        if proxy.user is None:
+            return f"{proxy} asks for a login ({status}): write user and password in its address"
+        return f"{proxy} does not accept the login ({status}): look at user and password in its address"
     if status == 403:
         return f"{proxy} does not let anyone through to {target} (403)"
     if status in _UNREACHED:

@@ -22,7 +22,7 @@ def why_unreached(error: Exception, endpoint: Endpoint) -> str:
     """Return the reason without the full address, which aiohttp tends to quote."""
     match error:
         case ProxyError():
-            return explain_proxy(error.proxy, endpoint, error.os_error, error.status)[1]
+            return explain_proxy(error.proxy, endpoint, error.cause, error.status)[1]
         case aiohttp.ClientConnectorCertificateError(certificate_error=cause):
             return _no_handshake(cause, endpoint)
         case aiohttp.ClientConnectorError(os_error=cause):

@@ -49,6 +49,11 @@ class Outgoing(Model):
         for entry in entries:
             if "://" in entry or any(letter.isspace() for letter in entry) or "," in entry or not entry:
                 raise ValueError(f"{entry!r} is no host: write a name, an address or a network, such as 10.0.0.0/8")
+            if "@" in entry:
+                raise ValueError("an entry has a user or a password, and a host has none: write a name alone")
+            host, _, port = entry.rpartition(":")
+            if host and ":" not in host and not port.isdecimal():
+                raise ValueError(f"{entry!r} has no port after its colon: write a number there, or the host alone")
             if "/" in entry:
                 try:
                     ip_network(entry, strict=False)

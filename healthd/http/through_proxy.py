@@ -5,24 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import aiohttp
+from aiohttp import hdrs
 from yarl import URL
 
 from healthd.http.outgoing import Proxy
+from healthd.runtime.lookups import going_through
 
 _LOGIN_REQUIRED = 407
 
 
 class ProxyError(aiohttp.ClientConnectorError):
-    """The proxy did not lead to the target, which has heard nothing: `os_error` where it was not reached itself, else
-    the `status` of its answer."""
+    """The proxy did not lead to the target, which has heard nothing: `cause` where it was not reached itself, else the
+    `status` of its answer; neither where that is no HTTP."""
 
-    def __init__(self, request: aiohttp.ClientRequest, proxy: Proxy, cause: OSError, status: int | None = None) -> None:
-        super().__init__(request.connection_key, cause)
-        self.proxy, self.status = proxy, status
+    def __init__(
+        self, request: aiohttp.ClientRequest, proxy: Proxy, *, cause: OSError | None = None, status: int | None = None
+    ) -> None:
+        super().__init__(request.connection_key, cause or ConnectionRefusedError())
+        self.proxy, self.cause, self.status = proxy, cause, status
 
     def __str__(self) -> str:
-        said = self.os_error.strerror or type(self.os_error).__name__ if self.status is None else str(self.status)
-        return f"the proxy {self.proxy}: {said}"
+        if self.cause is not None:
+            return f"the proxy {self.proxy}: {self.cause.strerror or type(self.cause).__name__}"
+        return f"the proxy {self.proxy}: {self.status or 'no HTTP'}"
 
 
 class UnusableProxyError(aiohttp.ClientError):
@@ -45,6 +50,7 @@ class ThroughProxy:
             proxy = self._proxy_to(request.url) if is_free else None
         except ValueError as error:
             raise UnusableProxyError(str(error)) from None
+        going_through(str(proxy or ""))
         if proxy is None:
             return await handler(request)
         if request.is_ssl():
@@ -55,12 +61,16 @@ class ThroughProxy:
         try:
             response = await handler(request)
         except aiohttp.ClientHttpProxyError as error:
-            raise ProxyError(request, proxy, ConnectionRefusedError(), error.status) from None
+            raise ProxyError(request, proxy, status=error.status) from None
+        except aiohttp.ClientResponseError as error:
+            if request.is_ssl() and error.request_info.method != hdrs.METH_CONNECT:  # within the tunnel
+                raise
+            raise ProxyError(request, proxy) from None
         except aiohttp.ClientProxyConnectionError as error:
-            raise ProxyError(request, proxy, error.os_error) from error
+            raise ProxyError(request, proxy, cause=error.os_error) from error
         except aiohttp.ClientConnectorDNSError as error:  # the target's name is looked up by the proxy
-            raise ProxyError(request, proxy, error.os_error) from error
+            raise ProxyError(request, proxy, cause=error.os_error) from error
         if response.status == _LOGIN_REQUIRED and not request.is_ssl():
             response.close()
-            raise ProxyError(request, proxy, ConnectionRefusedError(), _LOGIN_REQUIRED)
+            raise ProxyError(request, proxy, status=_LOGIN_REQUIRED)
         return response

@@ -21,8 +21,10 @@ class DeadlineExceededError(TimeoutError):
         abandoned: asyncio.Task[Any] | None,
         unresolved: Unresolved | None = None,
         remark: str = "",
+        way: str = "",
     ) -> None:
-        super().__init__(str(unresolved) if unresolved is not None else f"no answer within {seconds:g} s{remark}")
+        said = f"no answer within {seconds:g} s{way}{remark}"
+        super().__init__(str(unresolved) if unresolved is not None else said)
         self.abandoned = abandoned  # still running: it ignored its cancellation
         self.unresolved = unresolved
 
@@ -57,10 +59,10 @@ async def with_deadline(seconds: float, work: Coroutine[Any, Any, T], *, name: s
         if task.cancelled():
             raise SelfCancelledError
         return task.result()
-    unresolved = lookups.unresolved
+    unresolved, way = lookups.unresolved, lookups.way
     task.cancel()
     done, _ = await asyncio.wait({task}, timeout=GRACE)
-    raise DeadlineExceededError(seconds, None if done else task, unresolved, lookups.remark)
+    raise DeadlineExceededError(seconds, None if done else task, unresolved, lookups.remark, way)
 
 
 async def shielded(work: Coroutine[Any, Any, T], *, name: str) -> T:

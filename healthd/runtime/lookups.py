@@ -1,6 +1,7 @@
-"""Name lookups that a piece of work waits for. A timeout during one is no silence of the peer, which nobody has called:
-the resolver of the C library asks a lost question again after five seconds (resolv.conf(5)), and most timeouts are
-shorter.
+"""Name lookups that a piece of work waits for, and the proxy that it goes through.
+
+A timeout during a lookup is no silence of the peer, which nobody has called: the resolver of the C library asks a lost
+question again after five seconds (resolv.conf(5)), and most timeouts are shorter.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ class Lookups:
         self._in_flight: dict[object, tuple[str, float]] = {}
         self._given_up: tuple[Unresolved, float] | None = None
         self._slowest = "", _SLOW
+        self.proxy = ""
+        """Proxy that the latest request goes through, as host and port."""
 
     @contextmanager
     def waiting_for(self, host: str) -> Iterator[None]:
@@ -73,6 +76,11 @@ class Lookups:
         host, seconds = self._slowest
         return f"; the name {host} was only resolved after {round(seconds, 2):g} s" if host else ""
 
+    @property
+    def way(self) -> str:
+        """The proxy between, to be put after what was waited for; empty if there is none."""
+        return f" through the proxy {self.proxy}" if self.proxy else ""
+
 
 _current: ContextVar[Lookups | None] = ContextVar("lookups", default=None)
 
@@ -104,6 +112,18 @@ def remark() -> str:
     """Return what is to be said of the lookups of this piece of work, as Lookups has it."""
     lookups = _current.get()
     return "" if lookups is None else lookups.remark
+
+
+def going_through(proxy: str) -> None:
+    """Note for the piece of work that runs here, if there is one, which proxy its request goes through, if any."""
+    if (lookups := _current.get()) is not None:
+        lookups.proxy = proxy
+
+
+def way() -> str:
+    """Return the proxy that this piece of work waits for, as Lookups has it."""
+    lookups = _current.get()
+    return "" if lookups is None else lookups.way
 
 
 @contextmanager

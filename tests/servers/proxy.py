@@ -29,6 +29,8 @@ class Proxy:
     refuses: int | None = None
     """The status of all its answers, instead of letting anyone through."""
     is_silent: bool = False
+    speaks: bytes = b""
+    """What it answers instead of HTTP."""
     asked: list[tuple[str, str]] = field(default_factory=list)
     """Method and target of each request that was well formed."""
     malformed: list[str] = field(default_factory=list)
@@ -43,6 +45,10 @@ class Proxy:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             first, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
             headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+            if self.speaks:
+                writer.write(self.speaks)
+                await writer.drain()
+                return
             if self.is_silent:
                 await reader.read()
                 return

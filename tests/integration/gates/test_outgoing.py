@@ -8,6 +8,7 @@ import pytest
 from healthd.config.outgoing import Outgoing
 from healthd.http.outgoing import put_in_force
 from healthd.model import FailureKind
+from healthd.runtime.lookups import noting
 from healthd_gates.actions.contract import Ending
 from healthd_gates.sources.contract import Arm, SourceUnavailable
 from healthd_gates.sources.endpoint import Endpoint
@@ -38,6 +39,24 @@ async def test_an_action(authority: tls.Authority, tmp_path: Path) -> None:
         outcome = await tried(configured(kind="webhook", url="http://shop.test/back"), order())
         assert outcome.detail == f"http://shop.test:80 answered 502, through the proxy 127.0.0.1:{way.port}"
         assert not way.malformed
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_proxy_that_says_nothing_or_no_http_is_named(scheme: str) -> None:
+    """To an action and a source, which have a deadline for all that they ask."""
+    async with proxy.running({}) as way:
+        put_in_force(Outgoing.model_validate({"proxy": way.url}).way)
+        named = f"the proxy 127.0.0.1:{way.port}"
+        for silent, said in ((False, f"{named} speaks no HTTP"), (True, f"no answer within 0.5 s through {named}")):
+            way.is_silent, way.speaks = silent, b"" if silent else b"SSH-2.0-OpenSSH_9.2\r\n"
+            outcome = await tried(
+                configured(kind="webhook", url=f"{scheme}://shop.test/back", timeout="500ms"), order()
+            )
+            assert said in (outcome.detail or "")
+            endpoint = Endpoint(HttpConfig(kind="x", timeout=0.5), lambda text: text)
+            with noting(), pytest.raises(SourceUnavailable, match=named):
+                await endpoint.get(f"{scheme}://shop.test/x")
+            await endpoint.close()
 
 
 @pytest.mark.parametrize(

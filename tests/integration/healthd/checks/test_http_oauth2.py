@@ -93,7 +93,7 @@ async def test_a_client_that_is_refused(peer: Peer, server: TokenServer, changes
         (Answer(400, json={"error": "MARK"}), FailureKind.AUTH, "answered 400"),
         (Answer(json={"access_token": "MARK", "token_type": "mac"}), FailureKind.UNEXPECTED_RESPONSE, "of type Bearer"),
         (Answer(json={"access_token": "MA\r\nRK", "token_type": "Bearer"}), FailureKind.UNEXPECTED_RESPONSE, "Bearer"),
-        (Answer(body="<html>"), FailureKind.UNEXPECTED_RESPONSE, "answered with none"),
+        (Answer(body="<html>"), FailureKind.UNEXPECTED_RESPONSE, "something else than JSON"),
         (Answer(hang_up=True), FailureKind.CONNECT, "closed the connection"),
     ],
 )
@@ -104,6 +104,17 @@ async def test_a_token_server_that_gives_none(peer: Peer, answer: Answer, kind: 
     assert message.startswith("the token server ")
     assert message.endswith(words) or words in message
     assert "MARK" not in message
+
+
+async def test_a_refusal_that_may_be_the_proxys(peer: Peer) -> None:
+    """Nobody was told that the client is not known: what is not done for that is tried again."""
+    async with proxy.running({}) as way:
+        way.refuses = 403
+        put_in_force(Outgoing.model_validate({"proxy": way.url}).way)
+        given = options(peer, token_url="http://auth.test/token", proxy=way.url)
+        async with watched("http", **given) as check:
+            message = (await check.finds(Status.UNHEALTHY, FailureKind.UNEXPECTED_RESPONSE)).message
+        assert message == f"the token server auth.test:80 answered 403, through the proxy 127.0.0.1:{way.port}"
 
 
 async def test_a_token_server_that_is_away(peer: Peer) -> None:

@@ -72,6 +72,7 @@ async def test_a_login_that_lacks(scheme: str, login: str, sent: str, words: str
         (403, "does not let anyone through to shop.test:443 (403)"),
         (502, "does not reach shop.test:443 (502)"),
         (504, "gets no answer from shop.test:443 (504)"),
+        (401, "asks for a login (401): write user and password in its address"),
         (405, "does not lead to shop.test:443: it answered 405"),
     ],
 )
@@ -106,6 +107,17 @@ async def test_a_silent_proxy_is_named() -> None:
         async with watched("http", url="https://shop.test/", timeout="300ms") as check:
             message = (await check.finds(Status.UNHEALTHY, FailureKind.TIMEOUT)).message
         assert f"through the proxy 127.0.0.1:{way.port}" in message
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_what_is_no_proxy_at_all_is_named(scheme: str) -> None:
+    async with proxy.running({}) as way:
+        way.speaks = b"SSH-2.0-OpenSSH_9.2\r\n"
+        lead(proxy=way.url)
+        for kind, url in (("http", f"{scheme}://shop.test/"), ("websocket", "wss://shop.test/")):
+            async with watched(kind, url=url) as check:
+                message = (await check.look()).message
+            assert f"the proxy 127.0.0.1:{way.port}" in message
 
 
 async def test_a_way_of_its_own_and_hosts_without_a_proxy() -> None:
