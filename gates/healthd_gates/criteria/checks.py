@@ -55,7 +55,7 @@ class Checks(ObservedCriterion):
         except KeyError as missing:
             return self.unknown(f"{missing.args[0]} is not configured any more")
         counted = [state for state in states if state.maintenance is None]
-        down = [state.name for state in counted if state.status is Status.UNHEALTHY]
+        down = _down(states)
         unknown = [state.name for state in counted if state.status is Status.UNKNOWN]
         if down:
             return self.no(f"unhealthy: {listed(down)}")
@@ -65,6 +65,13 @@ class Checks(ObservedCriterion):
             return self.unknown("all its checks are in maintenance" if states else self._none)
         return self.yes(f"{len(counted)} up")
 
+    def down(self, board: Board) -> list[str]:
+        """Return the names of the checks that are unhealthy now, and would make it fail."""
+        try:
+            return _down(self._states(board))
+        except KeyError:
+            return []
+
     @property
     def _none(self) -> str:
         return f"no check is in the group {self.group}: name some under groups.{self.group}.checks"
@@ -73,3 +80,7 @@ class Checks(ObservedCriterion):
         if self.group is not None:
             return board.group(self.group).checks
         return [board.check(check) for check in self.checks]
+
+
+def _down(states: Sequence[CheckState]) -> list[str]:
+    return [state.name for state in states if state.maintenance is None and state.status is Status.UNHEALTHY]

@@ -12,6 +12,8 @@ from healthd_gates.actions.contract import ActionRequest
 from healthd_gates.actions.executor import Attempts
 from healthd_gates.config.freeze_window import FreezesServices
 from healthd_gates.config.observed import arms_of, criteria_of
+from healthd_gates.criteria.checks import Checks
+from healthd_gates.criteria.wording import listed
 from healthd_gates.domain.action_order import Occasion
 from healthd_gates.domain.errors import InvalidRequest
 from healthd_gates.domain.gate import Gate
@@ -96,6 +98,21 @@ class Admissions:
         found = await all_of(checks)  # at once: a start waits for the slowest one, not for their sum
         notes = tuple(note for each in found.values() for note in each)
         return replace(admission, gate=replace(gate, notes=(*gate.notes, *notes))) if notes else admission
+
+    def with_failing_checks(self, admission: Admission, spec: GateSpec) -> Admission:
+        """Return the admission with the daemon's own checks that would make the gate fail as things are: who asks
+        beforehand wants to know."""
+        board, gate = self._supervisor.observer_context.board, admission.gate
+        down = [
+            name
+            for each in spec.policy.criteria
+            if isinstance(each, Checks) and each.critical
+            for name in each.down(board)
+        ]
+        if not down:
+            return admission
+        note = f"it would fail as things are now: unhealthy: {listed(list(dict.fromkeys(down)))}"
+        return replace(admission, gate=replace(gate, notes=(*gate.notes, note)))
 
     async def refuse_hindered(
         self, admission: Admission, spec: GateSpec, attempts: Attempts, quarantined: frozenset[str]

@@ -141,7 +141,7 @@ class GateService:
             admission = await self._admissions.with_checked_source(admission, spec)
             quarantined = await self._lock_store.quarantined_of(request.service)
             await self._admissions.refuse_hindered(admission, spec, self._attempts, quarantined)
-            return admission.gate
+            return self._admissions.with_failing_checks(admission, spec).gate
 
     def elsewhere(self, request: VerifyRequest) -> tuple[str, ...]:
         """Return those notes of a gate that `could_start` which say that the caller's targets may be others."""

@@ -170,6 +170,14 @@ def put(running: Replica, result: Any) -> None:
     running.board.put(replace(state, status=result.status, good_until=float("inf"), probe=probe))
 
 
+async def test_a_dry_run_tells_which_checks_are_down(file: Path) -> None:
+    """It could start, and would fail: who rehearses a deploy wants to know before it."""
+    async with replica(file, config(policy=READY, **CHECKED)) as running:
+        for result, notes in ((UP, ()), (DOWN, ("it would fail as things are now: unhealthy: db",))):
+            put(running, result)
+            assert (await running.keeper.could_start(request(), caller="ci")).notes == notes
+
+
 async def test_checks_that_fail_in_the_watch_roll_nothing_back(file: Path) -> None:
     """They say nothing of the candidate an hour later."""
     policy = {"criteria": [{"kind": "error_rate"}, *READY["criteria"]], "watch": "5m"}
