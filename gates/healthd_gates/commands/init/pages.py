@@ -22,16 +22,25 @@ GetAs = Callable[[str, str | None], Awaitable[tuple[int, str] | None]]
 HEALTH_PATHS = ("/health", "/healthz", "/health/ready", "/readyz", "/api/health", "/")
 _TIMEOUT = aiohttp.ClientTimeout(total=3)
 _LONGEST = 16 * 1024**2
+_LANGUAGES = {
+    "django": "python_info",
+    "fastapi": "python_info",
+    "micrometer": "jvm_info",
+    "prom_client": "nodejs_version_info",
+}
+"""The metric by which a page tells the language of its application, for presets that are made for one."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetricsFound:
-    """Counters of requests that a preset selects, in Prometheus those of one job, and the newest version there."""
+    """Counters of requests that a preset selects, in Prometheus those of one job, and the newest version there.
+    `selectors` select them without its name, where the application of another language than the preset's has them."""
 
     preset: PresetName
     has_latency: bool
     job: str | None = None
     version: str | None = None
+    selectors: Mapping[str, str] | None = None
 
 
 async def get(url: str, host: str | None = None) -> tuple[int, str] | None:
@@ -60,7 +69,7 @@ async def health_path(base: str, ask: Get) -> str | None:
 
 async def metrics_page(base: str, ask: Get) -> MetricsFound | str:
     """Return the preset that fits the page of a service, or why none does."""
-    answered = False
+    answered, foreign = False, None
     for name, preset in PRESETS.items():
         if preset.page is None:
             continue
@@ -76,7 +85,15 @@ async def metrics_page(base: str, ask: Get) -> MetricsFound | str:
         answered = answered or bool(samples)
         labels = [sample.labels for sample in samples if sample.name == preset.requests]
         if labels and not _missing(preset.failed, labels):
-            return _found(name, {sample.name for sample in samples})
+            found = _found(name, names := {sample.name for sample in samples})
+            own = _LANGUAGES.get(name)
+            if own is None or own in names or names.isdisjoint(_LANGUAGES.values()):
+                return found
+            selectors = preset.selectors("", by_target=True)
+            kept = {key: each for key, each in selectors.items() if key != "latency" or found.has_latency}
+            foreign = foreign or replace(found, selectors=kept)
+    if foreign is not None:
+        return foreign
     return (
         f"{base}: its metrics page has no counter of requests that a preset knows: write selectors, see docs/sources.md"
         if answered

@@ -211,7 +211,7 @@ async def _of_pages(service: Proposal, ask: pages.Get, left_out: list[str]) -> S
         found = await pages.metrics_page(urls[0], ask)
         if isinstance(found, pages.MetricsFound):
             baseline = "concurrent" if len(service.targets) > 1 else "before"
-            options = {"kind": "scrape", "preset": found.preset}
+            options = {"kind": "scrape", **(found.selectors or {"preset": found.preset})}
             return Source(options, f"tried, the page of {urls[0]} has these counters", found.has_latency, baseline)
         why.append(found)
     left_out += why

@@ -25,6 +25,14 @@ _KINDS = {
 }
 _NO_KIND = ("amqp", "amqps", "mssql", "sqlserver", "kafka", "nats", "memcached")
 _OF_A_LIBRARY = re.compile(r"(?P<scheme>mysql|mariadb|postgres|postgresql)(?:2|\+\w+)")
+_HOSTS = {
+    "PGHOST": "postgresql",
+    "POSTGRES_HOST": "postgresql",
+    "MYSQL_HOST": "mysql",
+    "MONGO_HOST": "mongodb",
+    "REDIS_HOST": "redis",
+}
+_KEYS = {"STRIPE_SECRET_KEY": "stripe", "STRIPE_API_KEY": "stripe", "SENDGRID_API_KEY": "sendgrid"}
 _AWS = ("AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
 _AWS_ALSO = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_PROFILE")
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
@@ -70,7 +78,8 @@ def dot_env(text: str) -> DotEnv:
 
 
 def dependencies(environ: Mapping[str, str]) -> tuple[list[Dependency], list[str]]:
-    """Return the databases whose addresses stand in variables, one for each address, and what there is no check for."""
+    """Return the databases whose addresses stand in variables, one for each address without its options, and what no
+    check is proposed for."""
     found, without, addresses = list[Dependency](), list[str](), set[str]()
     for name, scheme, address in _addresses(environ):
         if scheme in _NO_KIND:
@@ -80,9 +89,21 @@ def dependencies(environ: Mapping[str, str]) -> tuple[list[Dependency], list[str
             without.append(
                 f"{name}: {scheme}:// is a library's own; with {plain}:// in a variable of its own it is checked"
             )
-        elif (kind := _KINDS.get(scheme)) is not None and address not in addresses:
-            addresses.add(address)
+        elif (kind := _KINDS.get(scheme)) is not None and (place := address.partition("?")[0]) not in addresses:
+            addresses.add(place)
             found.append(Dependency(kind, name))
+    kinds = {each.kind for each in found}
+    for name, kind in _HOSTS.items():
+        if environ.get(name) and kind not in kinds:
+            check = "sql" if kind == "mysql" else kind
+            without.append(
+                f"{name}: for a check of kind {check} write the whole address, {kind}://…, into one variable"
+            )
+    for name, kind in _KEYS.items():
+        if environ.get(name):
+            without.append(
+                f"{name}: a check of kind {kind} asks whether it answers this key, see docs/checks/{kind}.md"
+            )
     return found, without
 
 

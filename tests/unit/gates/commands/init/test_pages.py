@@ -59,6 +59,25 @@ def test_metrics_page(pages: dict[str, str], found: MetricsFound | str) -> None:
     assert answer == found if isinstance(found, MetricsFound) else isinstance(answer, str) and found in answer
 
 
+@pytest.mark.parametrize(
+    ("language", "selectors"),
+    [
+        ("python_info", None),
+        ("process_start_time_seconds", None),
+        (
+            "nodejs_version_info",
+            {"requests": "http_requests_total", "errors": 'http_requests_total{status=~"5.."}'},
+        ),
+    ],
+)
+def test_counters_of_another_language_are_no_preset(language: str, selectors: Mapping[str, str] | None) -> None:
+    """A counter of one's own in Node has the name of FastAPI's: its source told to add a Python package."""
+    count = '# TYPE http_requests_total counter\nhttp_requests_total{status="200"} 3\n'
+    page = f"{count}# TYPE {language} gauge\n{language} 1\n"
+    found = asyncio.run(metrics_page(BASE, Web({f"{BASE}/metrics": page}).get))
+    assert found == MetricsFound("fastapi", False, selectors=selectors)
+
+
 def server(labels: Mapping[str, str], names: list[str], *more: Mapping[str, str]) -> dict[str, str]:
     """A Prometheus with a few series: both answers as its HTTP API documents them."""
     series = {"status": "success", "data": [labels, *more]}

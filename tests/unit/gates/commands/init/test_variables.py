@@ -79,6 +79,32 @@ def test_a_database_without_a_check_is_told_without_its_address(scheme: str, say
 
 
 @pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("PGHOST", "for a check of kind postgresql write the whole address, postgresql://…, into one variable"),
+        ("REDIS_HOST", "for a check of kind redis write the whole address, redis://…, into one variable"),
+        ("STRIPE_SECRET_KEY", "a check of kind stripe asks whether it answers this key, see docs/checks/stripe.md"),
+        ("SENDGRID_API_KEY", "a check of kind sendgrid asks whether it answers this key, see docs/checks/sendgrid.md"),
+    ],
+)
+def test_what_is_no_address_is_told_without_its_value(name: str, says: str) -> None:
+    """It was passed over without a word."""
+    assert dependencies({name: "s3cret"}) == ([], [f"{name}: {says}"])
+    assert dependencies({name: ""}) == ([], [])
+
+
+def test_two_names_of_one_database_are_one_check() -> None:
+    """Such as that of the application and that of its migrations, with other options; a host of parts beside it is that
+    one's."""
+    environ = {
+        "DATABASE_URL": "postgres://a:b@db:5432/shop?pgbouncer=true",
+        "DIRECT_URL": "postgres://a:b@db:5432/shop",
+        "PGHOST": "db",
+    }
+    assert dependencies(environ) == ([Dependency("postgresql", "DATABASE_URL")], [])
+
+
+@pytest.mark.parametrize(
     ("environ", "region", "told"),
     [
         ({}, None, False),
