@@ -33,7 +33,7 @@ class Flow:
 
 
 class Fade:
-    """How long the candidate's last minute has been next to nothing beside what it had before, in seconds: `lasts`.
+    """Seconds for which the candidate's last minute has been next to nothing beside what it had before: `lasts`.
 
     What it had before is the mean of all but that minute, without the time after a fall: a fall of which the mean
     learns hides itself. After ten minutes it is what is usual.
