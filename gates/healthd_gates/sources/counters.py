@@ -71,7 +71,8 @@ class Snapshot:
 
     def to_json(self) -> list[Any]:
         values = {_text(counter): value for counter, value in self.values.items()}
-        return [self.at, self.started, values, self.pace, self.restarts, self.born, self.refused]
+        told = [self.at, self.started, values, self.pace, self.restarts, self.born]
+        return [*told, True] if self.refused else told  # an earlier release reads no more than these
 
     @classmethod
     def from_json(cls, raw: Sequence[Any]) -> Self:

@@ -22,6 +22,7 @@ from healthd_gates.store import tables
 from healthd_gates.store.serialization import changing_columns, event_columns, read_gate
 
 _MOMENT = 12  # hexadecimal digits of the milliseconds with which an id begins
+_COMPARED = {"addresses"}  # once, at the start: an earlier release would refuse to run a gate that has them
 _PREFLIGHT_STANDS = 30.0  # seconds for which its verdict answers the same request again, such as after a lost answer
 
 
@@ -50,11 +51,11 @@ class Admission:
     @property
     def request_hash(self) -> str:
         """Hash of the request's content. The caller and its run are shown to people and change no verdict."""
-        return _hash(self.asked or self.request, {"deployment", "addresses"})
+        return _hash(self.asked or self.request, {"deployment", *_COMPARED})
 
     def is_of(self, request_hash: str) -> bool:
         """True if that is the hash of this request; also as earlier versions of healthd have stored it."""
-        return request_hash in (self.request_hash, _hash(self.asked or self.request, set()))
+        return request_hash in (self.request_hash, _hash(self.asked or self.request, _COMPARED))
 
     @property
     def idempotency(self) -> str | None:
@@ -135,7 +136,7 @@ async def admit(connection: AsyncConnection, admission: Admission, moment: datet
             service=gate.service,
             policy=gate.policy,
             policy_body=admission.policy_body,
-            request=request.model_dump_json(),
+            request=request.model_dump_json(exclude=_COMPARED),
             request_hash=admission.request_hash,
             caller=gate.caller,
             idempotency=admission.idempotency,

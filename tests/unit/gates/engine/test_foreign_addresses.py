@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from healthd_gates.domain.errors import InvalidRequest
+from healthd_gates.store import tables
 from tests.fakes.gates import config, replica, request
 
 pytestmark = pytest.mark.usefixtures("_scripted")
@@ -62,3 +64,15 @@ async def test_other_machines_are_refused(tmp_path: Path, switched: str) -> None
         await notes(tmp_path, ["http://10.0.1.10:3000"], blue=[switched])
     assert f"has blue at {switched}" in str(refused.value)
     assert "is it the deploy file of another environment" in str(refused.value)
+
+
+async def test_addresses_are_compared_and_not_stored(tmp_path: Path) -> None:
+    """An earlier release refuses to run a gate with a key that it does not know: its rollback would be lost."""
+    async with replica(tmp_path / "journal.db", config()) as running:
+        asked = request(addresses={"blue": ("api-blue:3000",)})
+        gate = await running.keeper.start(asked, caller="ci", idempotency_key="one")
+        async with running.database.read() as connection:
+            stored = (await connection.execute(sa.select(tables.gates.c.request))).scalar_one()
+        again = await running.keeper.start(request(), caller="ci", idempotency_key="one")
+    assert "addresses" not in stored
+    assert again.id == gate.id

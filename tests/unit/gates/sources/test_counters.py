@@ -40,6 +40,11 @@ def test_restarts_are_remembered_with_the_cursor() -> None:
     assert Snapshot.from_json([1.0, None, {}]) == Snapshot(1.0, {})
 
 
+def test_an_earlier_release_reads_the_cursor_of_a_process_that_answers() -> None:
+    """It takes six values, and would never read the source of a gate again whose cursor has one more."""
+    assert len(Snapshot(1.0, {OK: 2.0}).to_json()) == 6
+
+
 @pytest.mark.parametrize(("before", "now", "restarts"), [(None, None, 1), (1.0, None, 1), (1.0, 1.0, 0), (1.0, 9.5, 1)])
 def test_a_process_that_left_its_address_began_anew(before: float | None, now: float | None, restarts: int) -> None:
     """Though it has counted as much since as in the life before; unless it states that it is the same one."""
