@@ -37,6 +37,8 @@ def new_client(
         # thread.
         warm_up_loader_caches=True,
         proxies=proxies_to(service, region, endpoint),
+        # A store of one's own has no name for each bucket.
+        s3={"addressing_style": "path"} if endpoint else None,
     )
     made: Any = session or new_session()
     return made.create_client(service, region_name=region, endpoint_url=endpoint, config=limits, **more)

@@ -14,11 +14,13 @@ from healthd.checks.expectations import Statuses
 from healthd.config.model import Model, Name
 from healthd.nearest import did_you_mean
 from healthd.runtime.patterns import checked_pattern
-from healthd.units import Duration
+from healthd.units import Duration, show_duration
 from healthd.wording import shape
 from healthd_gates.sources.access_log.format import Format
 from healthd_gates.sources.access_log.formats import ADDRESSES, FORMATS, format_of, pattern_format
 from healthd_gates.sources.access_log.routes import PATH
+from healthd_gates.sources.access_log.s3_keys import INTERVAL
+from healthd_gates.sources.access_log.s3_options import S3Log
 from healthd_gates.sources.access_log.series import check as check_series
 from healthd_gates.sources.access_log.tally import CLIENT_CLOSED
 from healthd_gates.sources.contract import Arm, ArmError, Arms, Series, SourceConfig
@@ -30,6 +32,7 @@ _PATHS = ("/health", "/health/*", "/healthz", "/livez", "/readyz", "/metrics")
 Role = Literal[
     "status", "duration", "upstream", "upstream_status", "upstream_duration", "agent", "request", "method", "time"
 ]
+_MORE = 60.0  # seconds beyond which what is in S3 is later than usual
 _PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
@@ -83,13 +86,17 @@ class Heartbeat(Model):
 
 
 class AccessLogConfig(SourceConfig):
-    """The access log of a proxy on this host: NGINX, HAProxy, Caddy, Traefik, Apache, or an AWS load balancer's."""
+    """The access log of a proxy on this host, NGINX, HAProxy, Caddy, Traefik or Apache, or of an AWS load balancer in
+    S3."""
 
     kind: Literal["access_log"]
     file: Annotated[Path, AfterValidator(_absolute)] | None = None
     """The log, which is followed through its rotation."""
     syslog: SyslogAddress | None = None
     """Address to which the proxy sends its log instead: `udp://127.0.0.1:5514`, `tcp://…` or `unix:///run/healthd/nginx.sock`."""
+    s3: S3Log | None = None
+    """The bucket into which an AWS Application Load Balancer puts its log instead, minutes later; the format is
+    `alb`."""
     format: Annotated[str, AfterValidator(_known_format)] = "nginx_combined"
     """`nginx_combined`, `nginx_json`, `haproxy_http`, `caddy_json`, `traefik_json`, `apache_combined` or `alb`; or the
     text of NGINX's own `log_format`, as it is in its configuration."""
@@ -126,7 +133,8 @@ class AccessLogConfig(SourceConfig):
     ] = _PATHS
     """Paths that do not count: of health checks; with `*` at its end all paths that begin so."""
     silent_after: Duration = 30.0
-    """Time without a new line after which there is no telemetry."""
+    """Time without a new line after which there is no telemetry; with `s3` six minutes and its `delay`, unless
+    given."""
     heartbeat: Heartbeat | None = None
     """Requests that show whether the log is written to."""
     edges: tuple[Duration, ...] = Field(default_factory=lambda: _EDGES, max_length=200)
@@ -141,12 +149,28 @@ class AccessLogConfig(SourceConfig):
 
     @property
     def lateness(self) -> float:
-        return max(super().lateness, self.silent_after)
+        return max(super().lateness, self.silent_for)
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds without a new line after which there is no telemetry."""
+        if self.s3 is not None and "silent_after" not in self.model_fields_set:
+            return INTERVAL + self.s3.delay + _MORE
+        return self.silent_after
 
     @model_validator(mode="after")
     def _has_what_it_names(self) -> Self:
-        if (self.file is None) == (self.syslog is None):
-            raise ValueError("file is missing: name the log, or with syslog where it is sent to; not both")
+        places = [place for place in (self.file, self.syslog, self.s3) if place is not None]
+        if len(places) != 1:
+            text = "name the log, or with syslog where it is sent to, or with s3 the bucket that it is in"
+            raise ValueError(f"file is missing: {text}; not both")
+        if self.s3 is not None:
+            if self.pattern is not None or self.format not in ("alb", "nginx_combined"):
+                raise ValueError(
+                    "s3 is for what an Application Load Balancer writes, whose format is alb: leave it out"
+                )
+            if self.silent_for < (least := INTERVAL + self.s3.delay):
+                raise ValueError(f"silent_after: five minutes come at once: write at least {show_duration(least)}")
         if self.pattern is not None and "format" in self.model_fields_set:
             raise ValueError("format and pattern are two ways to say what a line looks like: give one")
         if self.value is not None and self.values:
@@ -172,7 +196,8 @@ class AccessLogConfig(SourceConfig):
     @property
     def form(self) -> Format:
         """Reading of a line."""
-        form = format_of(self.format) if self.pattern is None else pattern_format(self.pattern)
+        name = self.format if self.s3 is None else "alb"
+        form = format_of(name) if self.pattern is None else pattern_format(self.pattern)
         roles = replace(form.roles, **cast(dict[str, Any], self.fields))
         if self.duration_unit is not None:
             roles = replace(roles, per_second=_PER_SECOND[self.duration_unit])
@@ -188,7 +213,7 @@ class AccessLogConfig(SourceConfig):
     @property
     def log(self) -> str:
         """The log's name, for people."""
-        return str(self.file or self.syslog)
+        return self.s3.address if self.s3 is not None else str(self.file or self.syslog)
 
     @property
     def key(self) -> str | None:

@@ -50,6 +50,10 @@ class Answer:
     problem: str | None = None
     overwritten: bool = False
     """True if the log is written to and does not grow."""
+    older: int = 0
+    """Lines of the time before the gate, which show that the log is written to."""
+    seconds: float | None = None
+    """The time that the counts are of, where it is not that since the last evaluation."""
 
 
 @dataclass(slots=True)

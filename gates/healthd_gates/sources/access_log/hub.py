@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from healthd_gates.sources.access_log.file_reader import Answer, Ask
@@ -16,7 +16,7 @@ class Reader(Protocol):
 
     def leave(self, ask: Ask) -> None: ...
 
-    async def collect(self, ask: Ask, since: Sequence[Any] | None, seconds: float) -> Answer: ...
+    async def collect(self, ask: Ask, since: Any, seconds: float) -> Answer: ...
 
     async def close(self) -> None: ...
 

@@ -11,6 +11,7 @@ from healthd_gates.sources.access_log.tally import CLIENT_CLOSED, OTHER, Tally
 
 _SHOWN = 5
 _LOST_OF_FILE = "the log was rotated, and a part that was not read is gone: lines are missing"
+_LOST_OF_S3 = "an object of the log is broken, or was removed before it was read: lines are missing"
 _LOST_OF_SYSLOG = "messages came while healthd did not listen, or faster than they were read: lines are missing"
 
 
@@ -23,7 +24,8 @@ def notes_of(
     if tally.misfits:
         notes.append(f"{tally.misfits} of {tally.lines} lines do not fit the format, and are not counted")
     if answer.lost:
-        notes.append(_LOST_OF_FILE if config.file is not None else _LOST_OF_SYSLOG)
+        by_s3 = _LOST_OF_S3 if config.s3 is not None else _LOST_OF_SYSLOG
+        notes.append(_LOST_OF_FILE if config.file is not None else by_s3)
     if answer.more:
         notes.append("more was written than is read at once: the rest follows")
     if unknown:

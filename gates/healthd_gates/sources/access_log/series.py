@@ -80,9 +80,9 @@ class LogSeries:
                         found[part] += requests if taken_by & bit else 0
         return found
 
-    def numbers(self, tally: Tally, values: Collection[str] | None) -> Counts | Events:
-        """Return the numbers of an arm."""
+    def numbers(self, tally: Tally, values: Collection[str] | None, seconds: float | None = None) -> Counts | Events:
+        """Return the numbers of an arm, of so many seconds where these are not those since the last evaluation."""
         found = self.parts(tally, values)
         if self._series.shape == "counts":
             return Counts(found["of"], found["bad"] if "bad" in found else found["good"])
-        return Events(found["events"], found.get("requests"))
+        return Events(found["events"], found.get("requests"), seconds=seconds)

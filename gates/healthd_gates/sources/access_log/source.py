@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from math import inf
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from healthd.checks.expectations import has_status
 from healthd.model import FailureKind
@@ -23,6 +24,9 @@ from healthd_gates.sources.access_log.hub import Membership, Reader
 from healthd_gates.sources.access_log.inspection import LENGTH, inspect_lines, nearest_file
 from healthd_gates.sources.access_log.notes import notes_of
 from healthd_gates.sources.access_log.past import Span, last_lines, past
+from healthd_gates.sources.access_log.s3_bucket import Bucket
+from healthd_gates.sources.access_log.s3_past import newest_lines, past_of_bucket
+from healthd_gates.sources.access_log.s3_reader import S3Reader
 from healthd_gates.sources.access_log.series import LogSeries, selections_of
 from healthd_gates.sources.access_log.syslog_reader import SyslogReader
 from healthd_gates.sources.access_log.tally import CLIENT_CLOSED, Question, Tally
@@ -69,7 +73,7 @@ class AccessLog:
         if since is None:
             look = combined({name: ArmLook(None, {}) for name in self._expected}, now, None)
             return replace(look, cursor={**look.cursor, "place": answer.position, "heard": at})
-        heard = at if answer.tally.lines > answer.tally.misfits else since["heard"]
+        heard = at if answer.older or answer.tally.lines > answer.tally.misfits else since["heard"]
         silence = self._silence(answer, at - heard)
         if silence is not None and _has_nothing_for_later(answer):
             evidence = Evidence(now, max(at - since["at"], 0.001), gaps=answer.tally.misfits + answer.lost)
@@ -83,22 +87,14 @@ class AccessLog:
         notes = notes_of(answer, values, self._config, self._addresses.unknown)
         arms["candidate"] = replace(arms["candidate"], gaps=answer.tally.misfits + answer.lost, notes=notes)
         look = combined(arms, now, Standpoint.from_json(since))
-        streams = self._streams(answer.tally, values, gaps=arms["candidate"].gaps) if told else {}
+        streams = self._streams(answer, values, arms["candidate"].gaps) if told else {}
         counted = replace(look.evidence, streams=streams) if look.evidence is not None else None
         return replace(look, evidence=counted, cursor={**look.cursor, "place": answer.position, "heard": heard})
 
     async def history(self, start: datetime, end: datetime, step: float) -> list[Evidence]:
         """Return the evidence of every `step` seconds from `start` on, oldest first; steps of which the log says
         nothing are left out, and all are if its lines have no time."""
-        if (file := self._config.file) is None:
-            return []
-        span = Span(start.timestamp(), step, int((end - start).total_seconds() / step + 1e-9))
-        ask = self._ask
-        try:
-            read = Worker(str(file)).call(lambda: past(file, ask.form, ask.question, ask.edges, span), _PAST)
-            tallies = await read
-        except OSError as error:
-            raise unavailable(file, error) from error
+        tallies = await self._past(Span(start.timestamp(), step, int((end - start).total_seconds() / step + 1e-9)))
         values = {name: await self._values(expected) for name, expected in self._expected.items()}
         choice, found = Choice(), list[Evidence]()
         for place, tally in sorted(tallies.items()):
@@ -108,11 +104,27 @@ class AccessLog:
                 self._counts(tally, baseline) if baseline is not None else None,
             )
             end = start + timedelta(seconds=step * (place + 1))
-            streams = self._streams(tally, values, tally.misfits)
+            streams = self._streams(Answer(tally, None), values, tally.misfits)
             found.append(Evidence(end, step, candidate, beside, gaps=tally.misfits, streams=streams))
         return found
 
+    async def _past(self, span: Span) -> dict[int, Tally]:
+        ask = self._ask
+        if (bucket := self._bucket()) is not None:
+            try:
+                return await past_of_bucket(bucket, ask, span, self._clock, _PAST)
+            finally:
+                await bucket.close()
+        if (file := self._config.file) is None:
+            return {}
+        try:
+            return await Worker(str(file)).call(lambda: past(file, ask.form, ask.question, ask.edges, span), _PAST)
+        except OSError as error:
+            raise unavailable(file, error) from error
+
     async def inspect(self) -> Inspection:
+        if (bucket := self._bucket()) is not None:
+            return await self._inspect_bucket(bucket)
         if (file := self._config.file) is None:
             await self._collect(None)
             return Inspection({}, doubtful=self._config.doubts)
@@ -131,6 +143,24 @@ class AccessLog:
             hint = nearest_file(file) if isinstance(error, FileNotFoundError) else ""
             raise SourceUnavailable(problem.kind, f"{problem}{hint and '.'}{hint}") from error
 
+    async def _inspect_bucket(self, bucket: Bucket) -> Inspection:
+        try:
+            lines, newest = await newest_lines(bucket, self._clock, LENGTH)
+        finally:
+            await bucket.close()
+        if newest is None:
+            text = f"{self._config.log} has no object of the last hour: are the load balancer's access logs on?"
+            return Inspection({}, doubtful=(f"{text} Is `prefix` its access_logs.s3.prefix?", *self._config.doubts))
+        values = {name: await self._values(expected) for name, expected in self._expected.items()}
+        counting = Counting(self._ask.question, self._ask.form)
+        split = self._ask.question.split
+        return await asyncio.to_thread(
+            inspect_lines, lines, self._config, counting, values, newest, split, self._series
+        )
+
+    def _bucket(self) -> Bucket | None:
+        return Bucket(self._config.s3, self._config.timeout) if self._config.s3 is not None else None
+
     async def close(self) -> None:
         if (heart := self._heart) is not None:
             self._heart = None
@@ -139,16 +169,20 @@ class AccessLog:
         if membership is not None:
             await membership.close()
 
-    async def _collect(self, place: list[object] | None) -> Answer:
+    async def _collect(self, place: Any) -> Answer:
         if self._heart is None and self._config.heartbeat is not None:
             self._heart = Heart(self._config.heartbeat)
         if self._membership is None:
-            self._membership = Membership(self._config.log, self._build_reader, self._ask)
+            # Which lines of a bucket count depends on when the gate began: it shares none.
+            own = f"#{id(self)}" if self._config.s3 is not None else ""
+            self._membership = Membership(f"{self._config.log}{own}", self._build_reader, self._ask)
         return await self._membership.reader.collect(self._ask, place, self._config.timeout)
 
     def _build_reader(self) -> Reader:
         if self._config.syslog is not None:
             return SyslogReader(self._config.syslog)
+        if self._config.s3 is not None:
+            return S3Reader(self._config.s3, self._clock, self._config.timeout)
         assert self._config.file is not None
         return FileReader(self._config.file, self._clock.steady)
 
@@ -174,11 +208,11 @@ class AccessLog:
         latency = Histogram(edges, tuple(map(float, buckets)), seconds) if measured else None
         return Counts(requests, errors, latency, self._strata(tally, values), self._strata_latency(tally, values))
 
-    def _streams(self, tally: Tally, values: Mapping[str, Collection[str] | None], gaps: int) -> dict[str, Stream]:
+    def _streams(self, answer: Answer, values: Mapping[str, Collection[str] | None], gaps: int) -> dict[str, Stream]:
         arms = [name for name in values if self._is_told(name)]
         found = {}
         for each in self._series:
-            numbers = {name: each.numbers(tally, values[name]) for name in arms}
+            numbers = {name: each.numbers(answer.tally, values[name], answer.seconds) for name in arms}
             found[each.stream] = Stream(numbers["candidate"], numbers.get("baseline"), gaps)
         return found
 
@@ -225,10 +259,15 @@ class AccessLog:
             return SourceUnavailable(FailureKind.UNEXPECTED_RESPONSE, f"{text}: see `healthd source test`")
         if not tally.lines and answer.problem is not None:
             return SourceUnavailable(FailureKind.UNEXPECTED_RESPONSE, answer.problem)
-        if quiet > self._config.silent_after:
+        if quiet > self._config.silent_for:
             if answer.overwritten:
                 text = f"{log} is written to and does not grow: its writer begins at its start again, {_APPENDED}"
                 return SourceUnavailable(FailureKind.UNEXPECTED_RESPONSE, text)
+            if self._config.s3 is not None:
+                text = f"nothing new came to {log} for {show_duration(round(quiet))}: are its access logs on?"
+                if answer.more:
+                    text = f"{log} is written to faster than it is read"
+                return SourceUnavailable(FailureKind.TIMEOUT, text)
             text = f"nothing was written to {log} for {show_duration(round(quiet))}"
             return SourceUnavailable(FailureKind.TIMEOUT, f"{text}; with `heartbeat` healthd knows if that is silence")
         return None

@@ -51,6 +51,11 @@ _POLICY = "policies:\n  p:\n    criteria:\n      - {%s}\n"
             "3: services.api.source.fields.duratino: must be 'status', 'duration', 'upstream', 'upstream_status', "
             "'upstream_duration', 'agent', 'request', 'method' or 'time'; did you mean duration?",
         ),
+        (
+            "services:\n  api:\n    source: {kind: access_log, s3: {bucket: 's3://logs/x', load_balancer: "
+            "'arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/a/b'}}\n",
+            "3: services.api.source.s3.bucket: must be the name of a bucket, without s3:// and without a prefix",
+        ),
         (_POLICY % "kind: smoke", "4: policies.p.criteria.0.requests: is required"),
         (
             _POLICY % "kind: error_rate, compare: {to: lastweek}",

@@ -22,6 +22,8 @@ BALANCER = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app
 GROUP = "targetgroup/blue/73e2d6bc24d8a067"
 CLOUDWATCH = {"kind": "cloudwatch", "load_balancer": BALANCER, "target_groups": {"blue": GROUP}}
 LOG = {"kind": "access_log", "file": "/var/log/nginx/access.log"}
+S3 = {"bucket": "shop-logs", "load_balancer": BALANCER}
+IN_S3 = {"kind": "access_log", "s3": S3}
 JSON = {"kind": "http", "url": "http://stats:8080/shop?version=$version", "requests": "requests", "errors": "failed"}
 SQL = {"kind": "sql", "uri": "postgresql://healthd:hush@db/shop", "requests": "SELECT 9", "errors": "SELECT 1"}
 DATADOG = {"kind": "datadog", "api_key": "hush", "application_key": "hush-hush", "up": "sum:a{*}.as_count()"}
@@ -164,6 +166,20 @@ def test_every_kind_loads_and_has_a_good_example() -> None:
         ({**GRAPHITE, "errors": "seriesByTag('name=a', 'version=~$version.*')"}, "may not stand in a pattern"),
         ({"kind": "access_log"}, "file is missing"),
         ({**LOG, "syslog": "udp://127.0.0.1:5514"}, "not both"),
+        ({**LOG, "s3": S3}, "not both"),
+        ({**IN_S3, "s3": {"bucket": "shop-logs"}}, "load_balancer"),
+        ({**IN_S3, "s3": {**S3, "bucket": "s3://shop-logs/x"}}, r"s3\.bucket"),
+        ({**IN_S3, "s3": {**S3, "prefix": "x/AWSLogs/1"}}, "is what stands before AWSLogs"),
+        ({**IN_S3, "s3": {**S3, "prefix": "x/"}}, "has a slash at an end: write it without"),
+        (
+            {**IN_S3, "s3": {**S3, "load_balancer": BALANCER.replace("/app/", "/net/")}},
+            "Application Load Balancer: arn",
+        ),
+        ({**IN_S3, "s3": {**S3, "region": "eu-centrall-1"}}, "AWS has no 'eu-centrall-1'. Did you mean eu-central-1"),
+        ({**IN_S3, "s3": {**S3, "delay": "1h"}}, "1500"),
+        ({**IN_S3, "format": "nginx_json"}, "whose format is alb: leave it out"),
+        ({**IN_S3, "pattern": "(?P<status>.)"}, "whose format is alb: leave it out"),
+        ({**IN_S3, "silent_after": "30s"}, "five minutes come at once: write at least 9m"),
         ({"kind": "access_log", "syslog": "127.0.0.1:5514"}, "syslog"),
         ({**LOG, "file": "access.log"}, "absolute path"),
         ({**LOG, "format": "nginx_combind"}, "Did you mean nginx_combined"),
@@ -198,6 +214,13 @@ def test_an_arm_that_cannot_be_told_apart_is_refused_at_once() -> None:
     with pytest.raises(ArmError) as refused:
         model.check(Arms("shop", Arm("2")))
     assert refused.value.field == "candidate.labels.region"
+
+
+def test_how_late_a_log_in_s3_is() -> None:
+    """By the five minutes of an object and the time that it has to come."""
+    assert config.validate_python(IN_S3).lateness == 600
+    assert config.validate_python({**IN_S3, "format": "alb", "s3": {**S3, "delay": "10m"}}).lateness == 960
+    assert config.validate_python({**IN_S3, "silent_after": "20m"}).lateness == 1200
 
 
 @pytest.mark.parametrize("raw", [SCRAPE, PROBE])
