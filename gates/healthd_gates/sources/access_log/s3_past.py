@@ -20,7 +20,7 @@ DELIVERED = 600.0
 _MOST = 256 * 1024 * 1024
 """Bytes of lines that are read: a busier load balancer has a shorter past."""
 _AT_ONCE = 4
-_INSPECTED = 3600.0
+_INSPECTED, _SHOWN = 3600.0, 600.0  # seconds
 
 
 class _Steps:
@@ -76,6 +76,11 @@ async def _steps(bucket: Bucket, what: LogObject, ask: Ask, span: Span) -> tuple
     except (Gone, BrokenObject):
         steps.tallies.clear()
     return steps, lines.size
+
+
+def newest_span(now: float) -> Span:
+    """Return the newest minutes of which the objects are there."""
+    return Span(now - DELIVERED - _SHOWN, _SHOWN, 1)
 
 
 async def newest_lines(bucket: Bucket, clock: Clock, length: int) -> tuple[list[str], float | None]:

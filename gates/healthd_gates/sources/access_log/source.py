@@ -25,7 +25,7 @@ from healthd_gates.sources.access_log.inspection import LENGTH, inspect_lines, n
 from healthd_gates.sources.access_log.notes import notes_of
 from healthd_gates.sources.access_log.past import Span, last_lines, past
 from healthd_gates.sources.access_log.s3_bucket import Bucket
-from healthd_gates.sources.access_log.s3_past import newest_lines, past_of_bucket
+from healthd_gates.sources.access_log.s3_past import newest_lines, newest_span, past_of_bucket
 from healthd_gates.sources.access_log.s3_reader import S3Reader
 from healthd_gates.sources.access_log.series import LogSeries, selections_of
 from healthd_gates.sources.access_log.syslog_reader import SyslogReader
@@ -144,8 +144,10 @@ class AccessLog:
             raise SourceUnavailable(problem.kind, f"{problem}{hint and '.'}{hint}") from error
 
     async def _inspect_bucket(self, bucket: Bucket) -> Inspection:
+        span = newest_span(self._clock.now().timestamp())
         try:
             lines, newest = await newest_lines(bucket, self._clock, LENGTH)
+            tallies = await past_of_bucket(bucket, self._ask, span, self._clock, self._config.timeout)
         finally:
             await bucket.close()
         if newest is None:
@@ -154,9 +156,18 @@ class AccessLog:
         values = {name: await self._values(expected) for name, expected in self._expected.items()}
         counting = Counting(self._ask.question, self._ask.form)
         split = self._ask.question.split
-        return await asyncio.to_thread(
+        seen = await asyncio.to_thread(
             inspect_lines, lines, self._config, counting, values, newest, split, self._series
         )
+        if (tally := tallies.get(0)) is None:
+            return seen
+        arms = {
+            name: replace(
+                arm, counts=self._counts(tally, values[name]), counted=span.step, edges=(*self._ask.edges, inf)
+            )
+            for name, arm in seen.arms.items()
+        }
+        return replace(seen, arms=arms)
 
     def _bucket(self) -> Bucket | None:
         return Bucket(self._config.s3, self._config.timeout) if self._config.s3 is not None else None

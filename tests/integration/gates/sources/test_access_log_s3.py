@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -171,11 +172,13 @@ async def test_what_was_there_before_the_switch(aws: Moto, log: Log) -> None:
 
 
 async def test_source_test_shows_the_newest_lines(aws: Moto, log: Log) -> None:
-    """And asks for the cure where there are none."""
+    """And the requests of the newest minutes that are whole; it asks for the cure where there are none."""
     gate = gate_at(aws.url, NOON + 3 * MINUTE)
     assert isinstance(gate.source, InspectableSource)
     none = await gate.source.inspect()
     assert "has no object of the last hour: are the load balancer's access logs on?" in none.doubtful[0]
+    settled = NOON - 10 * MINUTE
+    await log.deliver(settled, [line(settled - MINUTE)] * 9 + [line(settled - MINUTE, 500)] * 3)
     await log.deliver(NOON, [line(NOON - MINUTE)] * 5 + [line(NOON - MINUTE, group="blue")] * 2)
     seen = await gate.source.inspect()
     await gate.source.close()
@@ -185,6 +188,26 @@ async def test_source_test_shows_the_newest_lines(aws: Moto, log: Log) -> None:
     }
     assert seen.arms["candidate"].newest == pytest.approx(180)
     assert seen.refused == ()
+    counts = [arm.counts for arm in seen.arms.values()]
+    assert [each and (each.requests, each.errors) for each in counts] == [(12, 3), (0, 0)]
+    assert seen.arms["candidate"].counted == 600
+
+
+async def test_what_is_larger_than_a_look_is_read_between_two(aws: Moto, log: Log) -> None:
+    """It counts when it was read, as a whole; nothing waits for it."""
+    gate = gate_at(aws.url, NOON, timeout="1s")
+    await gate.look()
+    for node in range(6):
+        await log.deliver(NOON + 5 * MINUTE, [line(NOON + MINUTE)] * 20_000, node=f"10.0.0.{node}")
+    gate.clock.forward(600)
+    while gate.total() is None:
+        with suppress(SourceUnavailable):  # a busy machine takes longer to list
+            await gate.look()
+    found = gate.total()
+    await gate.source.close()
+    assert found is not None
+    assert found.requests == 120_000
+    assert gate.gaps == 0
 
 
 def refused(status: int, code: str, message: str = "no", **headers: str) -> Answer:
