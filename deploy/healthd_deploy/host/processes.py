@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import OK
@@ -114,13 +115,21 @@ class Processes:
     async def refuse_another(self) -> None:
         """Raise StepFailed where the application serves, and this PM2 does not know it: new instances would begin
         beside those that run, and fail at their port."""
-        if await self._answer() or (_daemon() is not None and await self.instances()):
+        may_know = _daemon() is not None or not self._is_pm2_itself  # whose command would begin a daemon
+        if await self._answer() or (may_know and await self.instances()):
             return
+        asked = f"the PM2 of this user in {_home()}" if self._is_pm2_itself else self._pm2.program
         raise StepFailed(
-            f"the PM2 of this user in {_home()} knows no {self._pm2.app}, and yet {self._health.url} answers: it runs "
+            f"{asked} knows no {self._pm2.app}, and yet {self._health.url} answers: it runs "
             "under another user or PM2_HOME, or outside PM2. Nothing was changed: run this as that user, with its "
             "PM2_HOME (an action: pass_env), or end what runs"
         )
+
+    @property
+    def _is_pm2_itself(self) -> bool:
+        """False of a program in front of PM2, which may give it another home or user."""
+        found = shutil.which(self._pm2.program)
+        return found is None or Path(found).resolve().parts[-3:] == ("pm2", "bin", "pm2")
 
     async def _answer(self) -> str:
         url, limit = self._health.url, aiohttp.ClientTimeout(self._health.timeout)

@@ -4,9 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from pydantic import ValidationError
 
-from healthd_deploy.core.exit import CouldNotAsk
+from healthd_deploy.core.exit import CouldNotAsk, StepFailed
 from healthd_deploy.host.folders import MARK, Folders, Unfinished
 from healthd_deploy.host.host import Host, Standing
 from healthd_deploy.host.processes import Processes
@@ -110,6 +112,35 @@ async def test_a_listing_after_other_words(tmp_path: Path) -> None:
     pm2 = settings.pm2.model_copy(update={"program": str(program)})
     (instance,) = await Processes(pm2, settings.health).instances()
     assert (instance.status, instance.release) == ("online", Path.cwd())
+
+
+@pytest.mark.parametrize("listed", [True, False])
+async def test_a_program_in_front_of_pm2_is_asked_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, listed: bool
+) -> None:
+    """It may give PM2 another home than this user's, in which no daemon runs."""
+    monkeypatch.setenv("PM2_HOME", str(tmp_path / "none"))
+    before, settings = host(tmp_path, "2", "1"), config(tmp_path)
+
+    async def health(_request: web.Request) -> web.Response:
+        return web.Response()
+
+    application = web.Application()
+    application.router.add_get("/health", health)
+    program = tmp_path / "pm2-of-shop"
+    one = f'{{"name": "api", "pid": {os.getpid()}, "pm2_env": {{"status": "online", "exec_mode": "cluster_mode"}}}}'
+    program.write_text(f"#!/bin/sh\necho '[{one if listed else ''}]'\n")
+    program.chmod(0o755)
+    async with TestServer(application) as server:
+        url = str(server.make_url("/health"))
+        before.processes = Processes(
+            settings.pm2.model_copy(update={"program": str(program)}), settings.health.model_copy(update={"url": url})
+        )
+        if listed:
+            assert await before.could_roll_back(None) == "1"
+            return
+        with pytest.raises(StepFailed, match=f"{program} knows no api, and yet {url} answers"):
+            await before.could_roll_back(None)
 
 
 @pytest.mark.usefixtures("hung_resolver")
