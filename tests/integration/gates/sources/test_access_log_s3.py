@@ -12,7 +12,12 @@ import pytest
 from aiobotocore.session import get_session
 
 from healthd.model import FailureKind
-from healthd_gates.domain.evidence import Events
+from healthd_gates.criteria.error_rate import ErrorRate
+from healthd_gates.domain.evidence import Events, Evidence
+from healthd_gates.domain.standing import Verdict
+from healthd_gates.judge.judge import Judge
+from healthd_gates.judge.rules import Rules, Timing
+from healthd_gates.sources.access_log.config import AccessLogConfig
 from healthd_gates.sources.contract import Arm, HistoricalSource, Series, SourceUnavailable
 from healthd_gates.sources.inspection import InspectableSource
 from tests.fakes.sources import Desk, HandClock, desk
@@ -92,11 +97,14 @@ async def test_a_gate_that_was_killed_goes_on_with_exact_counts(aws: Moto, log: 
     for minute in range(15, 100, 5):
         at = NOON + minute * MINUTE
         await log.deliver(at, [line(at - MINUTE)])
+        if minute in (40, 80):  # twenty minutes late, and too late by far
+            await log.deliver(NOON + 20 * MINUTE, [line(NOON + 19 * MINUTE)], node=f"10.0.1.{minute}")
         second.clock.at = at + 5 * MINUTE
         await second.look()
     await second.source.close()
-    assert second.total() is not None
-    assert getattr(second.total(), "requests") == 9 + 17  # noqa: B009
+    total = second.total()
+    assert total is not None
+    assert total.requests == 9 + 17 + 1
     assert second.cursor is not None
     assert len(second.cursor["place"]["read"]) < 10
 
@@ -208,6 +216,46 @@ async def test_what_is_larger_than_a_look_is_read_between_two(aws: Moto, log: Lo
     assert found is not None
     assert found.requests == 120_000
     assert gate.gaps == 0
+
+
+@pytest.mark.parametrize(
+    ("fails_every", "until", "verdict", "within"),
+    [
+        (1000, 60, Verdict.PASS, 60),
+        (2, 60, Verdict.FAIL, 15),
+        (2, 0, Verdict.INCONCLUSIVE, 60),
+        (1000, 10, Verdict.INCONCLUSIVE, 60),
+    ],
+)
+async def test_what_a_gate_makes_of_it(
+    aws: Moto, log: Log, fails_every: int, until: int, verdict: Verdict, within: int
+) -> None:
+    """A good release passes and a bad one fails within a quarter of an hour; where nothing comes, or no more, it is
+    neither, once the log was silent for longer than it is late."""
+    gate = gate_at(aws.url, NOON)
+    rules = Rules(
+        (ErrorRate(limit=0.02),),
+        timing=Timing(30, 30, 1200, 1800, lateness=AccessLogConfig.model_validate(configured(aws.url)).lateness),
+    )
+    judge, standing = Judge(rules), None
+    await gate.look()
+    for step in range(1, 2 * within + 1):
+        minute = step / 2 - 2  # two minutes after an object's end it is delivered
+        end = NOON + minute * MINUTE
+        if minute > 0 and minute % 5 == 0 and minute <= until:
+            lines = [line(end - MINUTE, 500 if place % fails_every == 0 else 200) for place in range(4000)]
+            await log.deliver(end, lines)
+        try:
+            evidence = (await gate.look(after=30)).evidence
+        except SourceUnavailable:
+            evidence = Evidence(gate.clock.now(), 30.0, gaps=1)
+        assert evidence is not None
+        standing = judge.step(evidence)
+        if standing.verdict is not None:
+            break
+    await gate.source.close()
+    assert standing is not None
+    assert standing.verdict is verdict, standing.sentence
 
 
 def refused(status: int, code: str, message: str = "no", **headers: str) -> Answer:
