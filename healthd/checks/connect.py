@@ -14,7 +14,7 @@ from healthd.runtime.hosts import ascii_name
 from healthd.runtime.lookups import look_up
 
 _HEAD_START = 0.25  # seconds before the next address is tried in parallel (RFC 8305, 5)
-_UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN}
+UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def explain(error: OSError, endpoint: Endpoint) -> tuple[FailureKind, str]:
         return FailureKind.DNS, f"the name {endpoint.host} was not resolved: {error.strerror}"
     if error.errno == errno.ECONNREFUSED:
         return FailureKind.CONNECT, f"{endpoint} refused the connection"
-    if error.errno in _UNREACHABLE:
+    if error.errno in UNREACHABLE:
         return FailureKind.CONNECT, f"{endpoint} is unreachable: {error.strerror}"
     if error.errno == errno.ETIMEDOUT:
         return FailureKind.TIMEOUT, f"no connection to {endpoint}: the host stays silent"

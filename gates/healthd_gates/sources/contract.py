@@ -238,9 +238,10 @@ class SourceUnavailable(Exception):  # noqa: N818 — nothing is wrong with the 
     the gap.
     """
 
-    def __init__(self, kind: FailureKind, message: str, *, on_the_way: bool = False) -> None:
-        """`on_the_way` tells that a proxy or a token server failed: what was to be asked has heard nothing."""
-        self.kind, self._on_the_way = kind, on_the_way
+    def __init__(self, kind: FailureKind, message: str, *, on_the_way: bool = False, is_refused: bool = False) -> None:
+        """`on_the_way` tells that a proxy or a token server failed: what was to be asked has heard nothing.
+        `is_refused` tells that its host is there, and nobody listens at its port."""
+        self.kind, self._on_the_way, self.is_refused = kind, on_the_way, is_refused
         super().__init__(message)
 
     @property

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import aiohttp
 from yarl import URL
 
+from healthd.checks.connect import UNREACHABLE
 from healthd.checks.failures import classify, explain_late
 from healthd.checks.oauth2 import TokenError, Tokens
 from healthd.checks.unreachable import brief
@@ -76,8 +77,8 @@ class Endpoint:
             kind, self._cut_off = explain_late(f"{place_of(url)} did not answer within {self._config.timeout:g} s")
             raise self.unavailable(kind, self._cut_off) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            text = f"{place_of(url)}: {brief(error, url)}"
-            raise self.unavailable(_kind(error), text, on_the_way=isinstance(error, ProxyError)) from error
+            text, is_proxys = f"{place_of(url)}: {brief(error, url)}", isinstance(error, ProxyError)
+            raise self.unavailable(_kind(error), text, on_the_way=is_proxys, is_refused=_is_refused(error)) from error
 
     @asynccontextmanager
     async def one_look(self) -> AsyncIterator[None]:
@@ -98,9 +99,11 @@ class Endpoint:
         if self._tokens is not None:
             await self._tokens.close()
 
-    def unavailable(self, kind: FailureKind, message: str, *, on_the_way: bool = False) -> SourceUnavailable:
+    def unavailable(
+        self, kind: FailureKind, message: str, *, on_the_way: bool = False, is_refused: bool = False
+    ) -> SourceUnavailable:
         plain = self._tokens.mask(message) if self._tokens is not None else message
-        return SourceUnavailable(kind, self._redact(plain), on_the_way=on_the_way)
+        return SourceUnavailable(kind, self._redact(plain), on_the_way=on_the_way, is_refused=is_refused)
 
     def answered(self, url: str, answer: Answer) -> str:
         """Return who answered with which status, perhaps a proxy itself."""
@@ -176,6 +179,16 @@ def _kind(error: Exception) -> FailureKind:
         case aiohttp.ClientConnectionError():
             return FailureKind.CONNECT
     return FailureKind.UNEXPECTED_RESPONSE
+
+
+def _is_refused(error: Exception) -> bool:
+    """True if nobody took the connection, and no fault of the network between kept it away."""
+    return (
+        isinstance(error, aiohttp.ClientConnectorError)
+        and not isinstance(error, ProxyError)
+        and classify(error) is FailureKind.CONNECT
+        and error.errno not in UNREACHABLE
+    )
 
 
 def place_of(url: str) -> str:

@@ -197,7 +197,7 @@ class Scrape:
         )
         for key, answer in pages.items():
             if isinstance(answer, SourceUnavailable):
-                if answer.is_down:
+                if answer.is_refused:
                     self._refused.add((name, key))
                 continue
             matched |= answer.matched

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import os
 from contextlib import suppress
 from functools import partial
 from math import inf
+from typing import Any, NoReturn
 
 import pytest
 
@@ -270,6 +273,29 @@ async def test_a_process_that_states_no_start_and_left_its_address_began_anew(sh
     assert sum(each.lives.restarts for each in found) == 2
     assert sum(each.lives.repeated for each in found) == 1
     assert sum(each.baseline_lives.restarts for each in found) == 0
+
+
+@pytest.mark.parametrize(("reason", "restarts"), [(errno.EHOSTUNREACH, 0), (errno.ECONNREFUSED, 2)])
+async def test_a_network_that_flaps_is_no_crash_loop(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch, reason: int, restarts: int
+) -> None:
+    """Its process has gone on meanwhile, unlike one whose host says that nobody listens."""
+    clock = HandClock(WallClock().now())
+    gate = desk(CONFIG, clock, candidate=Arm("2", urls=(peer.url,)))
+
+    async def fail(*_: Any, **__: Any) -> NoReturn:
+        raise OSError(reason, os.strerror(reason))
+
+    for requests in (100, 150, 200):
+        peer.answer("GET", "/metrics", Answer(body=page(requests, 0), headers={"Connection": "close"}))
+        await gate.look(after=5)
+        with monkeypatch.context() as patch, suppress(SourceUnavailable):
+            patch.setattr("aiohttp.connector.aiohappyeyeballs.start_connection", fail)
+            await gate.look(after=5)
+    await gate.source.close()
+    found = [look.evidence for look in gate.looks if look.evidence is not None]
+    assert sum(each.lives.restarts for each in found) == restarts
+    assert sum(each.candidate.requests for each in found if each.candidate is not None) == 100
 
 
 async def test_a_crash_loop_at_the_address_of_both_versions_is_the_candidates(peer: Peer) -> None:
