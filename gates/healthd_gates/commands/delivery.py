@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from healthd_gates.domain.gate import RollbackState
-from healthd_gates.domain.standing import Reason, Verdict
+from healthd_gates.domain.standing import HARMS, Verdict
 from healthd_gates.schema.gate import GateDocument
 
 _RESTORED = {RollbackState.ROLLED_BACK, RollbackState.UNSEEN}
@@ -121,7 +121,7 @@ def _passed(gate: GateDocument) -> bool:
 
 def got_worse(gate: GateDocument) -> bool:
     """True if a version passed and its watch found harm, or it was rolled back."""
-    late = gate.standing is not None and Reason(gate.standing.reason).is_harm
+    late = gate.standing is not None and gate.standing.reason in HARMS
     return gate.verdict == "pass" and (late or gate.rollback is not None)
 
 

@@ -9,7 +9,7 @@ import click
 from healthd.commands.terminal import plain
 from healthd_gates.domain import ramp_wording, rollback_wording
 from healthd_gates.domain.rollback_wording import WORDS
-from healthd_gates.domain.standing import Reason
+from healthd_gates.domain.standing import HARMS
 from healthd_gates.schema.gate import GateDocument, RollbackDocument
 
 LATE = "fail in the watch"
@@ -66,7 +66,7 @@ def overruled(gate: GateDocument) -> bool:
     only observes."""
     if gate.decision is None or not gate.decision.observed:
         return False
-    late = gate.rollback is None and gate.standing is not None and Reason(gate.standing.reason).is_harm
+    late = gate.rollback is None and gate.standing is not None and gate.standing.reason in HARMS
     return gate.verdict != "pass" or late
 
 

@@ -47,7 +47,7 @@ class Reason(StrEnum):
     @property
     def is_harm(self) -> bool:
         """True if the candidate was found to be bad, for which a watch rolls it back."""
-        return self in (Reason.HARM, Reason.THRESHOLD_EXCEEDED, Reason.CRASH_LOOPING)
+        return self in HARMS
 
     @property
     def is_loss(self) -> bool:
@@ -63,6 +63,10 @@ class Reason(StrEnum):
     def is_silence(self) -> bool:
         """True if there are no numbers to evaluate."""
         return self.is_loss or self in (Reason.NO_TRAFFIC, Reason.NO_TELEMETRY)
+
+
+HARMS = frozenset({Reason.HARM, Reason.THRESHOLD_EXCEEDED, Reason.CRASH_LOOPING})
+"""Reasons of a candidate that was found to be bad. A text may be looked for among them, as only a newer daemon has."""
 
 
 class Finding(StrEnum):

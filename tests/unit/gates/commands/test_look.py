@@ -8,7 +8,8 @@ from click.testing import CliRunner
 
 from healthd_gates.client.client import GateClient
 from healthd_gates.commands import look
-from healthd_gates.commands.gate_words import tell
+from healthd_gates.commands.delivery import got_worse
+from healthd_gates.commands.gate_words import line, tell
 from healthd_gates.domain.gate import Decision, EventKind, Gate, GateEvent, GateState, Page, Rollback, RollbackState
 from healthd_gates.domain.standing import Reason, Standing, Verdict
 from healthd_gates.pages.gate_history import GateHistory
@@ -75,6 +76,16 @@ def test_a_rollback_that_is_stuck_says_how_to_end_it(monkeypatch: pytest.MonkeyP
             said,
             said,
         )
+
+
+def test_a_reason_that_only_a_newer_daemon_knows_is_shown() -> None:
+    """It is there before its clients: a deploy whose gate has it would be undone for a line of its progress."""
+    decision = Decision(Verdict.PASS, Verdict.PASS, "proven_safe", "Proven safe.", START, observed=True)
+    standing = Standing(START, 60.0, None, Reason.HARM_SUSPECTED, "It waits for the tide.", 0.0, 4.6, ())
+    gate = GateDocument.of(replace(GATE, decision=decision, standing=standing, rollback=None))
+    assert gate.standing is not None
+    newer = gate.model_copy(update={"standing": gate.standing.model_copy(update={"reason": "of_tomorrow"})})
+    assert (line(newer), got_worse(newer)) == (line(gate), False)
 
 
 @pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.INCONCLUSIVE])
