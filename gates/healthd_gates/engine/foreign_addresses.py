@@ -16,10 +16,10 @@ def foreign_addresses(switched: Mapping[str, Sequence[str]], name: str, service:
     """Yield a note for each target of which the service, called `name`, has no address that is switched to: a host may
     have another name there, or another port for its metrics.
 
-    Raises InvalidRequest where all of them are IP addresses, and none is of the same host.
+    Raises InvalidRequest where all of them are IP addresses, and none is of the same host, and for what is no address.
     """
     for target, given in switched.items():
-        places = {_place(f"http://{address}") for address in given if not address.startswith("unix:")}
+        places = {_switched(address) for address in given if not address.startswith("unix:")}
         own = {_place(url) for url in service.addresses(target)} if target in service.targets else set()
         if not places or not own or places & own:
             continue
@@ -35,6 +35,16 @@ def foreign_addresses(switched: Mapping[str, Sequence[str]], name: str, service:
                 "judge, and move, the traffic here. Where both are the same host, write its name in one of them",
             )
         yield f"{told}: unless both are the same place, the gate judges, and moves, the traffic of another one"
+
+
+def _switched(address: str) -> tuple[str, int]:
+    try:
+        return _place(f"http://{address}")
+    except ValueError:
+        problem = (
+            f"{address} is no host with its port: write it as 10.0.1.10:3000, api.internal:3000 or [2001:db8::1]:3000"
+        )
+        raise InvalidRequest(field="addresses", problem=problem) from None
 
 
 def _place(url: str) -> tuple[str, int]:

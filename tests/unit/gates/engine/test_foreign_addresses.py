@@ -66,6 +66,13 @@ async def test_other_machines_are_refused(tmp_path: Path, switched: str) -> None
     assert "is it the deploy file of another environment" in str(refused.value)
 
 
+@pytest.mark.parametrize("switched", ["10.0.1.10:http", "10.0.1.10:99999", "[::1", "api:3000 weight=5"])
+async def test_what_is_no_address_is_refused(tmp_path: Path, switched: str) -> None:
+    """By the caller's fault: it ended as an error of the daemon's own."""
+    with pytest.raises(InvalidRequest, match="is no host with its port"):
+        await notes(tmp_path, ["http://10.0.1.10:3000"], blue=[switched])
+
+
 async def test_addresses_are_compared_and_not_stored(tmp_path: Path) -> None:
     """An earlier release refuses to run a gate with a key that it does not know: its rollback would be lost."""
     async with replica(tmp_path / "journal.db", config()) as running:
