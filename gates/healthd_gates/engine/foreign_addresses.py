@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from healthd_gates.config.service import Service
 from healthd_gates.domain.errors import InvalidRequest
+from healthd_gates.sources.endpoint import place_of
 
 
 def foreign_addresses(switched: Mapping[str, Sequence[str]], name: str, service: Service) -> Iterator[str]:
@@ -23,7 +24,7 @@ def foreign_addresses(switched: Mapping[str, Sequence[str]], name: str, service:
         own = {_place(url) for url in service.addresses(target)} if target in service.targets else set()
         if not places or not own or places & own:
             continue
-        known = ", ".join(service.addresses(target))
+        known = ", ".join(map(place_of, service.addresses(target)))
         told = (
             f"the deploy has {target} at {', '.join(given)}, and healthd's configuration has that of {name} at {known}"
         )

@@ -58,6 +58,16 @@ async def test_what_may_be_the_same_place_is_told(tmp_path: Path, own: str, swit
     )
 
 
+async def test_a_login_in_an_address_is_in_no_note(tmp_path: Path) -> None:
+    """Nor in a refusal: either goes to whoever asks, and a note to the page."""
+    own = ["http://scraper:s3cret-word@10.0.1.10:3000"]
+    (told,) = await notes(tmp_path, own, blue=["api-blue:3000"])
+    assert "that of api at http://10.0.1.10:3000" in told
+    with pytest.raises(InvalidRequest) as refused:
+        await notes(tmp_path, own, blue=["10.9.1.10:3000"])
+    assert "s3cret-word" not in told + str(refused.value)
+
+
 @pytest.mark.parametrize("switched", ["10.9.1.10:3000", "10.0.1.11:3000"], ids=["staging", "green's"])
 async def test_other_machines_are_refused(tmp_path: Path, switched: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
