@@ -51,6 +51,8 @@ def picture(gate: GateDocument, now: datetime, width: int, *, until_verdict: boo
         parts.append(_indented(f"{bar(gate.ramp)} {gate.ramp.told}", ""))
         if gate.ramp.why:
             parts.append(_indented(f"It was widened because, {gate.ramp.why}.", "dim"))
+    if gate.allowance is not None:
+        parts.append(_indented(gate.allowance.told, "bold yellow" if gate.allowance.exceeded else ""))
     if gate.standing is not None:
         parts += [Text(), criteria_table(gate.standing, wide=width >= WIDE), evidence_line(gate.standing), Text()]
         parts += [_indented(criterion.sentence, "dim") for criterion in gate.standing.criteria]

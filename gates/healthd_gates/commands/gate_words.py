@@ -24,6 +24,8 @@ def line(gate: GateDocument) -> str:
     text = f"{gate.state}: {gate.told}" if gate.told else str(gate.state)
     if gate.ramp is not None and gate.decision is None:
         text += f" {gate.ramp.told}"
+    if gate.allowance is not None:
+        text += f" {gate.allowance.told}"
     return plain(f"{text} {decides(gate)}" if waits(gate) else text)
 
 

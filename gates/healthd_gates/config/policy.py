@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_v
 
 from healthd.config.model import Model, Name
 from healthd.units import Duration, Ratio, Span
+from healthd_gates.config.allowance import Allowance
 from healthd_gates.config.ramp import Ramp
 from healthd_gates.criteria import AnyCriterion
 from healthd_gates.criteria.contract import CriterionConfig
@@ -73,6 +74,9 @@ class Policy(Model):
     ramp: Ramp | None = None
     """Widens the release by evidence, from nothing to all of the traffic, instead of judging it at the share that it
     has."""
+    allowance: Allowance | None = None
+    """Tells a caller that sets the share itself how wide the evidence allows it to be; the release is judged as
+    without."""
     inconclusive: Literal["fail", "pass", "hold"] = "fail"
     """The verdict that counts if the evidence decides nothing; `hold` leaves it to a person."""
     hold_timeout: Duration = 86400.0
@@ -132,6 +136,22 @@ class Policy(Model):
         if info.data.get("mode") == "observe":
             raise ValueError("gives the release its traffic, and with `mode: observe` nothing follows: leave one out")
         return ramp
+
+    @field_validator("allowance")
+    @classmethod
+    def _can_allow(cls, allowance: Allowance | None, info: ValidationInfo) -> Allowance | None:
+        if allowance is None or "criteria" not in info.data:
+            return allowance
+        if info.data.get("ramp") is not None:
+            raise ValueError("is for callers that set the weight, which a ramp does itself: leave one of them out")
+        if not any(each.critical and each.compares_with is rules.Against.CONCURRENT for each in info.data["criteria"]):
+            raise ValueError(
+                "needs a critical criterion that compares with the version beside it: give error_rate "
+                "`compare: {to: concurrent}`"
+            )
+        if info.data.get("exposure") == "all":
+            raise ValueError("is about a part of the traffic: leave out `exposure: all`")
+        return allowance
 
     @property
     def observes(self) -> bool:

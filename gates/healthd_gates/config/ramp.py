@@ -11,7 +11,7 @@ from healthd.units import Duration, Ratio
 from healthd_gates.judge.pace import GRAIN, Pace
 
 
-def _requests(value: Any) -> Any:
+def requests_not_share(value: Any) -> Any:
     """Refuse a share: it is a number of requests."""
     if isinstance(value, str) and "%" in value:
         raise ValueError(f"{value!r} is a share, and this is a number of requests: write one, such as 100")
@@ -21,7 +21,9 @@ def _requests(value: Any) -> Any:
 class Ramp(Model):
     """Growth of the candidate's share of the traffic."""
 
-    budget: Annotated[float | None, BeforeValidator(_requests)] = Field(None, gt=0, le=1e12, allow_inf_nan=False)
+    budget: Annotated[float | None, BeforeValidator(requests_not_share)] = Field(
+        None, gt=0, le=1e12, allow_inf_nan=False
+    )
     """The requests that may fail because of the release before it is taken back; 1 % of a minute's traffic unless
     given, and at least 20."""
     max_step: float = Field(4.0, gt=1, le=100)

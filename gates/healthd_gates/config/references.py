@@ -93,6 +93,9 @@ def _suits_its_policy(service: Service, info: ValidationInfo) -> Service:
     if policy.ramp is not None and (source := service.traffic_source) is not None and not source.sees_traffic:
         blind = f"a {source.kind} source cannot see which version has how much of the traffic"
         raise ValueError(f"policy is {service.policy}, which has a ramp, and {blind}")
+    if policy.allowance is not None and (source := service.traffic_source) is not None and not source.sees_traffic:
+        blind = f"a {source.kind} source cannot see which version has how much of the traffic"
+        raise ValueError(f"policy is {service.policy}, which has an allowance, and {blind}")
     if policy.needs_target and not service.targets:
         raise ValueError(f"targets is missing: policy {service.policy} sends smoke requests")
     return service

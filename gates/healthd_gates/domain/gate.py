@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
+from healthd_gates.domain.allowance import Allowance
 from healthd_gates.domain.ramp import Ramp
 from healthd_gates.domain.request import Deployment, Version
 from healthd_gates.domain.standing import Standing, Verdict
@@ -164,6 +165,11 @@ class Gate:
     notes: tuple[str, ...] = ()
     sequence: int = 0
     holder: str | None = None
+
+    @property
+    def allowance(self) -> Allowance | None:
+        """Weight that its caller may set, None once there is a verdict, and under a policy without an allowance."""
+        return None if self.is_answered or self.standing is None else self.standing.allowance
 
     @property
     def next_round(self) -> int:

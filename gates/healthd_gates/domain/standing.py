@@ -5,6 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from math import exp
 
+from healthd_gates.domain.allowance import Allowance
+
 
 class Verdict(StrEnum):
     """Verdict of a gate. Only `PASS` promotes."""
@@ -167,6 +169,7 @@ class Standing:
     """The judge's result after one evaluation. `verdict` is None while the gate goes on.
 
     `log_e_harm` is the combined evidence of harm; the gate fails when it reaches `log_e_needed` = ln(1 / risk).
+    `allowance` is what a caller is told that sets the weight itself, None under a policy without one.
     """
 
     at: datetime
@@ -179,6 +182,7 @@ class Standing:
     criteria: tuple[CriterionReport, ...]
     gaps: int = 0
     resets: int = 0
+    allowance: Allowance | None = None
 
     @property
     def e_harm(self) -> float:

@@ -1,4 +1,4 @@
-"""Rebuilds the judge of a gate, and the fold of its ramp, from the evidence that is stored."""
+"""Rebuilds the judge of a gate, and the fold of its ramp or allowance, from the evidence that is stored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def restored(
     earlier = await gate_store.evidence(gate.id, "earlier")
     bake = await gate_store.evidence(gate.id, "gate") if stage == "watch" else []
     stored = await gate_store.evidence(gate.id, stage)
-    ramps = stage == "gate" and spec.policy.ramp is not None
+    ramps = stage == "gate" and (spec.policy.ramp is not None or spec.policy.allowance is not None)
     async with turns:
         judge = Judge(rules, history, bake, earlier)
         widening = Widening(spec.policy, rules, history) if ramps else None

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from healthd_gates.config.allowance import Allowance as Options
 from healthd_gates.config.policy import Policy
+from healthd_gates.domain.allowance import Allowance as Allowed
 from healthd_gates.domain.evidence import Evidence
 from healthd_gates.domain.ramp import Ramp
+from healthd_gates.domain.standing import Standing
+from healthd_gates.engine.allowing import allowance
 from healthd_gates.engine.rollback_confirmation import bounds_of
 from healthd_gates.judge.follow import Follow, Silence
 from healthd_gates.judge.ramp import Allowance
@@ -17,6 +22,7 @@ from healthd_gates.judge.rules import Rules
 
 _USUAL_ACTION = 10.0  # seconds that a change of weight takes, until one was measured
 _USUALLY_LATE = 60.0  # seconds that numbers of most sources may be late, and that the reaction time covers
+_REPORTS = 2  # the newest ones, which show a share that its caller has just changed
 _EVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -29,12 +35,24 @@ class Widening:
         self._follow = Follow()
         self._late = max(0.0, rules.timing.lateness - _USUALLY_LATE)
         self._newest: Evidence | None = None
+        self._reports: deque[tuple[float, float]] = deque(maxlen=_REPORTS)
+        self._pending = (0.0, 0.0)
 
     def take(self, evidence: Evidence) -> None:
         """Take the evidence of the next look."""
         self._newest = evidence
         self._judged.take(evidence)
         self._follow.take(evidence)
+        n, m = (arm.requests if arm else 0.0 for arm in (evidence.candidate, evidence.baseline))
+        self._pending = (self._pending[0] + n, self._pending[1] + n + m)
+        if evidence.baseline is not None:  # a look without numbers says nothing of the share
+            self._reports.append(self._pending)
+            self._pending = (0.0, 0.0)
+
+    def allows(self, options: Options, standing: Standing) -> Allowed:
+        """Return what a caller that sets the weight itself is told after a look."""
+        requests, total = (sum(counts) for counts in zip(*self._reports, strict=True)) if self._reports else (0.0, 0.0)
+        return allowance(options, self._judged.allowance(options.way_back), standing, requests, total)
 
     def look(self, ramp: Ramp) -> Sighting:
         """Return what the evidence says of a ramp now."""

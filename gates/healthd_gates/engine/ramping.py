@@ -16,19 +16,18 @@ from healthd_gates.domain import ramp_wording
 from healthd_gates.domain.action_order import ActionRun, Departed, Occasion, OrderState
 from healthd_gates.domain.gate import EventKind, Gate, GateState
 from healthd_gates.domain.ramp import Ramp
-from healthd_gates.domain.standing import Finding, Reason, Standing, Verdict
+from healthd_gates.domain.standing import Standing, Verdict
+from healthd_gates.engine.allowing import DOUBTED, stopped_by
 from healthd_gates.engine.ramp_pauses import asks_before, pause_before
 from healthd_gates.engine.ramp_sighting import Sighting
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.engine.step import Event, Step
-from healthd_gates.judge.criterion import END_SUSPICION
 from healthd_gates.judge.explain import percent, plural
 from healthd_gates.judge.follow import follows
 from healthd_gates.judge.ramp import GRAIN, next_weight, usual_budget
 
 _MOST, _FEWEST = 0.5, 20.0  # of all requests, and of them in all: health checks bring each version as many
 _ENDED = (OrderState.GIVEN_UP, OrderState.NO_BASELINE)
-_DOUBTED = (Reason.NOT_FRESH, Reason.UNWATCHED, Reason.UNREACHABLE, Reason.RESTARTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,16 +199,8 @@ def _held(ramp: Ramp, standing: Standing, seen: Sighting, orders: Sequence[Actio
     if ramp.is_under_way:
         tried = next((order for order in orders if order.has_failed), None)
         return ramp_wording.not_done(tried.action, tried.detail) if tried else "it is under way"
-    if seen.allowance.traffic <= 0 or ramp.budget is None:
-        return "the baseline has sent no numbers of traffic yet"
-    if standing.reason is Reason.BASELINE_ALREADY_BAD or any(
-        report.critical and report.finding is Finding.BASELINE_ALREADY_BAD for report in standing.criteria
-    ):
-        return "the baseline is in trouble too"
-    if ramp.spent >= ramp.budget:
-        return f"the harm budget of {plural(round(ramp.budget), 'request')} is spent"
-    if standing.log_e_harm >= END_SUSPICION:
-        return "harm is suspected"
+    if stopped := stopped_by(seen.allowance, ramp.budget, standing):
+        return stopped
     if not ramp.step and seen.total >= _FEWEST and seen.requests > _MOST * seen.total:
         return (
             f"the candidate has {percent(seen.requests / seen.total)} of the requests already, and a ramp begins at "
@@ -220,7 +211,7 @@ def _held(ramp: Ramp, standing: Standing, seen: Sighting, orders: Sequence[Actio
 
 def _unseen(ramp: Ramp, standing: Standing, seen: Sighting) -> str:
     """Return why the share of the last weight is not known to have come, empty if it has."""
-    if standing.reason.is_silence or standing.reason in _DOUBTED:
+    if standing.reason.is_silence or standing.reason in DOUBTED:
         return standing.sentence[:1].lower() + standing.sentence[1:].rstrip(".")
     if not seen.reported:
         return "the candidate sends no numbers"

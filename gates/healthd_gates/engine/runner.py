@@ -137,6 +137,8 @@ class GateRunner:
                 backlog.take(seen.evidence)
                 if self._widening is not None:
                     self._widening.take(seen.evidence)
+                    if (allowance := self._spec.policy.allowance) is not None:
+                        standing = replace(standing, allowance=self._widening.allows(allowance, standing))
                 notes = await self._explained(seen.notes, traffic, standing.verdict)
                 likely = transitions.on_evaluation(self.gate, standing, notes, self._spec, moment)
                 waits = likely.decides(self.gate) and not likely.passes(self.gate)

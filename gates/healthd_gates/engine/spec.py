@@ -117,7 +117,8 @@ class GateSpec:
 
 def policy_body(policy: Policy) -> str:
     """Return a policy as JSON for the journal; secrets are masked."""
-    return policy.model_dump_json(by_alias=True)
+    unknown = {"allowance"} if policy.allowance is None else None  # to an earlier release, which would refuse the gate
+    return policy.model_dump_json(by_alias=True, exclude=unknown)
 
 
 def load_spec(body: str, name: str, service: str, config: Config) -> GateSpec:

@@ -58,6 +58,7 @@ def validate(
         partial(_check_baseline, request, name, policy),
         partial(_check_policy, service, name, policy),
         partial(_check_ramp, request, service, name, policy),
+        partial(_check_allowance, request, service, name, policy),
         partial(_check_source, request, service, name, policy),
         partial(_check_arms, request, service, policy),
         partial(_check_groups, name, policy, config),
@@ -176,6 +177,16 @@ def _check_ramp(request: VerifyRequest, service: Service, name: str, policy: Pol
     if (source := service.traffic_source) is not None and not source.sees_traffic:
         problem = (
             f"{name} has a ramp, and the source of {request.service} sends its own requests: it cannot see which "
+            "version has how much of the traffic"
+        )
+        raise InvalidRequest(field="policy", problem=problem)
+
+
+def _check_allowance(request: VerifyRequest, service: Service, name: str, policy: Policy) -> None:
+    source = service.traffic_source
+    if policy.allowance is not None and source is not None and not source.sees_traffic:
+        problem = (
+            f"{name} has an allowance, and the source of {request.service} sends its own requests: it cannot see which "
             "version has how much of the traffic"
         )
         raise InvalidRequest(field="policy", problem=problem)

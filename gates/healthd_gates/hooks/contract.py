@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from healthd_gates.config.hooks.contract import Deploys
 from healthd_gates.domain import rollback_wording
+from healthd_gates.domain.allowance import sentence as allowance_sentence
 from healthd_gates.domain.errors import Quarantined
 from healthd_gates.domain.gate import Gate, QuarantinedVersion
 
@@ -63,19 +64,23 @@ class Word(StrEnum):
 
 
 class Told(BaseModel):
-    """The description of a gate for a deploy tool, short enough for its events and logs."""
+    """The description of a gate for a deploy tool, short enough for its events and logs. `allowed_weight` is the widest
+    share of the traffic, 0 to 1, that the evidence allows: null where the policy has no allowance, before the first
+    evaluation, and once there is a verdict."""
 
     model_config = ConfigDict(frozen=True)
 
     verdict: Word | None
     sentence: str
     gate: str | None
+    allowed_weight: float | None = None
 
     @classmethod
     def of(cls, gate: Gate | None) -> Self:
         if gate is None:
             return cls(verdict=None, sentence="There is no gate for this rollout yet.", gate=None)
-        return cls(verdict=Word.on(gate), sentence=sentence_on(gate), gate=gate.id)
+        allowed = gate.allowance.allowed_weight if gate.allowance is not None else None
+        return cls(verdict=Word.on(gate), sentence=sentence_on(gate), gate=gate.id, allowed_weight=allowed)
 
 
 def sentence_on(gate: Gate) -> str:
@@ -87,7 +92,10 @@ def sentence_on(gate: Gate) -> str:
         return gate.decision.sentence
     if word is Word.CANCELLED:
         return "The gate was cancelled before it had a verdict."
-    return gate.standing.sentence if gate.standing is not None else "The gate has just begun."
+    if gate.standing is None:
+        return "The gate has just begun."
+    allowed = f" {allowance_sentence(gate.allowance)}" if gate.allowance is not None else ""
+    return f"{gate.standing.sentence}{allowed}"
 
 
 def quarantine_sentence(kept: QuarantinedVersion) -> str:

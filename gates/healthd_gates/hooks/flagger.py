@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
-from math import log
+from math import ceil, log
 from typing import Any
 
 import structlog
@@ -26,6 +26,7 @@ from healthd_gates.api.operation import Answer, Call, Nothing, Operation
 from healthd_gates.api.responses import answer
 from healthd_gates.config.hooks.flagger import Canary, FlaggerConfig
 from healthd_gates.config.settings import Config
+from healthd_gates.domain.allowance import Allowance
 from healthd_gates.domain.errors import InvalidRequest, Refusal
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.request import VersionName
@@ -36,6 +37,7 @@ from healthd_gates.hooks.runs import Begun, Runs
 _log = structlog.get_logger(__name__)
 _ENDED = ("Succeeded", "Failed")  # phases after which Flagger makes no more calls about a rollout
 _SUSPICION = log(3.0)  # evidence of harm that one in three harmless releases ever shows
+_ROUNDING = 0.2  # of a step, which chance may add to the share of a canary
 _PREFLIGHT_KEEPS = 300.0  # seconds: long enough for Flagger to retry after an answer that was lost
 
 
@@ -107,6 +109,16 @@ def allows_more(standing: Standing, *, has_traffic: bool) -> bool:
     critical = [it for it in standing.criteria if it.critical]
     awaited = has_traffic and any(it.limit is not None and it.observed is None for it in critical)
     return standing.log_e_harm < _SUSPICION and not awaited and not any(map(_is_over_limit, critical))
+
+
+def bears_step(allowance: Allowance, step: float | None) -> bool:
+    """True if the harm budget bears the next step of Flagger's: one of `step` beyond those that the canary has, which
+    are taken to be the whole ones above what was seen, as that may be older than the last step. Where the step is not
+    known, true unless it has more than is allowed already."""
+    if step is None:
+        return not allowance.exceeded
+    taken = ceil((allowance.share or 0.0) / step - _ROUNDING)
+    return allowance.allowed_weight >= min(1.0, (taken + 1) * step)
 
 
 def _is_over_limit(report: CriterionReport) -> bool:
@@ -187,7 +199,8 @@ class Flagger:
         if webhook is Webhook.CONFIRM_TRAFFIC_INCREASE and canary.steps == "unless_harm" and gate is not None:
             begun = await self._runs.recall(run)
             has_traffic = begun is not None and begun.run.advanced
-            return answer(Told.of(gate), 200 if speaks_for_more(gate, has_traffic=has_traffic) else 409)
+            goes_on = speaks_for_more(gate, has_traffic=has_traffic) and self._bears_step(gate, canary.step_weight)
+            return answer(Told.of(gate), 200 if goes_on else 409)
         return answer(Told.of(gate), status_of(webhook, Word.on(gate) if gate else None))
 
     async def _gate(self, webhook: Webhook, canary: Canary, payload: Payload, run: Run) -> Gate | None:
@@ -202,6 +215,14 @@ class Flagger:
                 return await self._runs.begin(run, payload.version, advanced=webhook is Webhook.ROLLOUT)
             case _:
                 return await self._heard(webhook, canary, payload, run)
+
+    def _bears_step(self, gate: Gate, step: float | None) -> bool:
+        """True if the next step of Flagger's is allowed: nothing is before the first evaluation of a gate whose policy
+        has an allowance, and there is no budget to keep without one."""
+        policy = self._runs.config.policies.get(gate.policy)
+        if gate.standing is None:
+            return policy is None or policy.allowance is None
+        return gate.allowance is None or bears_step(gate.allowance, step)
 
     def _check_name(self, canary: Canary, payload: Payload) -> None:
         """Refuse a rollback that could never find the version to undo, before anything is shifted."""

@@ -20,7 +20,7 @@ from healthd_gates.judge.past import Past
 from healthd_gates.judge.rhythm import Rhythm
 from healthd_gates.judge.risk import Timing
 
-_FIRST = 0.5
+FIRST = 0.5
 """The first weight at most: a release that has everything at once is never compared with the baseline."""
 _WORTH = 1.25  # times the last weight: a smaller change is not worth an action
 _REMEMBERED, _WINDOW = 300.0, 15.0  # seconds in which λ is looked for, and over which it is measured
@@ -61,7 +61,7 @@ def next_weight(last: float, allowed: float, pace: Pace) -> float:
     if pace.steps:
         step = next((step for step in (*pace.steps, 1.0) if step > last), 1.0)
         return max(last, step) if allowed >= step else last
-    capped = min(allowed, last * pace.max_step if last > 0 else _FIRST)
+    capped = min(allowed, last * pace.max_step if last > 0 else FIRST)
     weight = 1.0 if capped >= 1.0 else round(floor(capped / GRAIN + 1e-9) * GRAIN, 4)
     return weight if weight > last and (weight >= 1.0 or weight >= _WORTH * last) else last
 

@@ -169,7 +169,8 @@ class GatePage:
             "headline": self._part("headline", headline),
             "timeline": self._part("timeline", timeline(film)),
             "evidence": Part(
-                (harm, gate.standing, film.seen), lambda: self._draw("evidence", harm, view.criteria(film))
+                (harm, gate.standing, gate.allowance, film.seen),
+                lambda: self._draw("evidence", harm, view.criteria(film), view.allowance(gate)),
             ),
             "ramp": self._part("ramp", ramp_view(film)),
             "orders": self._part("orders", gate.rollback, _label(gate), errands(film.orders)),

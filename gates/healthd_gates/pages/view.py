@@ -8,6 +8,7 @@ from math import exp
 
 from healthd.journal.outage import Outage
 from healthd.web.pages.deploys import Sign
+from healthd_gates.domain.allowance import sentence as allowance_sentence
 from healthd_gates.domain.gate import Gate, GateState
 from healthd_gates.domain.journal_wording import waits_for_journal
 from healthd_gates.domain.standing import CriterionReport, Finding, Standing, StratumReport, Unit
@@ -151,6 +152,11 @@ def evidence_of_harm(standing: Standing) -> Strength | None:
     part = min(1.0, max(0.0, log_e / needed)) if needed > 0 else 1.0
     e, e_needed = standing.e_harm, exp(needed)
     return Strength(strength(log_e, needed), e, e_needed, round(part, 3), chance(log_e), standing.gaps, standing.resets)
+
+
+def allowance(gate: Gate) -> str:
+    """Return how wide a caller may make the release that sets its weight itself, empty where it is told nothing."""
+    return "" if gate.allowance is None else allowance_sentence(gate.allowance)
 
 
 def _seconds(gate: Gate, moment: datetime | None) -> float | None:

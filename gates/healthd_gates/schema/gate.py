@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Literal, Self, TypeVar
 
 from healthd_gates.domain import ramp_wording, rollback_wording
+from healthd_gates.domain.allowance import sentence as allowance_sentence
 from healthd_gates.domain.gate import EventKind, Gate, GateEvent, GateState, Page, RollbackState
 from healthd_gates.domain.journal_wording import waits_for_journal
 from healthd_gates.domain.ramp import Ramp
@@ -129,6 +130,31 @@ class RampDocument(Shown):
         return ramp_wording.sentence(self)
 
 
+class AllowanceDocument(Shown):
+    """Weight that a caller may set who sets it itself: fractions of the traffic, `budget` and `spent` requests,
+    `traffic` requests a second, `reaction` seconds.
+
+    `allowed_weight` is the most that the evidence allows, `share` what the candidate was seen to get lately, `excess`
+    the bound on its bad requests beyond the baseline's. `exceeded` is true if it has more than the evidence allows:
+    healthd says so, and moves nothing. `held` says why no more is allowed for now.
+    """
+
+    allowed_weight: float
+    share: float | None
+    budget: float
+    spent: float
+    excess: float
+    traffic: float
+    reaction: float
+    exceeded: bool
+    held: str
+
+    @property
+    def told(self) -> str:
+        """The allowed weight and the share that it has, for people."""
+        return allowance_sentence(self)
+
+
 class GateDocument(Shown):
     """One gate. `verdict` is `running` until there is one, and `may_stay` is true only of a deploy that passed. `notes`
     are sentences about the latest evaluation, such as why an arm is silent, `page` is the address of its page for
@@ -153,6 +179,7 @@ class GateDocument(Shown):
     standing: StandingDocument | None
     rollback: RollbackDocument | None
     ramp: RampDocument | None = None
+    allowance: AllowanceDocument | None = None
     notes: tuple[str, ...]
     page: str | None = None
     journal_away_since: Moment | None = None
@@ -209,6 +236,7 @@ class GateDocument(Shown):
             standing=StandingDocument.of(gate.standing) if gate.standing else None,
             rollback=_plain(RollbackDocument, gate.rollback),
             ramp=RampDocument.of(gate.ramp) if gate.ramp else None,
+            allowance=_plain(AllowanceDocument, gate.allowance),
             notes=gate.notes,
             journal_away_since=None if gate.state.is_over else journal_away_since,
         )

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 
 _ARGUMENT = re.compile(r"\{\{\s*args\.(?P<name>[a-z-]+)\s*\}\}")
+_AT_LEAST = re.compile(r"\(result\.(?P<key>[a-z_]+) \?\? 0\) >= (?P<value>[0-9.]+)")
 _EQUALS = re.compile(r'result\.(?P<key>[a-z]+) == "(?P<value>[a-z]+)"')
 ERROR_RETRY = 10.0
 """Seconds; a test may shorten it."""
@@ -92,14 +93,18 @@ class AnalysisRun:
 
 
 def holds(condition: str, result: Mapping[str, Any]) -> bool:
-    """A condition of the form that the template has: equalities, one of which is enough."""
-    parts = []
-    for text in condition.split("||"):
-        part = _EQUALS.fullmatch(text.strip())
-        if part is None:
-            raise ValueError(f"this model does not know {condition!r}")
-        parts.append(part)
-    return any(result[part["key"]] == part["value"] for part in parts)
+    """A condition of the forms that the template and its documentation have: equalities and least numbers, one of which
+    is enough."""
+    return any(_is_met(text.strip(), result) for text in condition.split("||"))
+
+
+def _is_met(condition: str, result: Mapping[str, Any]) -> bool:
+    if part := _EQUALS.fullmatch(condition):
+        return bool(result[part["key"]] == part["value"])
+    if part := _AT_LEAST.fullmatch(condition):
+        number = result.get(part["key"])
+        return (0 if number is None else number) >= float(part["value"])
+    raise ValueError(f"this model does not know {condition!r}")
 
 
 async def _ask(web: Mapping[str, Any]) -> Any:

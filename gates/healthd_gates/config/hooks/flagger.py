@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from healthd.config.model import Name
-from healthd.units import Duration
+from healthd.units import Duration, Ratio
 from healthd_gates.config.hooks.contract import Deploys, HookConfig
 from healthd_gates.config.hooks.object_name import ObjectName
 
@@ -25,6 +25,10 @@ class Canary(Deploys):
     """Condition on which `confirm-traffic-increase` lets Flagger shift more traffic: as long as there is no evidence
     against the version, or only after the pass, where the canary gets requests without weight, as from a load test or a
     mirror."""
+    step_weight: Annotated[Ratio, Field(gt=0, le=0.5)] | None = None
+    """The `stepWeight` of the canary's analysis, which Flagger does not send: under a policy with an allowance
+    `confirm-traffic-increase` waits until the next step is allowed; without it only while the canary has more than is
+    allowed."""
     after_promotion: Name | None = None
     """The policy of a gate that starts when Flagger has promoted the version: it observes the version at the primary,
     by the target and labels of `baseline`, and compares with no other version."""
