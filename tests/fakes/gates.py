@@ -59,6 +59,10 @@ def unreachable(_seconds: float) -> Counts:
     raise SourceUnavailable(FailureKind.CONNECT, "connection refused")
 
 
+def unasked(_seconds: float) -> Counts:
+    raise SourceUnavailable(FailureKind.TIMEOUT, "prometheus:9090 did not answer within 5 s", unasked=True)
+
+
 async def hanging(_seconds: float) -> Counts:
     await asyncio.Event().wait()
     raise AssertionError("unreachable")

@@ -97,7 +97,7 @@ class Policy(Model):
     """Actions when an inconclusive gate counts as failed, instead of the service's."""
     on_loss: tuple[Name, ...] | None = None
     """Actions when the candidate had traffic and lost it, or its numbers stopped, and that counts as failed; those of
-    `on_fail` unless given."""
+    `on_fail` unless given. Where they are given, also when it is the source that cannot be asked."""
 
     @model_validator(mode="after")
     def _criteria_can_decide(self) -> Self:

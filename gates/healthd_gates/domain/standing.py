@@ -32,6 +32,7 @@ class Reason(StrEnum):
     NO_TELEMETRY = "no_telemetry"
     TRAFFIC_LOST = "traffic_lost"
     TELEMETRY_LOST = "telemetry_lost"
+    SOURCE_UNAVAILABLE = "source_unavailable"
     TRAFFIC_FALLING = "traffic_falling"
     NOT_FRESH = "not_fresh"
     UNWATCHED = "unwatched"
@@ -64,7 +65,7 @@ class Reason(StrEnum):
     @property
     def is_silence(self) -> bool:
         """True if there are no numbers to evaluate."""
-        return self.is_loss or self in (Reason.NO_TRAFFIC, Reason.NO_TELEMETRY)
+        return self.is_loss or self in (Reason.NO_TRAFFIC, Reason.NO_TELEMETRY, Reason.SOURCE_UNAVAILABLE)
 
 
 HARMS = frozenset({Reason.HARM, Reason.THRESHOLD_EXCEEDED, Reason.CRASH_LOOPING})

@@ -16,7 +16,7 @@ from healthd.runtime.clock import Clock
 from healthd.runtime.deadline import DeadlineExceededError, with_deadline
 from healthd_gates.criteria.contract import CriterionContext, ObservedCriterion
 from healthd_gates.domain.evidence import Evidence, Lives, Observation
-from healthd_gates.sources.contract import Cursor, Look, Source, SourceUnavailable
+from healthd_gates.sources.contract import Cursor, Look, Source, SourceConfig, SourceUnavailable
 
 _log = structlog.get_logger(__name__)
 _GRACE = 2.0  # seconds beyond its own timeout after which a source counts as stuck
@@ -27,8 +27,8 @@ _SHORTEST = 0.001  # seconds; an interval of no length would be no evidence
 class Traffic:
     """A gate's source with a timeout. If it raises or hangs, the evidence has a gap and no more."""
 
-    def __init__(self, build: Callable[[], Source], timeout: float, cursor: Cursor | None) -> None:
-        self.build, self._limit = build, timeout + _GRACE
+    def __init__(self, build: Callable[[], Source], config: SourceConfig, cursor: Cursor | None) -> None:
+        self.build, self._limit, self._is_apart = build, config.timeout + _GRACE, config.is_apart
         self._source = build()
         self.cursor = cursor
 
@@ -41,15 +41,15 @@ class Traffic:
         try:
             look = await with_deadline(self._limit, self._source.observe(self.cursor), name="source")
         except SourceUnavailable as outage:
-            return Look(None, {}, (str(outage),))
+            return Look(None, {}, (str(outage),), unasked=outage.is_unasked)
         except DeadlineExceededError as stuck:
             await self._replace(abandoned=stuck.abandoned is not None)
-            return Look(None, {}, (stuck.told_of("the source"),))
+            return Look(None, {}, (stuck.told_of("the source"),), unasked=self._is_apart)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # the boundary of a source: its bugs must not end a gate
             _log.exception("source failed with an internal error", error=describe(error))
-            return Look(None, {}, (f"the source failed: {type(error).__name__}",))
+            return Look(None, {}, (f"the source failed: {type(error).__name__}",), unasked=True)
         self.cursor = look.cursor
         return look
 
@@ -98,11 +98,13 @@ class Question:
 @dataclass(frozen=True, slots=True)
 class Seen:
     """Result of one evaluation. `evidence` is None if the source has only found its starting point. `notes` and
-    `departed` are as in `Look`."""
+    `departed` are as in `Look`. `unasked` is true if the source could not be asked, and has not shown before that the
+    candidate is silent."""
 
     evidence: Evidence | None
     notes: tuple[str, ...] = ()
     departed: tuple[str, ...] = ()
+    unasked: bool = False
 
 
 class Reads(Protocol):
@@ -125,8 +127,11 @@ class Observer:
         questions: Sequence[Question],
         clock: Clock,
         last: datetime,
+        lateness: float = 0.0,
     ) -> None:
+        """`lateness` is for how many seconds a working source may have nothing new."""
         self._traffic, self._questions, self._clock = traffic, questions, clock
+        self._lateness, self._answered_silence = lateness, 0.0
         self._last = clock.steady() - max(0.0, (clock.now() - last).total_seconds())
 
     async def look(self) -> Seen:
@@ -138,6 +143,11 @@ class Observer:
         if not begun and look is not None and look.evidence is None and look.cursor:
             return Seen(None, look.notes)
         numbers = look.evidence if look else None
+        unasked = look is not None and look.unasked
+        if numbers is not None and numbers.candidate is not None and numbers.candidate.requests > 0:
+            self._answered_silence = 0.0
+        elif not unasked:
+            self._answered_silence += seconds
         return Seen(
             Evidence(
                 at=self._clock.now(),
@@ -154,6 +164,7 @@ class Observer:
             ),
             look.notes if look else (),
             look.departed if look else (),
+            unasked and self._answered_silence <= self._lateness,
         )
 
     async def close(self) -> None:

@@ -73,7 +73,8 @@ def build_observer(
     watching = gate.decision is not None
     asked = [each for each in spec.policy.criteria if isinstance(each, ObservedCriterion) and not watching]
     questions = [Question(each, context, observer_context.redact) for each in asked]
-    return Observer(traffic, questions, observer_context.clock, last), traffic
+    lateness = service.traffic_source.lateness if service.traffic_source is not None else 0.0
+    return Observer(traffic, questions, observer_context.clock, last, lateness), traffic
 
 
 def open_traffic(gate: Gate, spec: GateSpec, observer_context: ObserverContext, cursor: Cursor | None) -> Traffic:
@@ -120,6 +121,6 @@ def _traffic(
     pushes = Pushes(observer_context.gate_store, gate.id)
     context = source.context(source_context(observer_context, spec, pushes))
     try:
-        return Traffic(lambda: build_source(source.config, arms, context), source.config.timeout, cursor)
+        return Traffic(lambda: build_source(source.config, arms, context), source.config, cursor)
     except (ValueError, ImportError) as error:  # an arm that the configuration no longer fits
         raise NotObservable(str(error)) from None

@@ -28,6 +28,7 @@ from healthd_gates.engine.ramp_sighting import Widening
 from healthd_gates.engine.recorder import Record
 from healthd_gates.engine.rollback_watch import RollbackWatch
 from healthd_gates.engine.source_check import doubts_about
+from healthd_gates.engine.source_outage import of_outage
 from healthd_gates.engine.source_readers import SourceReaders
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.engine.step import Step
@@ -133,6 +134,8 @@ class GateRunner:
                     judge = learned
                 async with self._tools.turns:
                     standing = judge.step(seen.evidence)
+                if seen.unasked:
+                    standing = of_outage(standing)
                 moment = seen.evidence.at
                 backlog.take(seen.evidence)
                 if self._widening is not None:

@@ -73,7 +73,8 @@ class SourceReaders:
             if look.evidence
         ]
         started = any(look.cursor for look in looks)
-        return Look(together(found), {"started": True} if started else {}, notes, departed)
+        unasked = any(look.unasked for each, look in zip(self._opened, looks, strict=True) if each.what.name is None)
+        return Look(together(found), {"started": True} if started else {}, notes, departed, unasked)
 
     async def close(self) -> None:
         await asyncio.gather(*(each.traffic.close() for each in self._opened))

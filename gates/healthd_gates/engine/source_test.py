@@ -194,7 +194,7 @@ def _beyond(name: str, arm: ArmSeen) -> str:
 async def _watch(
     build: Callable[[], Source], config: SourceConfig, context: SourceContext, seconds: float
 ) -> tuple[list[Evidence], list[str]]:
-    traffic = Traffic(build, config.timeout, None)
+    traffic = Traffic(build, config, None)
     seen, notes = list[Evidence](), list[str]()
     end = context.clock.steady() + seconds
     try:

@@ -178,7 +178,10 @@ def decide(gate: Gate, decision: Decision, spec: GateSpec) -> Step:
         return start_monitoring(settled, spec, decision.at).after(told)
     occasion = Occasion.FAIL if decision.verdict is Verdict.FAIL else Occasion.INCONCLUSIVE
     lost = decision.verdict is Verdict.INCONCLUSIVE and decision.reason in _DEATHS
-    names = spec.actions_on_loss() if lost else spec.actions(occasion)
+    unasked = decision.reason == Reason.SOURCE_UNAVAILABLE.value
+    # What says nothing of the candidate takes no traffic from it, unless the policy asks for that by its own option.
+    acts_on_loss = lost or (unasked and spec.policy.on_loss is not None)
+    names = spec.actions_on_loss() if acts_on_loss else spec.actions(occasion)
     step = start_rollback(settled, occasion, "decision", decision.sentence, spec, decision.at, names=names).after(told)
     harmful = decision.verdict is Verdict.FAIL and spec.policy.quarantine
     return replace(step, quarantine=_quarantined(gate, decision.sentence, decision.at)) if harmful else step

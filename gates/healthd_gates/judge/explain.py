@@ -156,6 +156,7 @@ REASONS = {
     Reason.NO_TRAFFIC: "No request came to the candidate, so nothing can be said about it.",
     Reason.NO_TELEMETRY: "The candidate sends no telemetry, so nothing can be said about it.",
     Reason.TRAFFIC_LOST: "The candidate had traffic and has lost it, which is no sign of health.",
+    Reason.SOURCE_UNAVAILABLE: "The source cannot be asked, which says nothing of the candidate.",
     Reason.TELEMETRY_LOST: "The candidate's numbers have stopped coming, which is no sign of health.",
     Reason.TRAFFIC_FALLING: "The candidate's traffic is falling: nothing passes while it does.",
     Reason.NOT_FRESH: "The candidate's newest numbers are not there yet: nothing passes without them.",

@@ -92,7 +92,8 @@ def combined(arms: Mapping[str, ArmLook], now: datetime, before: Standpoint | No
     """
     silences = [arm.silence for arm in arms.values() if arm.silence is not None]
     if len(silences) == len(arms):
-        raise SourceUnavailable(silences[0].kind, "; ".join(_notes(arms)))
+        unasked = all(silence.is_unasked for silence in silences)
+        raise SourceUnavailable(silences[0].kind, "; ".join(_notes(arms)), unasked=unasked)
     at = now.timestamp()
     states = {name: arm.states for name, arm in arms.items()}
     choice = Choice(() if before is None else before.strata)

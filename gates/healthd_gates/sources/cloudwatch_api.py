@@ -92,11 +92,12 @@ class CloudWatch:
                 return await work
         except TimeoutError as error:
             late = explain_late(f"CloudWatch did not answer within {self._timeout:g} s")
-            raise SourceUnavailable(*late) from error
+            raise SourceUnavailable(*late, unasked=True) from error
         except SourceUnavailable:
             raise
         except Exception as error:  # the SDK raises many kinds, most of them its own
-            raise SourceUnavailable(_kind(error), self._redact(f"CloudWatch: {describe(error)}")) from error
+            told = self._redact(f"CloudWatch: {describe(error)}")
+            raise SourceUnavailable(_kind(error), told, unasked=True) from error
 
     async def close(self) -> None:
         self._client = None
@@ -116,7 +117,7 @@ class CloudWatch:
                 if result.get("StatusCode") not in ("Complete", "PartialData"):  # partial: the rest is on the next page
                     name = asked[result["Id"]].metric.name
                     text = f"CloudWatch could not give {name}: {result.get('StatusCode')}"
-                    raise SourceUnavailable(FailureKind.UNEXPECTED_RESPONSE, text)
+                    raise SourceUnavailable(FailureKind.UNEXPECTED_RESPONSE, text, unasked=True)
                 for at, value in zip(result["Timestamps"], result["Values"], strict=True):
                     if start <= (begin := int(at.timestamp())) < end:
                         found[result["Id"]][begin] = float(value)

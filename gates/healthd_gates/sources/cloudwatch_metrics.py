@@ -96,7 +96,8 @@ class CloudWatchMetrics(WindowsSource):
     async def ask(self, queries: Sequence[Query], span: Span) -> Mapping[Query, Windows]:
         now = self._now().timestamp()
         if 0 < self._free_at - now <= _PAUSE:
-            raise SourceUnavailable(FailureKind.RATE_LIMITED, "CloudWatch throttled, and is asked again in a while")
+            told = "CloudWatch throttled, and is asked again in a while"
+            raise SourceUnavailable(FailureKind.RATE_LIMITED, told, unasked=True)
         alarms = {query: match["name"] for query in queries if (match := _ALARM.fullmatch(query.text))}
         asked = {f"m{number}": query for number, query in enumerate(queries) if query not in alarms}
         try:

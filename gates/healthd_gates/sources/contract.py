@@ -61,6 +61,12 @@ class SourceConfig(Model):
         return 60.0
 
     @property
+    def is_apart(self) -> bool:
+        """True if nothing of the service answers for it: where it gives no answer, that says nothing of the
+        candidate."""
+        return True
+
+    @property
     def sees_traffic(self) -> bool:
         """True if it counts the requests of users, so that it can tell which of two versions has their traffic."""
         return True
@@ -222,13 +228,14 @@ class Look:
     `evidence` covers the time since the cursor that was passed in, and is None at the first evaluation, which only sets
     the cursor. `notes` are plain sentences for people: why an arm is silent, what looks misconfigured. `departed` are
     those of them that tell of a baseline which is there no more, as after it was replaced: no caveat of a pass, which
-    did not need its numbers.
+    did not need its numbers. `unasked` is true if there is no evidence since the source could not be asked.
     """
 
     evidence: Evidence | None
     cursor: Cursor
     notes: tuple[str, ...] = ()
     departed: tuple[str, ...] = ()
+    unasked: bool = False
 
 
 class SourceUnavailable(Exception):  # noqa: N818 — nothing is wrong with the candidate
@@ -238,10 +245,20 @@ class SourceUnavailable(Exception):  # noqa: N818 — nothing is wrong with the 
     the gap.
     """
 
-    def __init__(self, kind: FailureKind, message: str, *, on_the_way: bool = False, is_refused: bool = False) -> None:
+    def __init__(
+        self,
+        kind: FailureKind,
+        message: str,
+        *,
+        on_the_way: bool = False,
+        is_refused: bool = False,
+        unasked: bool = False,
+    ) -> None:
         """`on_the_way` tells that a proxy or a token server failed: what was to be asked has heard nothing.
-        `is_refused` tells that its host is there, and nobody listens at its port."""
+        `is_refused` tells that its host is there, and nobody listens at its port. `unasked` tells that a source which
+        is no part of the service could not be asked, or refused to answer: it is no sign of the candidate."""
         self.kind, self._on_the_way, self.is_refused = kind, on_the_way, is_refused
+        self.is_unasked = unasked or on_the_way
         super().__init__(message)
 
     @property

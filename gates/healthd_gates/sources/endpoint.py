@@ -75,10 +75,10 @@ class Endpoint:
             raise
         except TimeoutError as error:
             kind, self._cut_off = explain_late(f"{place_of(url)} did not answer within {self._config.timeout:g} s")
-            raise self.unavailable(kind, self._cut_off) from error
+            raise self._unanswered(kind, self._cut_off) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             text, is_proxys = f"{place_of(url)}: {brief(error, url)}", isinstance(error, ProxyError)
-            raise self.unavailable(_kind(error), text, on_the_way=is_proxys, is_refused=_is_refused(error)) from error
+            raise self._unanswered(_kind(error), text, on_the_way=is_proxys, is_refused=_is_refused(error)) from error
 
     @asynccontextmanager
     async def one_look(self) -> AsyncIterator[None]:
@@ -91,7 +91,7 @@ class Endpoint:
             message = f"one look took longer than the {self._config.timeout:g} s of its timeout"
             if self._cut_off is not None:
                 message = f"{self._cut_off}, and {message}"
-            raise self.unavailable(explain_late(message)[0], message) from error
+            raise self._unanswered(explain_late(message)[0], message) from error
 
     async def close(self) -> None:
         if self._session is not None:
@@ -100,10 +100,26 @@ class Endpoint:
             await self._tokens.close()
 
     def unavailable(
+        self,
+        kind: FailureKind,
+        message: str,
+        *,
+        on_the_way: bool = False,
+        is_refused: bool = False,
+        unanswered: bool = False,
+    ) -> SourceUnavailable:
+        """Return the outage; it is `unanswered` where the address gave no numbers at all, whatever they would have said
+        of the candidate."""
+        plain = self._tokens.mask(message) if self._tokens is not None else message
+        unasked = unanswered and self._config.is_apart
+        return SourceUnavailable(
+            kind, self._redact(plain), on_the_way=on_the_way, is_refused=is_refused, unasked=unasked
+        )
+
+    def _unanswered(
         self, kind: FailureKind, message: str, *, on_the_way: bool = False, is_refused: bool = False
     ) -> SourceUnavailable:
-        plain = self._tokens.mask(message) if self._tokens is not None else message
-        return SourceUnavailable(kind, self._redact(plain), on_the_way=on_the_way, is_refused=is_refused)
+        return self.unavailable(kind, message, on_the_way=on_the_way, is_refused=is_refused, unanswered=True)
 
     def answered(self, url: str, answer: Answer) -> str:
         """Return who answered with which status, perhaps a proxy itself."""
@@ -116,8 +132,8 @@ class Endpoint:
         text = self.answered(url, answer)
         if 300 <= answer.status < 400:
             text += ": redirects are not followed, configure the address that it leads to"
-            raise self.unavailable(FailureKind.MISCONFIGURED, text)
-        raise self.unavailable(STATUS_KINDS.get(answer.status, FailureKind.UNEXPECTED_RESPONSE), text)
+            raise self._unanswered(FailureKind.MISCONFIGURED, text)
+        raise self._unanswered(STATUS_KINDS.get(answer.status, FailureKind.UNEXPECTED_RESPONSE), text)
 
     async def _authorized(self, url: str, params: Params, accept: str, sent: Any) -> Answer:
         if self._tokens is None:

@@ -63,6 +63,10 @@ class HttpSourceConfig(NumbersConfig, HttpConfig):
         return self.is_of_targets or "$" in self.url or "$" in text
 
     @property
+    def is_apart(self) -> bool:
+        return False
+
+    @property
     def is_of_targets(self) -> bool:
         return self.url.startswith("/")
 

@@ -93,6 +93,10 @@ class DirectHttpConfig(SourceConfig):
             raise ValueError(f"{given[0]} and {given[1]} are two ways to say who asks: give one")
         return self
 
+    @property
+    def is_apart(self) -> bool:
+        return False
+
     def sent_headers(self) -> dict[str, str]:
         """Return the headers, with the secrets in plain text."""
         headers = {name: value.get_secret_value() for name, value in self.headers.items()}
@@ -113,6 +117,10 @@ class HttpConfig(DirectHttpConfig):
     """Proxy to go through instead of that of `outgoing`, such as `http://proxy.internal:3128`, or `none`."""
 
     keys: ClassVar[tuple[str, ...]] = (*DirectHttpConfig.keys, "oauth2")
+
+    @property
+    def is_apart(self) -> bool:
+        return True
 
     @property
     def is_of_targets(self) -> bool:

@@ -156,7 +156,8 @@ class QueryApi:
         except SourceUnavailable as refused:
             if not wrong_place:
                 raise
-            raise SourceUnavailable(FailureKind.MISCONFIGURED, f"{refused}; check the url and its path") from None
+            told = f"{refused}; check the url and its path"
+            raise SourceUnavailable(FailureKind.MISCONFIGURED, told, unasked=True) from None
         raise self._unexpected(
             "does not speak the query API of Prometheus: check the url and its path", FailureKind.MISCONFIGURED
         )

@@ -113,7 +113,8 @@ class Push:
         try:
             return await self._log.after(position)
         except Exception as error:  # the journal's driver may raise anything
-            raise SourceUnavailable(classify(error), self._redact(f"pushes: {describe(error)}")) from error
+            told = self._redact(f"pushes: {describe(error)}")
+            raise SourceUnavailable(classify(error), told, unasked=True) from error
 
     def _look(self, name: str, before: Standpoint, pushes: _Pushes, quiet: float) -> ArmLook:
         increase, parts, states, told = Increase(), Increase(), dict(before.arms.get(name, {})), False

@@ -98,6 +98,10 @@ class ScrapeConfig(HttpConfig):
         return self.latency is not None
 
     @property
+    def is_apart(self) -> bool:
+        return False
+
+    @property
     def is_of_targets(self) -> bool:
         return True
 

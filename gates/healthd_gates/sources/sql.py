@@ -40,11 +40,13 @@ class Sql(NumbersSource):
         except TimeoutError as error:
             self._database.drop()
             kind, waited = explain_late(self._database.waited_for(self._timeout))
-            raise SourceUnavailable(kind, self._redact(f"{self._database.name}: {waited}")) from error
+            told = self._redact(f"{self._database.name}: {waited}")
+            raise SourceUnavailable(kind, told, unasked=True) from error
         except self._database.failures as error:
             result = self._database.failure(error)
             assert result.kind is not None
-            raise SourceUnavailable(result.kind, self._redact(f"{self._database.name}: {result.message}")) from error
+            told = self._redact(f"{self._database.name}: {result.message}")
+            raise SourceUnavailable(result.kind, told, unasked=True) from error
         return {name: {_DATABASE: _answered(name, texts, asked, found)} for name in self._named}
 
     async def close(self) -> None:

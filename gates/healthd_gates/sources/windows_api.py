@@ -81,21 +81,21 @@ class WindowsApi:
         document = await self._parsed(url, answer)
         return (document, answer.headers) if with_headers else document
 
-    def unavailable(self, kind: FailureKind, text: str) -> SourceUnavailable:
-        return self._endpoint.unavailable(kind, f"{self._vendor}: {excerpt(text, _SHOWN)}")
+    def unavailable(self, kind: FailureKind, text: str, *, unanswered: bool = False) -> SourceUnavailable:
+        return self._endpoint.unavailable(kind, f"{self._vendor}: {excerpt(text, _SHOWN)}", unanswered=unanswered)
 
     def limited(self, pause: float | None) -> SourceUnavailable:
         """Keep a pause, and return the outage that it is."""
         seconds = min(_PAUSE if pause is None else max(pause, 1.0), _LONGEST_PAUSE)
         self._free_at = self._clock.now().timestamp() + seconds
         text = f"the limit of requests is reached, asked again in {ceil(seconds)} s: use a longer `window`"
-        return self.unavailable(FailureKind.RATE_LIMITED, text)
+        return self.unavailable(FailureKind.RATE_LIMITED, text, unanswered=True)
 
     async def _send(self, url: str, params: Params, body: Any) -> Answer:
         now = self._clock.now().timestamp()
         if 0 < self._free_at - now <= _LONGEST_PAUSE:
             text = f"the limit of requests was reached, asked again in {ceil(self._free_at - now)} s"
-            raise self.unavailable(FailureKind.RATE_LIMITED, text)
+            raise self.unavailable(FailureKind.RATE_LIMITED, text, unanswered=True)
         answer = await self._endpoint.get(url, params, "application/json", body)
         if answer.status == 429:
             raise self.limited(self._pause_of(answer.headers, now))
@@ -118,7 +118,7 @@ class WindowsApi:
         problem = self._problem_of(document) if document is not None else _plain(answer)
         kind = _KINDS.get(answer.status, FailureKind.UNEXPECTED_RESPONSE)
         told = f": {excerpt(problem)}" if problem else ""
-        raise self.unavailable(kind, f"{self._endpoint.answered(url, answer)}{told}")
+        raise self.unavailable(kind, f"{self._endpoint.answered(url, answer)}{told}", unanswered=True)
 
 
 def _plain(answer: Answer) -> str | None:

@@ -61,7 +61,7 @@ async def test_dead_telemetry_fails_nobody(table: Desk) -> None:
     assert (dark.code, decisions["dark"]["verdict"], decisions["dark"]["reason"]) == (
         22,
         "inconclusive",
-        "no_telemetry",
+        "source_unavailable",
     )
 
 

@@ -110,15 +110,16 @@ class Bucket:
             return Gone()
         if code == "NoSuchBucket":
             text = f"there is no bucket {options.bucket}: name the load balancer's access_logs.s3.bucket"
-            return SourceUnavailable(FailureKind.MISCONFIGURED, text)
+            return SourceUnavailable(FailureKind.MISCONFIGURED, text, unasked=True)
         if code in _ELSEWHERE:
             headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
             region = told.get("Region") or headers.get("x-amz-bucket-region")
             there = f"is in {region}: write region: {region}" if region else "is in another region: name it by `region`"
-            return SourceUnavailable(FailureKind.MISCONFIGURED, f"the bucket {options.bucket} {there}")
+            return SourceUnavailable(FailureKind.MISCONFIGURED, f"the bucket {options.bucket} {there}", unasked=True)
         if "kms" in f"{code} {message}".lower():
             text = f"{options.address} is encrypted by a key of KMS that the credentials may not use"
-            return SourceUnavailable(FailureKind.PERMISSION, f"{text}: allow kms:Decrypt on that key ({code})")
+            text += f": allow kms:Decrypt on that key ({code})"
+            return SourceUnavailable(FailureKind.PERMISSION, text, unasked=True)
         if type(error).__module__.startswith(("botocore", "aiobotocore")):
             kind, text = explain_aws(error, action)
         else:
@@ -127,4 +128,4 @@ class Bucket:
             partition = options.load_balancer.split(":")[1]
             place = f"arn:{partition}:s3:::{options.bucket}"
             text += f": allow {action} on {place if action == 's3:ListBucket' else f'{place}/{options.folder}*'}"
-        return SourceUnavailable(kind, text)
+        return SourceUnavailable(kind, text, unasked=True)

@@ -90,7 +90,8 @@ class S3Reader:
                     return Answer(Tally(ask.edges), {"began": now, "from": now, "to": now, "read": []})
                 await self._list(since["from"], now)
         except TimeoutError as error:
-            raise SourceUnavailable(*explain_late(f"{self._address} was not listed within {seconds:g} s")) from error
+            late = explain_late(f"{self._address} was not listed within {seconds:g} s")
+            raise SourceUnavailable(*late, unasked=True) from error
         read, began, counted_to = set(since["read"]), since["began"], since["to"]
         self._counted = {name: each for name, each in self._counted.items() if name not in read}
         open_ = [each for each in self._listed if each.ended > began and each.name not in read]

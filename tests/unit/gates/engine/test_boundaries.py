@@ -59,7 +59,7 @@ async def test_a_question_whose_caller_goes_is_left() -> None:
 
 def traffic(cursor: dict[str, Any] | None = None) -> Traffic:
     build = lambda: Scripted(ScriptedConfig(), Arms("api", Arm("2")), SourceContext(LoopClock(), str))  # noqa: E731
-    return Traffic(build, 3.0, cursor)
+    return Traffic(build, ScriptedConfig(timeout=3.0), cursor)
 
 
 async def test_a_source_that_cannot_be_closed_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

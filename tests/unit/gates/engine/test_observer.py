@@ -85,7 +85,7 @@ async def test_a_bug_in_a_source_is_an_outage_of_telemetry(file: Path) -> None:
     with capture_logs() as logged:
         async with replica(file) as running:
             gate = await verdict(running)
-            assert decided(gate) == (Verdict.INCONCLUSIVE, "no_telemetry")
+            assert decided(gate) == (Verdict.INCONCLUSIVE, "source_unavailable")
             assert gate.notes == ("the source failed: ZeroDivisionError",)
     assert any(line["log_level"] == "error" and "exc_info" in line for line in logged)
 
@@ -95,7 +95,7 @@ async def test_slow_looks_do_not_pile_up(file: Path) -> None:
     Script.act = hanging
     async with replica(file) as running:
         gate = await verdict(running)
-        assert decided(gate) == (Verdict.INCONCLUSIVE, "no_telemetry")
+        assert decided(gate) == (Verdict.INCONCLUSIVE, "source_unavailable")
         assert Script.asked <= 340 / 7 + 5
 
 

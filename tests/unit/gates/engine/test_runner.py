@@ -25,6 +25,7 @@ from tests.fakes.gates import (
     replica,
     request,
     silent,
+    unasked,
     unreachable,
 )
 
@@ -78,7 +79,7 @@ async def test_an_outage_right_after_the_switch_does_not_wait_for_the_settle_tim
 
 @pytest.mark.parametrize(
     ("act", "reason"),
-    [(unreachable, "no_telemetry"), (hanging, "no_telemetry"), (silent, "no_traffic")],
+    [(unreachable, "no_telemetry"), (hanging, "source_unavailable"), (silent, "no_traffic")],
     ids=["unreachable", "hanging", "no traffic"],
 )
 async def test_missing_numbers_never_fail_a_candidate(file: Path, act: Act, reason: str) -> None:
@@ -193,6 +194,34 @@ async def test_a_candidate_that_dies_loses_its_traffic(
         assert 180 <= (gate.decision.at - gate.created_at).total_seconds() <= 270
         assert gate.state is state
         assert not await running.keeper.locks.quarantined()
+
+
+@pytest.mark.parametrize(
+    ("on_loss", "state"), [(None, GateState.FINISHED), (["back"], GateState.ACTING)], ids=["by default", "asked for"]
+)
+async def test_a_source_that_cannot_be_asked_says_nothing_of_the_candidate(
+    file: Path, on_loss: list[str] | None, state: GateState
+) -> None:
+    """One outage of Prometheus would take the traffic from every release that is judged meanwhile."""
+    Script.act = later(60, healthy, unasked)
+    async with replica(file, config(policy={"on_loss": on_loss, "observe": {"max": "1h"}})) as running:
+        gate = await verdict(running)
+        assert gate.decision is not None
+        assert (gate.decision.verdict, gate.decision.counts_as) == (Verdict.INCONCLUSIVE, Verdict.FAIL)
+        assert gate.decision.reason == "source_unavailable"
+        assert gate.decision.sentence.startswith("The source cannot be asked, which says nothing of the candidate.")
+        assert 180 <= (gate.decision.at - gate.created_at).total_seconds() <= 270
+        assert gate.state is state
+
+
+async def test_an_outage_after_the_candidate_has_fallen_silent_hides_no_loss(file: Path) -> None:
+    """The source has said for longer than its numbers may be late that there are none of the candidate."""
+    Script.act = later(60, healthy, later(170, silent, unasked))
+    async with replica(file, config(policy={"observe": {"max": "1h"}})) as running:
+        gate = await verdict(running)
+        assert gate.decision is not None
+        assert gate.decision.reason in ("traffic_lost", "telemetry_lost")
+        assert gate.state is GateState.ACTING
 
 
 async def test_a_watch_that_hears_nothing_says_so(file: Path) -> None:

@@ -10,6 +10,7 @@ from healthd_gates.engine.observer import Traffic
 from healthd_gates.engine.source_readers import Opened, SourceReaders, cursor_of
 from healthd_gates.engine.spec import GateSpec
 from healthd_gates.sources.contract import Cursor, Look, Source, SourceConfig
+from tests.fakes.gates import ScriptedConfig
 from tests.unit.gates.judge.evidence import START
 
 PROMETHEUS = {"kind": "prometheus", "url": "http://127.0.0.1:9", "requests": "r", "errors": "e"}
@@ -71,7 +72,7 @@ async def test_each_is_asked_once_and_goes_on_where_it_stood() -> None:
     asked = [Counted(), Counted()]
 
     def opened(what: ReadSource, one: Source) -> Opened:
-        return Opened(what, Traffic(lambda: one, 1.0, None))
+        return Opened(what, Traffic(lambda: one, ScriptedConfig(timeout=1.0), None))
 
     readers = SourceReaders([opened(what, one) for what, one in zip(given.sources, asked, strict=True)])
     first = await readers.look()
