@@ -23,8 +23,8 @@ def ramp_notices(before: Gate, after: Gate) -> Iterator[Notice]:
     if ramp.pause is not None and ramp.pause != earlier.pause:
         yield _paused(after, ramp, ramp.pause)
     elif earlier.pause is not None and ramp.pause is None:
-        assert after.standing is not None
-        yield _notice(after, ramp, f"resumed {earlier.pause.number}", "goes on", after.standing.at, firing=False)
+        since = after.standing.at if after.standing is not None else earlier.pause.since  # before the first look
+        yield _notice(after, ramp, f"resumed {earlier.pause.number}", "goes on", since, firing=False)
     elif _is_held(after) and not _is_held(before):
         assert ramp.held_since is not None
         word = f"is held at {percent(ramp.weight)} of the traffic"

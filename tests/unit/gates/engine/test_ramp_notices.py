@@ -28,6 +28,8 @@ def test_a_pause_and_its_end_are_told() -> None:
     assert told(ramping(), paused) == [("ramp paused 1 g1", True)]
     assert told(paused, ramping()) == [("ramp resumed 1 g1", False)]
     assert told(paused, paused) == []
+    unseen = replace(paused, standing=None)
+    assert told(unseen, replace(ramping(), standing=None)) == [("ramp resumed 1 g1", False)]
     assert told(ramping(), ramping(pause=Pause(2, NOW, before=0.5))) == [("ramp paused 2 g1", True)]
 
 
