@@ -130,7 +130,7 @@ class Elasticsearch(WindowsSource):
         except SourceUnavailable as outage:
             return [], [f"whether its fields are there is not known: {outage}"]
         for name, text in self._texts.items():
-            for told, is_wrong in (missing_field(field, every) for field in absent[name]):
+            for told, is_wrong in (missing_field(field, text, every) for field in absent[name]):
                 (refused if is_wrong else doubtful).append(f"{name}: {told}")
             if (mixed := mixed_versions(text, self._values, types)) is not None:
                 (refused if mixed[1] else doubtful).append(f"{name}: {mixed[0]}")

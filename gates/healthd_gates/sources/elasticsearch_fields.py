@@ -62,10 +62,12 @@ def missing_in(text: str, types: Types) -> list[str]:
     return [name for name, _ in clauses_of(text) if not types.get(name) and not _is_part_of_one(name, types)]
 
 
-def missing_field(name: str, types: Types) -> tuple[str, bool]:
-    """Return that no document has a field, and whether another is so similar that it was surely meant."""
+def missing_field(name: str, text: str, types: Types) -> tuple[str, bool]:
+    """Return that no document has a field of a query, and whether another is so similar that it was surely meant. One
+    that is asked for by `_exists_` may come with the first error, whatever else begins with its name."""
     known = sorted(each for each in types if not each.startswith("_") and types[each].isdisjoint({"object", "nested"}))
-    meant = next((each for each in known if each.startswith(name)), None) or nearest(name, known, ALMOST_THE_SAME)
+    longer = None if (name, "") in clauses_of(text) else next((each for each in known if each.startswith(name)), None)
+    meant = longer or nearest(name, known, ALMOST_THE_SAME)
     return f"no document has a field {name}" + (f": did you mean {meant}?" if meant else ""), meant is not None
 
 

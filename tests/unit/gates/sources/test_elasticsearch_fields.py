@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from healthd_gates.sources.elasticsearch_fields import asked_of, clauses_of, missing_in, types_of
+from healthd_gates.sources.elasticsearch_fields import asked_of, clauses_of, missing_field, missing_in, types_of
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,15 @@ def test_fields_are_told_from_texts(text: str, clauses: list[tuple[str, str]]) -
 
 def test_what_a_field_is_in_and_what_is_below_it_is_asked_for() -> None:
     assert asked_of(["a.b.c:1", "a.b.c:2"]) == ("a", "a.b", "a.b.c", "a.b.c.*")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "is_wrong"),
+    [("status", "status:>=500", True), ("exception", "_exists_:exception", False), ("eror", "_exists_:eror", True)],
+)
+def test_a_field_that_may_come_is_no_slip(name: str, text: str, is_wrong: bool) -> None:
+    types = types_of({"fields": {each: {"long": {}} for each in ("status_code", "exception_count", "error")}})
+    assert missing_field(name, text, types)[1] is is_wrong
 
 
 def test_parts_of_a_flattened_field_are_in_no_mapping() -> None:
