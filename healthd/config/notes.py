@@ -44,6 +44,8 @@ def notes_on(settings: Settings) -> Iterator[str]:
     wanted = [name for name, check in settings.active_checks.items() if check.spread is not None]
     if wanted and not settings.spread_checks:
         yield f"checks.{wanted[0]}.spread: {_NONE_IS_SPREAD}"
+    if settings.outgoing.lacks_variables:
+        yield "outgoing.proxy: environment, and neither HTTPS_PROXY nor HTTP_PROXY is set here: all goes directly"
     yield from _notes_on_readiness(settings)
     yield from _notes_on_notifiers(settings)
     yield from _notes_on_environments(settings)

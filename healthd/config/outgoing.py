@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, SecretStr, field_validator
 from healthd.checks.proxy_option import proxy_address
 from healthd.config.model import Model
 from healthd.http.no_proxy import VARIABLES
-from healthd.http.outgoing import Proxy, Way
+from healthd.http.outgoing import DIRECT, Proxy, Way
 
 ENVIRONMENT = "environment"
 
@@ -33,6 +33,8 @@ class Outgoing(Model):
     def _is_a_proxy(cls, proxy: SecretStr | None) -> SecretStr | None:
         if proxy is None:
             return None
+        if proxy.get_secret_value() == DIRECT:
+            raise ValueError("none is what there is without this option: leave it out")
         if proxy.get_secret_value() != ENVIRONMENT:
             return proxy_address(proxy, f"or {ENVIRONMENT}")
         for name in VARIABLES[:4]:
@@ -60,6 +62,12 @@ class Outgoing(Model):
                 except ValueError:
                     raise ValueError(f"{entry!r} is no network: write one such as 10.0.0.0/8") from None
         return entries
+
+    @property
+    def lacks_variables(self) -> bool:
+        """True if the proxy is to be that of the environment, and there is none."""
+        is_named = self.proxy is not None and self.proxy.get_secret_value() == ENVIRONMENT
+        return is_named and not any(os.environ.get(name) for name in VARIABLES[:4])
 
     @property
     def way(self) -> Way:

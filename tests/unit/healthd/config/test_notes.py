@@ -33,6 +33,17 @@ def test_words_that_are_set_aside_are_told_with_their_place() -> None:
     assert "hunter2" not in str(notes)
 
 
+def test_a_proxy_of_an_environment_without_one_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under systemd or cron: names of the outside are then not resolved, and nobody looks at a proxy."""
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    given = {"outgoing": {"proxy": "environment"}}
+    told = "outgoing.proxy: environment, and neither HTTPS_PROXY nor HTTP_PROXY is set here: all goes directly"
+    assert told in Settings.model_validate(given).notes
+    monkeypatch.setenv("https_proxy", "http://proxy.internal:3128")
+    assert told not in Settings.model_validate(given).notes
+
+
 def test_windows_that_cover_nothing_are_told() -> None:
     """A silence of a misspelt label sends what it should hold back; one of several environments is no error."""
     checks = {
