@@ -9,7 +9,8 @@ import pytest
 
 from healthd_gates import actions, sources
 from healthd_gates.sources.inspection import Inspection
-from tests.fakes.gates import Note, Script, healthy
+from tests.fakes import gates
+from tests.fakes.gates import Note, Script, Scripted, healthy
 from tests.fakes.past import Remembering, busy
 from tests.fakes.virtual_time import VirtualLoop
 
@@ -29,9 +30,12 @@ def file(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(autouse=True)
 def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     """There is a source that follows a script, which begins with a healthy candidate, and an action to order."""
-    monkeypatch.setitem(sources.KINDS, "scripted", "tests.fakes.gates:Scripted")
+    # Classes of this test alone: isinstance of a protocol remembers what a class had while another test added to it.
+    for base in (Scripted, Note):
+        monkeypatch.setattr(gates, f"Own{base.__name__}", type(base.__name__, (base,), {}), raising=False)
+    monkeypatch.setitem(sources.KINDS, "scripted", "tests.fakes.gates:OwnScripted")
     monkeypatch.setitem(sources.KINDS, "remembering", "tests.fakes.past:Remembering")
-    monkeypatch.setitem(actions.KINDS, "note", "tests.fakes.gates:Note")
+    monkeypatch.setitem(actions.KINDS, "note", "tests.fakes.gates:OwnNote")
     monkeypatch.setattr(Script, "act", staticmethod(healthy))
     monkeypatch.setattr(Script, "asked", 0)
     monkeypatch.setattr(Note, "act", Note.act)
