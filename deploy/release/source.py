@@ -64,6 +64,9 @@ def read(root: Path) -> Commit:
 
 def export(root: Path, commit: Commit, folder: Path) -> None:
     """Put the files of the commit into `folder`: what lies about in the tree is in no package."""
-    packed = subprocess.run(["git", "archive", commit.hash], cwd=root, check=True, capture_output=True).stdout
+    packed = subprocess.run(
+        ["git", "-c", "tar.umask=0022", "archive", commit.hash], cwd=root, check=True, capture_output=True
+    ).stdout
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # from Python 3.11.4 on
+        archive.extractall(folder)
