@@ -5,6 +5,7 @@ The built-in policies are in `config.builtin_policies`; the options of a service
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -126,11 +127,7 @@ class Policy(Model):
     def _can_ramp(cls, ramp: Ramp | None, info: ValidationInfo) -> Ramp | None:
         if ramp is None or "criteria" not in info.data:
             return ramp
-        if not any(each.critical and each.compares_with is rules.Against.CONCURRENT for each in info.data["criteria"]):
-            raise ValueError(
-                "needs a critical criterion that compares with the version beside it: give error_rate "
-                "`compare: {to: concurrent}`"
-            )
+        _refuse_without_comparison(info.data["criteria"])
         if info.data.get("exposure") == "all":
             raise ValueError("begins with a part of the traffic: leave out `exposure: all`")
         if info.data.get("mode") == "observe":
@@ -144,11 +141,7 @@ class Policy(Model):
             return allowance
         if info.data.get("ramp") is not None:
             raise ValueError("is for callers that set the weight, which a ramp does itself: leave one of them out")
-        if not any(each.critical and each.compares_with is rules.Against.CONCURRENT for each in info.data["criteria"]):
-            raise ValueError(
-                "needs a critical criterion that compares with the version beside it: give error_rate "
-                "`compare: {to: concurrent}`"
-            )
+        _refuse_without_comparison(info.data["criteria"])
         if info.data.get("exposure") == "all":
             raise ValueError("is about a part of the traffic: leave out `exposure: all`")
         return allowance
@@ -215,3 +208,12 @@ class Policy(Model):
     @property
     def _risk(self) -> rules.Risk:
         return rules.Risk(self.risk.false_rollback, self.risk.false_pass)
+
+
+def _refuse_without_comparison(criteria: Iterable[CriterionConfig]) -> None:
+    """Raise ValueError where no critical criterion compares with the version beside it: the bound on harm is its."""
+    if not any(each.critical and each.compares_with is rules.Against.CONCURRENT for each in criteria):
+        raise ValueError(
+            "needs a critical criterion that compares with the version beside it: give error_rate "
+            "`compare: {to: concurrent}`"
+        )
