@@ -16,7 +16,8 @@ from healthd_gates.client.client import GateClient
 from healthd_gates.client.exit_codes import FAILED, code_of
 from healthd_gates.client.transport import Refused, Unreachable
 from healthd_gates.commands.view import showing
-from healthd_gates.schema.gate import GateDocument, RampDocument
+from healthd_gates.schema.gate import GateDocument
+from healthd_gates.schema.ramp import RampDocument
 
 _TELLS_WITHIN = 5.0  # seconds
 

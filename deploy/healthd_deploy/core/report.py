@@ -9,7 +9,8 @@ from typing import Any
 
 from healthd_deploy.core.exit import COULD_NOT_ASK, FAILED, INCONCLUSIVE, INTERRUPTED, NOT_UNDONE, PROMOTED
 from healthd_deploy.core.platform import Strayed
-from healthd_gates.schema.gate import GateDocument, RampDocument
+from healthd_gates.schema.gate import GateDocument
+from healthd_gates.schema.ramp import RampDocument
 from healthd_gates.schema.standing import CriterionDocument, StandingDocument
 
 _ENDINGS = {

@@ -15,7 +15,8 @@ from healthd_gates.commands.gauge import gauge, number
 from healthd_gates.domain.gate import RollbackState
 from healthd_gates.domain.standing import Finding
 from healthd_gates.judge.explain import bounding
-from healthd_gates.schema.gate import GateDocument, RampDocument, RollbackDocument
+from healthd_gates.schema.gate import GateDocument, RollbackDocument
+from healthd_gates.schema.ramp import RampDocument
 from healthd_gates.schema.standing import CriterionDocument, StandingDocument
 
 # A sign beside the colour, for people who cannot distinguish the colours.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 
@@ -20,3 +20,11 @@ class Shown(BaseModel):
     """A document of an answer. A number that JSON does not have (an infinity) is null."""
 
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="null", defer_build=True)
+
+
+ShownT = TypeVar("ShownT", bound=Shown)
+
+
+def plain(model: type[ShownT], value: object | None) -> ShownT | None:
+    """Return the document of a value that has its attributes; None of None."""
+    return None if value is None else model.model_validate(value, from_attributes=True)

@@ -6,7 +6,8 @@ from typing import Any
 import aiohttp
 
 from healthd_gates.client.client import GateClient
-from healthd_gates.schema.gate import GateDocument, PauseDocument, RampDocument
+from healthd_gates.schema.gate import GateDocument
+from healthd_gates.schema.ramp import PauseDocument, RampDocument
 from tests.acceptance.deploy.test_nginx import Stage, ended, staged
 from tests.acceptance.deploy.test_nginx_ramp import ramps
 from tests.servers import daemon
